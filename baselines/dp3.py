@@ -1,0 +1,61 @@
+"""The DP3 point encoder (3D Diffusion Policy, Ze et al., RSS 2024), as a representation under the shared head.
+
+Architecture read in the authors' repository (YanjieZe/3D-Diffusion-Policy, 47385d9): a point-wise MLP 64-128-256
+with LayerNorm and ReLU, a maximum over points, and a projection to 64 with LayerNorm. 59,072 parameters. Colour is
+not used. There, points are not put into a unit sphere: the policy's normaliser maps each axis' range over the data
+set to [-1, 1], which is `limits` here. DP3's MetaWorld configuration uses 512 points; CLAR's protocol 1,024.
+
+This is the encoder alone, without DP3's diffusion head. CLAR's Table I lists DP3 among the representations and calls
+it a policy in the text, so which of the two its row measured is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from envs.spec import FieldSpec
+from methods.base import Representation
+from methods.card import MethodCard, PointInput
+from methods.pooling import pointwise_max
+from methods.preprocess import PointPreprocess
+
+
+class DP3(Representation):
+    """(B, 1024, 3) points in metres to (B, 64)."""
+
+    card = MethodCard(
+        name="dp3",
+        title="DP3 (encoder)",
+        summary="point-wise MLP with LayerNorm, max-pooled; trained end to end",
+        kind="3d",
+        observes=("points", "points_valid"),
+        input=PointInput(1024, "limits"),
+        training="end-to-end",
+        batch="3d",
+        paper="Ze et al., 3D Diffusion Policy, RSS 2024, arXiv:2403.03954",
+        licence="MIT",
+        parameters=59_072,
+        parameters_source="counted in the authors' network, cloud branch",
+        reported_as="DP3",
+        notes=("the encoder under the shared head; the paper's row may be the whole diffusion policy",),
+    )
+    feature_dim = 64
+
+    def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
+        super().__init__(specs)
+        assert isinstance(self.card.input, PointInput)
+        self.preprocess = PointPreprocess(self.card.input)
+        layers: list[nn.Module] = []
+        for inputs, outputs in ((3, 64), (64, 128), (128, 256)):
+            layers += [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU()]
+        self.network = nn.Sequential(*layers)
+        self.projection = nn.Sequential(nn.Linear(256, self.feature_dim), nn.LayerNorm(self.feature_dim))
+
+    def fit(self, observations: Mapping[str, Tensor]) -> None:
+        self.preprocess.fit(observations["points"], observations["points_valid"])
+
+    def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
+        points = self.preprocess(observations["points"], observations["points_valid"])
+        return self.projection(pointwise_max(self.network, points))

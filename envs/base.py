@@ -1,0 +1,89 @@
+"""The interface of a simulator."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple, Protocol
+
+import numpy as np
+
+from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest
+
+
+class Step(NamedTuple):
+    """What one action leads to. `success` is the task's flag at this step alone."""
+
+    observation: Observation
+    reward: float
+    success: bool
+
+
+class NoExpert(LookupError):
+    """The simulator has no scripted expert for this task."""
+
+
+class Env(Protocol):
+    """One task in one simulator.
+
+    The class attributes and `specs` need no simulator: the parent process asks them without importing one.
+    Everything else runs in a worker. An environment is deterministic: `reset(seed)` followed by the same actions
+    gives the same states, in any process.
+    """
+
+    name: ClassVar[str]
+    """Registry name of the simulator, such as `metaworld`."""
+
+    version: ClassVar[str]
+    """Distribution and version the numbers depend on, such as `metaworld==3.1.1`."""
+
+    tasks: ClassVar[tuple[str, ...]]
+    cameras: ClassVar[tuple[str, ...]]
+    provides: ClassVar[frozenset[str]]
+    """Fields of an observation this simulator can compute."""
+
+    action_spec: ClassVar[ActionSpec]
+    proprio_names: ClassVar[tuple[str, ...]]
+
+    request: ObservationRequest
+    task: str
+
+    def __init__(self, task: str, request: ObservationRequest) -> None: ...
+
+    @classmethod
+    def specs(cls, request: ObservationRequest) -> dict[str, FieldSpec]:
+        """Concrete specs of the requested fields. Raises `SpecMismatch` for what cannot be given."""
+        ...
+
+    @classmethod
+    def instruction(cls, task: str) -> str:
+        """What the task is, in a sentence no other task of the simulator shares."""
+        ...
+
+    def reset(self, seed: int) -> Observation:
+        """Start the episode that `seed` names; 0 <= seed < 2**31."""
+        ...
+
+    def step(self, action: np.ndarray) -> Step:
+        """Apply a finite float32 (A,) action for one control step. Raises ValueError on NaN or a wrong shape."""
+        ...
+
+    def observe(self) -> Observation:
+        """The requested fields of the present state."""
+        ...
+
+    def state(self) -> np.ndarray:
+        """Everything the simulator needs to draw this moment again, float64 (D,)."""
+        ...
+
+    def set_state(self, state: np.ndarray) -> None:
+        """Restore `state()`. Valid only after `reset` with the seed of the episode it came from."""
+        ...
+
+    def expert_action(self) -> np.ndarray:
+        """The scripted expert's action here, unclipped float32 (A,). Raises `NoExpert`."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Simulator and renderer versions that the pixels depend on; says `no renderer` where none is used."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,107 @@
+"""Colour and depth of a MuJoCo scene from one pass, off screen.
+
+mujoco.Renderer draws twice for colour and depth. Here one `mjr_render` serves both, and a pass that only needs
+depth skips everything that costs time and leaves depth as it is: lights, shadows, reflections, multisampling.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from envs.render import gl_fingerprint
+
+_COSTLY = (
+    mujoco.mjtRndFlag.mjRND_SHADOW,
+    mujoco.mjtRndFlag.mjRND_REFLECTION,
+)
+_NOT_DEPTH = (
+    *_COSTLY,
+    mujoco.mjtRndFlag.mjRND_SKYBOX,
+    mujoco.mjtRndFlag.mjRND_FOG,
+    mujoco.mjtRndFlag.mjRND_HAZE,
+)
+
+
+class Renderer:
+    """An off-screen renderer for one model at one size and quality.
+
+    quality: `paper` draws as the model says; `fast` without multisampling, shadows and reflections.
+    sites: whether sites (goal markers) are drawn.
+    """
+
+    def __init__(self, model: Any, height: int, width: int, quality: str, colour: bool, sites: bool = True) -> None:
+        self.model, self.height, self.width = model, height, width
+        self._flat = quality == "fast" or not colour
+        # Buffers are made with the context, so the model's quality is changed for that moment only.
+        kept = model.vis.quality.offsamples, model.vis.quality.shadowsize
+        kept_size = model.vis.global_.offwidth, model.vis.global_.offheight
+        if self._flat:
+            model.vis.quality.offsamples, model.vis.quality.shadowsize = 0, 1
+        model.vis.global_.offwidth, model.vis.global_.offheight = width, height
+        self._gl = mujoco.GLContext(width, height)
+        self._gl.make_current()
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
+        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        model.vis.quality.offsamples, model.vis.quality.shadowsize = kept
+        model.vis.global_.offwidth, model.vis.global_.offheight = kept_size
+
+        self._scene = mujoco.MjvScene(model, maxgeom=2000)
+        self._options = mujoco.MjvOption()
+        if not sites:
+            self._options.sitegroup[:] = 0
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._viewport = mujoco.MjrRect(0, 0, width, height)
+        self._colour_buffer = np.empty((height, width, 3), np.uint8)
+        self._depth_buffer = np.empty((height, width), np.float32)
+        self._near = model.vis.map.znear * model.stat.extent
+        self._far = model.vis.map.zfar * model.stat.extent
+
+    def render(
+        self, data: Any, camera: int, colour: bool, depth: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Colour (H,W,3) uint8 and depth (H,W) float32 in metres (inf where nothing is hit), as asked for.
+
+        Rows run from the top of MuJoCo's picture. The arrays are new ones.
+        """
+        self._gl.make_current()
+        self._camera.fixedcamid = camera
+        mujoco.mjv_updateScene(
+            self.model, data, self._options, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
+        )
+        off = _NOT_DEPTH if not colour else _COSTLY if self._flat else ()
+        for flag in off:
+            self._scene.flags[flag] = 0
+        # Flat identity colours: the cheapest shading there is, and what mujoco.Renderer uses for depth.
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = not colour
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = not colour
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        mujoco.mjr_readPixels(
+            self._colour_buffer if colour else None,
+            self._depth_buffer if depth else None,
+            self._viewport,
+            self._context,
+        )
+        return (
+            self._colour_buffer[::-1].copy() if colour else None,
+            self._metres(self._depth_buffer[::-1]) if depth else None,
+        )
+
+    def _metres(self, buffer: np.ndarray) -> np.ndarray:
+        """Invert MuJoCo's reversed-z projection: the buffer is 1 at the near plane and 0 at the far one."""
+        near, far = self._near, self._far
+        # 1/z is linear in the buffer: 1/z = 1/far + b (1/near - 1/far)
+        inverse = buffer * np.float32(1 / near - 1 / far) + np.float32(1 / far)
+        return np.where(buffer > 0, 1 / inverse, np.float32(np.inf))
+
+    def fingerprint(self) -> str:
+        self._gl.make_current()
+        return gl_fingerprint()
+
+    def close(self) -> None:
+        self._context.free()
+        self._gl.free()

@@ -1,0 +1,93 @@
+"""A method's facts as typed data: what it sees, how its input is prepared, what is trained, where it comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """How pixels reach the network. `methods.preprocess` reads this and is the only place that applies it.
+
+    size: height = width in pixels, after `resize`.
+    pixel_range: range the network's own normalisation expects, before mean and std: (0, 1) or (0, 255).
+    mean, std: per channel, in units of `pixel_range`.
+    resize: `none` (the simulator renders at `size`), `resize` (bicubic), or `resize256-crop` (bicubic to 256/224 of
+        `size`, then a centre crop).
+    """
+
+    size: int
+    pixel_range: tuple[float, float]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    resize: Literal["none", "resize", "resize256-crop"] = "none"
+
+
+@dataclass(frozen=True)
+class PointInput:
+    """How a cloud reaches the network.
+
+    normalization: `none` keeps metres in the robot frame; `unit_sphere` subtracts the centroid and divides by the
+        largest radius, cloud by cloud; `limits` maps each axis' range over the training clouds to [-1, 1].
+    """
+
+    num_points: int
+    normalization: Literal["none", "unit_sphere", "limits"]
+
+
+@dataclass(frozen=True)
+class VectorInput:
+    """A state vector. `standardize` subtracts the training mean and divides by the training deviation."""
+
+    field: str
+    normalization: Literal["none", "standardize"]
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of pre-trained weights, as its publisher offers it. size is in bytes."""
+
+    source: str
+    filename: str
+    sha256: str
+    size: int
+    licence: str
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """Everything a table, a protocol or a person has to know about a method.
+
+    observes: fields of an observation that `encode` reads.
+    training: `end-to-end` (all parameters are trained), `partial` (the method's `requires_grad` says which) or
+        `frozen` (none; features are computed once).
+    kind: `2d`, `3d` or `control`.
+    batch: which of the protocol's batch sizes applies; Lift3D's public code uses one for 2D and one for 3D methods.
+    parameters: published or computed count of the encoder, asserted in a test; None where it depends on the input.
+    reported_as: the method's row in the papers' tables, None if they have none.
+    """
+
+    name: str
+    title: str
+    summary: str
+    kind: Literal["2d", "3d", "control"]
+    observes: tuple[str, ...]
+    input: ImageInput | PointInput | VectorInput | None
+    training: Literal["end-to-end", "partial", "frozen"]
+    batch: Literal["2d", "3d"]
+    paper: str
+    licence: str
+    parameters: int | None = None
+    parameters_source: str = ""
+    weights: tuple[WeightFile, ...] = ()
+    reported_as: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frozen(self) -> bool:
+        return self.training == "frozen"
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)

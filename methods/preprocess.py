@@ -1,0 +1,94 @@
+"""The only place where pixels, points and vectors are resized or normalised. It reads the card and nothing else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from methods.card import ImageInput, PointInput, VectorInput
+
+
+def prepare_images(rgb: Tensor, card: ImageInput) -> Tensor:
+    """(B, H, W, 3) uint8 to (B, 3, size, size) float32, resized and normalised as the card says."""
+    if rgb.dtype != torch.uint8:
+        raise TypeError(f"rgb must be uint8 in 0..255, not {rgb.dtype}: its range would be a guess")
+    low, high = card.pixel_range
+    images = rgb.permute(0, 3, 1, 2).float() / 255 * (high - low) + low
+    if card.resize != "none":
+        size = card.size if card.resize == "resize" else round(card.size * 256 / 224)
+        images = functional.interpolate(images, (size, size), mode="bicubic", align_corners=False)
+        if card.resize == "resize256-crop":
+            edge = (size - card.size) // 2
+            images = images[:, :, edge : edge + card.size, edge : edge + card.size]
+    if images.shape[-2:] != (card.size, card.size):
+        raise ValueError(f"images are {tuple(images.shape[-2:])}, the method takes {card.size} and does not resize")
+    mean, std = (torch.tensor(v, device=rgb.device).view(1, 3, 1, 1) for v in (card.mean, card.std))
+    return (images - mean) / std
+
+
+def repeat_valid(points: Tensor, valid: Tensor) -> Tensor:
+    """Replace padding by repeating the cloud's own points in order; (B, N, 3), (B, N) bool to (B, N, 3).
+
+    A max over points is the same as with the padding masked out, and no network has to know about masks. Valid rows
+    come first, as the simulators give them. A cloud without a valid point is an error of whoever made the batch.
+    """
+    count = valid.sum(dim=1, keepdim=True)
+    if bool((count == valid.shape[1]).all()):
+        return points
+    index = torch.arange(points.shape[1], device=points.device).unsqueeze(0) % count.clamp(min=1)
+    return points.gather(1, index.unsqueeze(-1).expand(-1, -1, points.shape[-1]))
+
+
+class PointPreprocess(nn.Module):
+    """Clouds as the card wants them: (B, N, 3) metres and (B, N) bool to (B, N, 3) float32.
+
+    `limits` statistics are buffers, so they are saved and fingerprinted with the network.
+    """
+
+    def __init__(self, card: PointInput) -> None:
+        super().__init__()
+        self.card = card
+        if card.normalization == "limits":
+            self.register_buffer("low", torch.full((3,), -1.0))
+            self.register_buffer("high", torch.full((3,), 1.0))
+
+    def fit(self, points: Tensor, valid: Tensor) -> None:
+        """Per-axis range over all valid training points; (T, N, 3), (T, N)."""
+        if self.card.normalization == "limits":
+            mask = ~valid.unsqueeze(-1)
+            self.low = points.masked_fill(mask, torch.inf).amin((0, 1)).to(self.low.device)
+            self.high = points.masked_fill(mask, -torch.inf).amax((0, 1)).to(self.high.device)
+
+    def forward(self, points: Tensor, valid: Tensor) -> Tensor:
+        points = repeat_valid(points.float(), valid)
+        if self.card.normalization == "limits":
+            return (points - self.low) / (self.high - self.low).clamp(min=1e-4) * 2 - 1
+        if self.card.normalization == "unit_sphere":
+            weight = valid.float().unsqueeze(-1)
+            centroid = (points * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)
+            points = points - centroid
+            return points / points.norm(dim=-1).amax(dim=1)[:, None, None].clamp(min=1e-6)
+        return points
+
+
+class VectorPreprocess(nn.Module):
+    """A state vector as the card wants it: (B, D) float32 to (B, D) float32."""
+
+    smallest_deviation = 1e-2
+    """Entries that hardly vary (a centimetre) are not blown up."""
+
+    def __init__(self, card: VectorInput, size: int) -> None:
+        super().__init__()
+        self.card = card
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("deviation", torch.ones(size))
+
+    def fit(self, vectors: Tensor) -> None:
+        if self.card.normalization == "standardize":
+            self.mean = vectors.double().mean(0).float().to(self.mean.device)
+            deviation = vectors.double().std(0).float().clamp(min=self.smallest_deviation)
+            self.deviation = deviation.to(self.deviation.device)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return (vectors.float() - self.mean) / self.deviation

@@ -1,0 +1,73 @@
+"""Methods by name: ours, the baselines, third parties' entry points, or a class in a file.
+
+Names are looked up in tables of "module:Class" strings, so listing them imports neither torch nor any method.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envs.registry import UnknownName
+from methods import METHODS
+
+if TYPE_CHECKING:
+    from methods.base import Representation
+
+ENTRY_POINTS = "bench.methods"
+_added: dict[str, str] = {}
+
+
+def add(table: dict[str, str]) -> None:
+    """Offer further methods; rooms above this one hand their tables in. A name may not mean two things."""
+    for name, target in table.items():
+        if {**METHODS, **_added}.get(name, target) != target:
+            raise ValueError(f"method '{name}' is already registered as {({**METHODS, **_added})[name]}")
+        _added[name] = target
+
+
+def table() -> dict[str, str]:
+    """Every known name and where its class is. A third party cannot take over a name of ours."""
+    others = {point.name: point.value for point in metadata.entry_points(group=ENTRY_POINTS)}
+    return {**others, **METHODS, **_added}
+
+
+def method_class(name: str) -> type[Representation]:
+    """The class for a registered name or for `path/to/file.py:Class`.
+
+    Raises `UnknownName` with the closest match, FileNotFoundError, or TypeError if the class is no representation.
+    """
+    if ".py:" in name:
+        found = _from_file(*name.rsplit(":", 1))
+    else:
+        known = table()
+        if name not in known:
+            raise UnknownName("method", name, known)
+        module, _, attribute = known[name].partition(":")
+        found = getattr(importlib.import_module(module), attribute)
+    from methods.base import Representation
+
+    if not (isinstance(found, type) and issubclass(found, Representation)):
+        raise TypeError(f"{name} is {found!r}, not a subclass of methods.base.Representation")
+    if not hasattr(found, "card"):
+        raise TypeError(f"{name} has no card; give the class a `card = MethodCard(...)`")
+    return found
+
+
+def _from_file(path: str, attribute: str) -> object:
+    file = Path(path).expanduser().resolve()
+    if not file.is_file():
+        raise FileNotFoundError(f"no file {file}; --method takes a registered name or path/to/file.py:Class")
+    spec = importlib.util.spec_from_file_location(f"bench_method_{file.stem}", file)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    if not hasattr(module, attribute):
+        classes = [key for key, value in vars(module).items() if isinstance(value, type) and hasattr(value, "card")]
+        raise UnknownName(f"class in {file.name}", attribute, classes)
+    return getattr(module, attribute)
