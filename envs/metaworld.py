@@ -72,6 +72,8 @@ class MetaWorld:
         self._mujoco = mujoco
         self._env: Any = ALL_V3_ENVIRONMENTS[f"{task}-v3"]()
         self._env._partially_observable = False
+        # Observations are clipped to a space that was cached while the goal was hidden, which zeroes the goal.
+        vars(self._env).pop("sawyer_observation_space", None)
         self._env._freeze_rand_vec = False
         self._env._set_task_called = True
         self._env.seeded_rand_vec = True

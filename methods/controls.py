@@ -60,7 +60,7 @@ class RandomFeatures(Representation):
         batch="3d",
         paper="none: a control of this benchmark",
         licence="MIT",
-        parameters=57_920,
+        parameters=58_048,
         parameters_source="64-128-256 and a linear layer to 64, counted",
     )
     feature_dim = 64

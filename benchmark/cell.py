@@ -1,0 +1,120 @@
+"""A cell: one (suite, task, method, head, seed) under one protocol; the unit of work and of result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.protocol import ConfigError, Settings
+from benchmark.report.record import SCHEMA, record_path
+from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
+from methods.card import PointInput
+from methods.registry import method_class
+
+if TYPE_CHECKING:
+    from methods.base import Representation
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where things are. `out` holds results, `data` what can be made again from seeds."""
+
+    out: Path
+    data: Path
+
+    @property
+    def records(self) -> Path:
+        return self.out / "records"
+
+    @property
+    def work(self) -> Path:
+        return self.out / "work"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`method` is a registered name or `path/to/file.py:Class`; `method_name` the name on its card."""
+
+    settings: Settings
+    task: str
+    method: str
+    method_name: str
+    seed: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.settings.suite.name}/{self.task}/{self.method_name}/{self.settings.head.name}-s{self.seed}"
+
+    @property
+    def representation(self) -> type[Representation]:
+        return method_class(self.method)
+
+    @property
+    def request(self) -> ObservationRequest:
+        card = self.representation.card
+        points = card.input.num_points if isinstance(card.input, PointInput) else None
+        return self.settings.suite.request(card.observes, points)
+
+    @property
+    def batch_size(self) -> int:
+        return self.settings.protocol.batch_size[self.representation.card.batch]
+
+    def record(self, paths: Paths) -> Path:
+        s = self.settings
+        return record_path(
+            paths.records, s.protocol.name, s.suite.name, self.task, self.method_name, s.head.name, self.seed
+        )
+
+    def work(self, paths: Paths) -> Path:
+        return paths.work / self.record(paths).relative_to(paths.records).with_suffix("")
+
+    def specs(self) -> dict[str, FieldSpec]:
+        """Match what the method's card observes with what the simulator gives. Raises `SpecMismatch`."""
+        env = self.settings.suite.env_class()
+        card = self.representation.card
+        missing = sorted(set(card.observes) - env.provides)
+        if missing:
+            raise SpecMismatch(
+                f"{card.name} observes {missing}, which {env.name} cannot give (it gives {sorted(env.provides)}); "
+                f"choose a suite whose simulator does, or another method (`bench list methods`)"
+            )
+        return env.specs(self.request)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything the cell's numbers depend on, apart from versions and hardware."""
+        card = self.representation.card.as_dict()
+        return {
+            "schema": SCHEMA,
+            "suite": self.settings.suite.name,
+            "task": self.task,
+            "seed": self.seed,
+            "method": {key: card[key] for key in ("name", "observes", "input", "training", "batch", "weights")},
+            "env": self.settings.suite.env_class().version,
+            "observation": self.request.canonical(),
+            **self.settings.identity(),
+        }
+
+    def identity_hash(self) -> str:
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
+
+
+def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], seeds: list[int]) -> list[Cell]:
+    """Every combination, tasks innermost last: all seeds of a task follow each other, so its data is prepared once.
+
+    Raises `UnknownName` for an unknown task or method and `SpecMismatch` where a method cannot see what it needs:
+    all of it before any work is done.
+    """
+    if not seeds:
+        raise ConfigError("no seeds: --seeds takes 0, 0,1,2 or 0:3")
+    cells = [
+        Cell(settings, task, method, method_class(method).card.name, seed)
+        for task in settings.suite.select(tasks)
+        for method in methods
+        for seed in seeds
+    ]
+    for cell in {cell.method: cell for cell in cells}.values():
+        cell.specs()
+    return cells

@@ -1,0 +1,107 @@
+"""Hydra at the edge: names and key=value in, frozen dataclasses out. Nothing inside sees a DictConfig."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from benchmark.protocol import ConfigError, HeadConfig, Protocol, Runtime, Settings, Suite
+from envs.registry import UnknownName
+
+CONF = Path(__file__).parent / "conf"
+GROUPS = ("suite", "protocol", "head")
+T = TypeVar("T")
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def summary(group: str, name: str) -> str:
+    """The first comment of a configuration file."""
+    first = (CONF / group / f"{name}.yaml").read_text().splitlines()[0]
+    return first.lstrip("# ").rstrip()
+
+
+def load_settings(suite: str, protocol: str, head: str, overrides: list[str] | None = None) -> Settings:
+    """Compose and check. Raises `UnknownName` or `ConfigError` with a message for a person."""
+    for group, name in zip(GROUPS, (suite, protocol, head), strict=True):
+        if name not in choices(group):
+            raise UnknownName(group, name, choices(group))
+    config = _compose([f"suite={suite}", f"protocol={protocol}", f"head={head}"], overrides or [])
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    env = plain["suite"]["env"]
+    return Settings(
+        suite=_build(Suite, plain["suite"], "suite"),
+        protocol=_build(Protocol, plain["protocol"], "protocol"),
+        head=_build(HeadConfig, plain["head"], "head"),
+        runtime=_build(Runtime, plain["runtime"], "runtime"),
+        env_python=(plain["env"].get(env) or {}).get("python"),
+    )
+
+
+def _compose(groups: list[str], overrides: list[str]) -> DictConfig:
+    for text in overrides:
+        if "=" not in text or text.startswith("-"):
+            raise ConfigError(f"'{text}' is not of the form key=value (such as protocol.epochs=50)")
+    with initialize_config_dir(str(CONF), version_base="1.3", job_name="bench"):
+        known = _keys(OmegaConf.to_container(hydra_compose("config", groups)))
+        for text in overrides:
+            key = text.partition("=")[0].lstrip("+~")
+            if key not in known:
+                close = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+                hint = f"Did you mean '{close[0]}'?" if close else f"There are: {', '.join(sorted(known))}."
+                raise ConfigError(f"no setting '{key}'. {hint}")
+        try:
+            return hydra_compose("config", groups + overrides)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(f"cannot apply {' '.join(overrides)}: {str(error).splitlines()[0]}") from error
+
+
+def _keys(node: Any, prefix: str = "") -> set[str]:
+    if not isinstance(node, dict):
+        return set()
+    found: set[str] = set()
+    for key, value in node.items():
+        path = f"{prefix}{key}"
+        found |= {path} | _keys(value, f"{path}.")
+    return found
+
+
+def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ConfigError(f"{where}.{unknown[0]} is no setting; there are {', '.join(sorted(fields))}")
+    converted: dict[str, Any] = {}
+    for name, value in values.items():
+        wanted = str(fields[name].type)
+        if isinstance(value, list):
+            value = tuple(value)
+        if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        scalar = {"int": int, "float": float, "bool": bool, "str": str}.get(wanted)
+        if scalar and (not isinstance(value, scalar) or (scalar is int and isinstance(value, bool))):
+            raise ConfigError(f"{where}.{name} must be {wanted}, not {value!r}")
+        converted[name] = value
+    return kind(**converted)
+
+
+def show(group: str, name: str) -> dict[str, Any]:
+    """A configuration file as it composes, for `bench show`."""
+    config = _compose([f"{group}={name}"], [])
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return plain[group]
+
+
+def as_yaml(data: Any) -> str:
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=None)

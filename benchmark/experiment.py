@@ -1,0 +1,295 @@
+"""One cell from nothing to its record: demonstrations, observations, training, rollouts, retest.
+
+Every step leaves what it finished, so the same call after a kill does only what is missing and ends with the same
+record (timings apart).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark import provenance, seeds
+from benchmark.cell import Cell, Paths
+from benchmark.data.demos import Demos, load_or_collect
+from benchmark.data.observations import load_or_render, open_pool
+from benchmark.policy.heads import make_head
+from benchmark.policy.policy import Policy, act
+from benchmark.progress import bar, say
+from benchmark.protocol import Runtime
+from benchmark.report.record import SCHEMA, Evaluation, Record, Tally, read, write
+from benchmark.rollout import Episode, rollout
+from benchmark.select import select
+from benchmark.storage import Busy, discard, exclusive, write_atomically, write_json
+from benchmark.train import Samples, Trainer, load_policy, precompute_features
+from envs.pool import Pool
+from envs.spec import FieldSpec
+from methods.frozen import count_parameters, fingerprint
+
+
+class OtherSettings(RuntimeError):
+    """A record or half-finished work of other settings is where this cell's would go."""
+
+
+def resolve_device(runtime: Runtime) -> torch.device:
+    if runtime.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(runtime.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"--device {runtime.device}: torch sees no CUDA device; `bench doctor` says why")
+    return device
+
+
+def resolve_workers(runtime: Runtime) -> int:
+    """Simulator processes: the cores, rounded up to the multiple of 4 that batches are padded to anyway."""
+    cores = os.cpu_count() or 1
+    return int(runtime.workers) if runtime.workers != "auto" else min(32, -(-cores // 4) * 4)
+
+
+def run_cell(cell: Cell, paths: Paths, command: str, overwrite: bool = False) -> tuple[Record, bool]:
+    """The cell's record, and whether it was computed now. Raises `Busy` if another process is computing it."""
+    target, work = cell.record(paths), cell.work(paths)
+    with exclusive(work / "lock", cell.label, wait=False):
+        if target.exists() and not overwrite:
+            record = read(target)
+            if record.identity_hash != cell.identity_hash():
+                raise OtherSettings(
+                    f"{target} is a record of other settings ({_difference(record.identity, cell.identity())}). "
+                    "Use --overwrite to replace it or --out DIR to keep both"
+                )
+            return record, False
+        if overwrite:
+            discard(target)
+            for file in work.glob("*"):
+                if file.name not in ("lock", "lock.holder", ".holder"):
+                    discard(file)
+        record = _Run(cell, paths, work, command).record()
+        return record, True
+
+
+class _Run:
+    """The state of one run of one cell. Methods follow each other in the order in which they are defined."""
+
+    def __init__(self, cell: Cell, paths: Paths, work: Path, command: str) -> None:
+        self.cell, self.paths, self.work, self.command = cell, paths, work, command
+        self.suite, self.protocol = cell.settings.suite, cell.settings.protocol
+        self.identity = cell.identity_hash()
+        runtime = cell.settings.runtime
+        self.device = resolve_device(runtime)
+        self.bf16 = runtime.precision == "bf16"
+        self.workers = resolve_workers(runtime)
+        if runtime.threads != "auto":
+            torch.set_num_threads(int(runtime.threads))
+        self.evaluations: list[Evaluation] = []
+        self.timings: dict[str, float] = {}
+        self._read_progress()
+
+    def record(self) -> Record:
+        suite, protocol, cell = self.suite, self.protocol, self.cell
+        python = cell.settings.env_python
+        request, specs = cell.request, cell.specs()
+        with self._timed("demonstrations"):
+            demos = load_or_collect(
+                self.paths.data, suite.name, suite.env, cell.task, protocol, self.workers, python
+            )
+        pool, fingerprint_ = open_pool(
+            suite.env, cell.task, request, self.workers, python, cell.settings.runtime.worker_timeout
+        )
+        with pool:
+            with self._timed("observations"):
+                fields = load_or_render(self.paths.data, demos, request, pool, fingerprint_)
+            policy, train_samples, valid_samples = self._prepare(demos, specs, fields)
+            before = fingerprint(policy.representation)
+            trainer = Trainer(policy, protocol, cell.seed, cell.batch_size, self.device, self.bf16)
+            self._train_and_evaluate(trainer, train_samples, valid_samples, pool)
+            after = fingerprint(policy.representation)
+            if cell.representation.card.frozen and before != after:
+                raise RuntimeError(f"{cell.method_name} is frozen by its card, but training changed it")
+            selected = select(self.evaluations, protocol.select)
+            retest, episodes = self._retest(policy, selected, pool)
+            deaths = pool.deaths
+        record = self._write(demos, trainer, selected, retest, episodes, fingerprint_, before, after, deaths)
+        return record
+
+    def _prepare(
+        self, demos: Demos, specs: dict[str, FieldSpec], fields: dict[str, np.ndarray]
+    ) -> tuple[Policy, Samples, Samples]:
+        """Build the policy, fit its normalisers on the training demonstrations, encode once what is frozen."""
+        cell = self.cell
+        env = self.suite.env_class()
+        torch.manual_seed(seeds.training_seed(cell.seed, "init"))
+        representation = cell.representation(specs)
+        head = make_head(
+            cell.settings.head, representation.feature_dim, len(env.proprio_names), env.action_spec.size
+        )
+        steps = demos.arrays["actions"].shape[1]
+        train_rows = demos.train * steps
+        targets = torch.from_numpy(demos.arrays["actions"].reshape(-1, env.action_spec.size))
+        if self.protocol.clip_actions:
+            low, high = torch.tensor(env.action_spec.low), torch.tensor(env.action_spec.high)
+            targets = targets.clamp(low, high)
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in fields.items()}
+        policy = Policy(representation, head).to(self.device)
+        representation.fit({name: tensor[:train_rows] for name, tensor in tensors.items()})
+        representation.freeze_as_card_says()
+
+        def part(rows: slice) -> Samples:
+            samples = Samples({name: tensor[rows] for name, tensor in tensors.items()}, targets[rows])
+            if representation.card.frozen and len(samples):
+                with self._timed("features"):
+                    return precompute_features(policy, samples, self.device, self.bf16)
+            return Samples({n: t.to(self.device) for n, t in samples.inputs.items()}, targets[rows].to(self.device))
+
+        return policy, part(slice(0, train_rows)), part(slice(train_rows, None))
+
+    def _train_and_evaluate(self, trainer: Trainer, train: Samples, valid: Samples, pool: Pool) -> None:
+        newest = max(self.work.glob("epoch-*.pt"), default=None)
+        if newest is not None:
+            trainer.restore(newest, self.identity)
+        protocol, cell = self.protocol, self.cell
+        title = f"train {cell.task} {cell.method_name} s{cell.seed}"
+        for number, epoch in enumerate(protocol.evaluation_epochs):
+            if trainer.epoch < epoch:
+                with self._timed("training"), bar(title, protocol.epochs, trainer.epoch) as advance:
+                    while trainer.epoch < epoch:
+                        loss = trainer.train_epoch(train)
+                        advance(note=f"loss {loss:.4f}")
+                    trainer.validate(valid)
+                trainer.save(self._checkpoint(epoch), self.identity)
+            if number >= len(self.evaluations):
+                chosen = seeds.selection_seeds(self.suite.name, cell.task, number, protocol.rollouts)
+                episodes = self._rollout(trainer.policy, chosen, pool, f"evaluate {cell.task} epoch {epoch}")
+                history = trainer.history[epoch - 1]
+                self.evaluations.append(
+                    _evaluation(epoch, episodes, history["train_loss"], history.get("valid_loss"))
+                )
+                self._write_progress()
+
+    def _rollout(self, policy: Policy, chosen: list[int], pool: Pool, title: str) -> list[Episode]:
+        policy.eval()
+        with self._timed("rollouts"), bar(title, len(chosen)) as advance:
+            return rollout(
+                pool,
+                lambda observations: act(policy, observations, self.device, self.bf16),
+                chosen,
+                self.protocol.horizon,
+                self.protocol.success,
+                advance,
+            )
+
+    def _retest(self, policy: Policy, selected: Evaluation, pool: Pool) -> tuple[Evaluation, list[Episode]]:
+        load_policy(policy, self._checkpoint(selected.epoch))
+        chosen = seeds.retest_seeds(self.suite.name, self.cell.task, self.protocol.retest_rollouts)
+        episodes = self._rollout(policy, chosen, pool, f"retest {self.cell.task} epoch {selected.epoch}")
+        return _evaluation(selected.epoch, episodes, None, None), episodes
+
+    def _write(self, demos: Demos, trainer: Trainer, selected: Evaluation, retest: Evaluation,
+               episodes: list[Episode], renderer: str, before: str, after: str, deaths: int) -> Record:  # fmt: skip
+        cell, representation = self.cell, trainer.policy.representation
+        card = cell.representation.card
+        facts = provenance.collect(self.device, self.command)
+        record = Record(
+            schema=SCHEMA, suite=self.suite.name, task=cell.task, method=cell.method_name,
+            head=cell.settings.head.name, seed=cell.seed, protocol=self.protocol.name,
+            identity=cell.identity(), identity_hash=self.identity, card=card.as_dict(),
+            success_rule=self.protocol.success, horizon=self.protocol.horizon,
+            demo_hash=demos.content_hash,
+            demos={"train": demos.train, "valid": len(demos.seeds) - demos.train, "attempts": demos.attempts},
+            training={
+                "optimizer_steps": trainer.steps, "batch_size": cell.batch_size, "epochs": trainer.epoch,
+                "samples": demos.train * self.protocol.horizon,
+                "parameters_encoder": count_parameters(representation),
+                "parameters_total": count_parameters(trainer.policy),
+                "parameters_trained": count_parameters(trainer.policy, trained_only=True),
+                "train_loss": [epoch["train_loss"] for epoch in trainer.history],
+            },
+            evaluations=tuple(self.evaluations), selected_epoch=selected.epoch, retest=retest,
+            frozen={"by_card": card.frozen, "before": before, "after": after, "unchanged": before == after},
+            weights="none" if not card.weights else "see card",
+            fingerprint=renderer,
+            provenance=facts | {"worker_deaths": deaths, "workers": self.workers},
+            timings={name: round(seconds, 2) for name, seconds in self.timings.items()},
+        )  # fmt: skip
+        record = dataclasses.replace(record, card=json.loads(json.dumps(record.card)))
+        target = cell.record(self.paths)
+        _save_actions(target.with_suffix(".actions.npz"), episodes)
+        from benchmark.report.plots import plot_cell
+
+        plot_cell(record, target.with_suffix(".png"))
+        write(record, target)
+        return record
+
+    # -- progress that survives --------------------------------------------------------------------------------
+
+    def _checkpoint(self, epoch: int) -> Path:
+        return self.work / f"epoch-{epoch:04d}.pt"
+
+    def _read_progress(self) -> None:
+        file = self.work / "progress.json"
+        if not file.exists():
+            return
+        data = json.loads(file.read_text())
+        if data["identity"] != self.identity:
+            raise OtherSettings(
+                f"{self.work} holds half-finished work of other settings. Use --overwrite to drop it or --out DIR"
+            )
+        self.timings = data["timings"]
+        self.evaluations = [
+            Evaluation(e["epoch"], Tally(**e["tally"]), tuple(map(tuple, e["episodes"])), e["train_loss"], e["valid_loss"])  # type: ignore[arg-type]
+            for e in data["evaluations"]
+        ]
+
+    def _write_progress(self) -> None:
+        data: dict[str, Any] = {"identity": self.identity, "timings": self.timings}
+        data["evaluations"] = [dataclasses.asdict(evaluation) for evaluation in self.evaluations]
+        write_json(self.work / "progress.json", data)
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[phase] = self.timings.get(phase, 0.0) + time.perf_counter() - start
+
+
+def _evaluation(epoch: int, episodes: list[Episode], train: float | None, valid: float | None) -> Evaluation:
+    errors = sum(episode.error is not None for episode in episodes)
+    tally = Tally(k=sum(e.success for e in episodes), n=len(episodes) - errors, errors=errors)
+    rows = tuple((e.seed, int(e.success), e.steps, e.error) for e in episodes)
+    return Evaluation(epoch, tally, rows, train, valid)
+
+
+def _save_actions(path: Path, episodes: list[Episode]) -> None:
+    """The retest's actions beside the record: replaying them needs neither weights nor a GPU."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{str(e.seed): e.actions for e in episodes})
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
+    """The first few settings that differ, for a message."""
+    found: list[str] = []
+
+    def walk(a: Any, b: Any, path: str) -> None:
+        if isinstance(a, dict) and isinstance(b, dict):
+            for key in sorted(set(a) | set(b)):
+                walk(a.get(key), b.get(key), f"{path}.{key}" if path else key)
+        elif json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
+            found.append(f"{path}: {a} there, {b} here")
+
+    walk(old, json.loads(json.dumps(new)), prefix)
+    return "; ".join(found[:3]) or "the recorded schema differs"
+
+
+__all__ = ["Busy", "OtherSettings", "resolve_device", "resolve_workers", "run_cell"]

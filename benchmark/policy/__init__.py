@@ -1,0 +1,1 @@
+"""What is trained: representation, fusion and head."""

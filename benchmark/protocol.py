@@ -1,0 +1,167 @@
+"""The numbers of the experiment, the suite it is run on and the head it is run with, as typed data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from envs.base import Env
+from envs.registry import UnknownName, env_class
+from envs.spec import ObservationRequest
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run. The message says which value, and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """See `benchmark/conf/protocol/clar.yaml` for each number's source."""
+
+    name: str
+    title: str
+    source: str
+    train_demos: int
+    valid_demos: int
+    horizon: int
+    min_success_steps: int
+    max_expert_failures: int
+    epochs: int
+    evaluate_every: int
+    rollouts: int
+    retest_rollouts: int
+    success: str
+    select: str
+    learning_rate: float
+    encoder_lr_multiplier: float
+    weight_decay: float
+    batch_size: Mapping[str, int]
+    clip_actions: bool
+
+    def __post_init__(self) -> None:
+        for name in ("train_demos", "horizon", "epochs", "evaluate_every", "rollouts", "retest_rollouts"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"protocol.{name} must be at least 1, not {getattr(self, name)}")
+        if self.valid_demos < 0:
+            raise ConfigError(f"protocol.valid_demos must not be negative, and is {self.valid_demos}")
+        if self.evaluate_every > self.epochs:
+            raise ConfigError(
+                f"protocol.evaluate_every={self.evaluate_every} is more than protocol.epochs={self.epochs}: "
+                "no checkpoint would ever be evaluated"
+            )
+        if self.rollouts > 10_000:
+            raise ConfigError("protocol.rollouts above 10,000 would reuse the seeds of the next evaluation")
+        _one_of("protocol.success", self.success, ("any-step", "last-step"))
+        _one_of("protocol.select", self.select, ("first", "last"))
+        if not self.learning_rate > 0:
+            raise ConfigError(f"protocol.learning_rate must be positive, not {self.learning_rate}")
+        if set(self.batch_size) != {"2d", "3d"} or min(self.batch_size.values()) < 2:
+            raise ConfigError(f"protocol.batch_size needs 2d and 3d, at least 2 each, not {dict(self.batch_size)}")
+
+    @property
+    def demos(self) -> int:
+        return self.train_demos + self.valid_demos
+
+    @property
+    def evaluation_epochs(self) -> list[int]:
+        return list(range(self.evaluate_every, self.epochs + 1, self.evaluate_every))
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """See `benchmark/conf/head/*.yaml`."""
+
+    name: str
+    width: int
+    hidden: tuple[int, ...]
+    activation: str
+    init: str
+    input_scale: float
+
+    def __post_init__(self) -> None:
+        _one_of("head.activation", self.activation, ("relu", "selu"))
+        _one_of("head.init", self.init, ("default", "orthogonal"))
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named list of tasks with their cameras. `tasks` maps a group (easy, ...) to task names."""
+
+    name: str
+    title: str
+    env: str
+    source: str
+    tasks: Mapping[str, tuple[str, ...]]
+    observation: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def task_names(self) -> list[str]:
+        return [task for group in self.tasks.values() for task in group]
+
+    def env_class(self) -> type[Env]:
+        return env_class(self.env)
+
+    def select(self, tasks: list[str] | None) -> list[str]:
+        """The named tasks in the suite's order, or all. Raises `UnknownName`."""
+        for task in tasks or []:
+            if task not in self.task_names:
+                raise UnknownName(f"task of {self.name}", task, self.task_names)
+        return [task for task in self.task_names if not tasks or task in tasks]
+
+    def request(self, observes: tuple[str, ...], num_points: int | None) -> ObservationRequest:
+        """What the simulator has to compute for a method that observes these fields (and for the head: proprio)."""
+        options = dict(self.observation)
+        options["cameras"] = tuple(options.get("cameras", ()))
+        if num_points is not None:
+            options["num_points"] = num_points
+        try:
+            return ObservationRequest(fields=tuple(dict.fromkeys((*observes, "proprio"))), **options)
+        except TypeError as error:
+            raise ConfigError(f"suite.observation: {error}") from error
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How it is computed. `precision` alone changes a number."""
+
+    device: str
+    precision: str
+    workers: int | str
+    threads: int | str
+    worker_timeout: float
+
+    def __post_init__(self) -> None:
+        _one_of("runtime.precision", self.precision, ("fp32", "bf16"))
+        for name in ("workers", "threads"):
+            value = getattr(self, name)
+            if value != "auto" and (not isinstance(value, int) or value < 1):
+                raise ConfigError(f"runtime.{name} is 'auto' or a number of at least 1, not {value!r}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that `bench run` was told, apart from method, tasks and seeds."""
+
+    suite: Suite
+    protocol: Protocol
+    head: HeadConfig
+    runtime: Runtime
+    env_python: str | None
+
+    def identity(self) -> dict[str, Any]:
+        """The part that a number depends on; records of different identities are never averaged."""
+        return {
+            "suite": {"env": self.suite.env, "observation": dict(self.suite.observation)},
+            "protocol": {
+                key: value for key, value in dataclasses.asdict(self.protocol).items() if key not in ("title", "source")
+            },
+            "head": dataclasses.asdict(self.head),
+            "precision": self.runtime.precision,
+        }
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name}={value!r} is none of {', '.join(allowed)}")

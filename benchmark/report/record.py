@@ -1,0 +1,139 @@
+"""The record: one JSON file for each finished cell. Its path is its identity."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.storage import write_json
+
+SCHEMA = 1
+
+
+class BadRecord(ValueError):
+    """A file that is no record of a schema this version reads."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts of one set of rollouts. n leaves out episodes that could not be run (errors)."""
+
+    k: int
+    n: int
+    errors: int
+
+    @property
+    def rate(self) -> float:
+        return self.k / self.n if self.n else float("nan")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Rollouts of one checkpoint. episodes: [seed, success 0/1, steps, error or null] in the order of the seeds."""
+
+    epoch: int
+    tally: Tally
+    episodes: tuple[tuple[int, int, int, str | None], ...]
+    train_loss: float | None = None
+    valid_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that a table, an audit or a doubter needs to know about one cell.
+
+    identity: the settings a number depends on; identity_hash names them. Records of different hashes are never
+        averaged. timings and provenance are facts about the run, not part of the result.
+    """
+
+    schema: int
+    suite: str
+    task: str
+    method: str
+    head: str
+    seed: int
+    protocol: str
+    identity: dict[str, Any]
+    identity_hash: str
+    card: dict[str, Any]
+    success_rule: str
+    horizon: int
+    demo_hash: str
+    demos: dict[str, int]
+    training: dict[str, Any]
+    evaluations: tuple[Evaluation, ...]
+    selected_epoch: int
+    retest: Evaluation
+    frozen: dict[str, Any]
+    weights: str
+    fingerprint: str
+    provenance: dict[str, Any]
+    timings: dict[str, float]
+
+    @property
+    def best(self) -> Tally:
+        """The paper's number: the maximum over evaluations. It over-states; tables print it with a star."""
+        return next(e.tally for e in self.evaluations if e.epoch == self.selected_epoch)
+
+    @property
+    def last(self) -> Tally:
+        return self.evaluations[-1].tally
+
+    @property
+    def errors(self) -> int:
+        return self.retest.tally.errors + sum(e.tally.errors for e in self.evaluations)
+
+
+def record_path(root: Path, protocol: str, suite: str, task: str, method: str, head: str, seed: int) -> Path:
+    return root / protocol / suite / task / method / f"{head}-s{seed}.json"
+
+
+def write(record: Record, path: Path) -> None:
+    write_json(path, dataclasses.asdict(record))
+
+
+def read(path: Path) -> Record:
+    """Raises `BadRecord` naming the file and what is wrong with it."""
+    try:
+        data = json.loads(path.read_text())
+        if data["schema"] != SCHEMA:
+            raise BadRecord(f"{path} has schema {data['schema']}; this version reads {SCHEMA}")
+        data["evaluations"] = tuple(_evaluation(e) for e in data["evaluations"])
+        data["retest"] = _evaluation(data["retest"])
+        return Record(**data)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, BadRecord):
+            raise
+        raise BadRecord(f"{path} is no record ({type(error).__name__}: {error})") from error
+
+
+def read_all(roots: list[Path]) -> Iterator[tuple[Path, Record | BadRecord]]:
+    """Every record under the roots, sorted by path. Damaged ones come as the error that says why.
+
+    A cell that is under several roots is taken from the first.
+    """
+    seen: set[str] = set()
+    for root in roots:
+        for path in sorted(root.rglob("*.json")):
+            identity = str(path.relative_to(root))
+            if identity in seen:
+                continue
+            seen.add(identity)
+            try:
+                yield path, read(path)
+            except BadRecord as error:
+                yield path, error
+
+
+def _evaluation(data: dict[str, Any]) -> Evaluation:
+    return Evaluation(
+        epoch=data["epoch"],
+        tally=Tally(**data["tally"]),
+        episodes=tuple(tuple(e) for e in data["episodes"]),  # type: ignore[misc]
+        train_loss=data["train_loss"],
+        valid_loss=data["valid_loss"],
+    )

@@ -1,0 +1,124 @@
+"""Rollouts: the policy in the simulator, many episodes at once, each named by its seed.
+
+The parent encodes the observations of all live episodes in one batch and sends every worker its action; a worker
+whose episode has ended gets the next seed at once. Outcomes depend on seeds alone: not on the number of workers, nor
+on the order in which they finish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from benchmark.progress import Advance
+from envs.pool import Pool, Worker, WorkerDied, WorkerError
+from envs.spec import Observation
+
+RETRIES = 2
+"""How often an episode is run again when its worker dies, before it counts as an error."""
+
+PolicyFunction = Callable[[Observation], np.ndarray]
+"""Stacked observations (B, ...) to actions (B, A)."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One rollout. `error` is None or why it could not be run: errors are neither successes nor failures.
+
+    actions: (steps, A) float32 as sent to the simulator, so that the episode can be replayed.
+    """
+
+    seed: int
+    success: bool
+    steps: int
+    error: str | None
+    actions: np.ndarray = field(repr=False, compare=False)
+
+
+@dataclass
+class _Live:
+    index: int
+    seed: int
+    attempt: int
+    actions: list[np.ndarray]
+
+
+def rollout(
+    pool: Pool,
+    policy: PolicyFunction,
+    seeds: Sequence[int],
+    horizon: int,
+    success_rule: str,
+    advance: Advance = lambda *_a, **_k: None,
+) -> list[Episode]:
+    """One episode for each seed, in the order of `seeds`.
+
+    success_rule: `any-step` counts an episode whose flag was up at any step and stops it there, which changes no
+        outcome; `last-step` runs to the horizon and counts the flag of its last step.
+    """
+    results: dict[int, Episode] = {}
+    queue = list(enumerate(seeds))[::-1]
+    live: dict[Worker, _Live] = {}
+
+    def start(worker: Worker, index: int, seed: int, attempt: int) -> None:
+        live[worker] = _Live(index, seed, attempt, [])
+        worker.ask("reset", seed)
+
+    def finish(worker: Worker, success: bool, error: str | None = None) -> None:
+        episode = live.pop(worker)
+        actions = np.stack(episode.actions) if episode.actions else np.zeros((0, 0), np.float32)
+        results[episode.index] = Episode(episode.seed, success, len(episode.actions), error, actions)
+        advance()
+        if queue:
+            start(worker, *queue.pop(), 0)
+
+    def replace(worker: Worker, reason: str) -> None:
+        episode = live.pop(worker)
+        fresh = pool.replace(worker)
+        if episode.attempt < RETRIES:
+            start(fresh, episode.index, episode.seed, episode.attempt + 1)
+        else:
+            live[fresh] = episode
+            finish(fresh, success=False, error=reason)
+
+    for worker in list(pool.workers):
+        if queue:
+            start(worker, *queue.pop(), 0)
+    while live:
+        observed: list[Worker] = []
+        pending = set(live)
+        while pending:
+            for worker in pool.ready(list(pending)):
+                pending.discard(worker)
+                try:
+                    reply = worker.answer()
+                except WorkerDied as death:
+                    before = set(live)
+                    replace(worker, str(death))
+                    pending |= set(live) - before
+                    continue
+                except WorkerError as error:
+                    finish(worker, success=False, error=str(error))
+                    if worker in live:
+                        pending.add(worker)
+                    continue
+                success = reply is not None and reply[1]
+                steps = len(live[worker].actions)
+                if (success and success_rule == "any-step") or steps == horizon:
+                    finish(worker, success=bool(success))
+                    if worker in live:
+                        pending.add(worker)
+                else:
+                    observed.append(worker)
+        if observed:
+            observed.sort(key=lambda worker: live[worker].index)
+            stacked = {name: np.stack([w.observation[name] for w in observed]) for name in observed[0].observation}
+            for worker, action in zip(observed, policy(stacked), strict=True):
+                live[worker].actions.append(action)
+                try:
+                    worker.ask("step", action)
+                except WorkerDied as death:
+                    replace(worker, str(death))
+    return [results[index] for index in range(len(seeds))]

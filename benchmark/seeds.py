@@ -1,0 +1,44 @@
+"""Every random number of an experiment from names, never from a clock or an order."""
+
+from __future__ import annotations
+
+import hashlib
+
+PURPOSES = ("demo", "selection", "retest", "train")
+
+
+def derive(suite: str, task: str, purpose: str, index: int) -> int:
+    """A seed in [0, 2**31) for one episode or one random stream.
+
+    The same for every method, worker count, batch size and order. The last two bits are the purpose, so that seeds
+    of two purposes can never be equal, hash collisions included.
+    """
+    code = PURPOSES.index(purpose)
+    digest = hashlib.sha256(f"{suite}|{task}|{purpose}|{index}".encode()).digest()
+    return (int.from_bytes(digest[:8], "little") % 2**29) * 4 + code
+
+
+def episode_seeds(suite: str, task: str, purpose: str, first: int, count: int) -> list[int]:
+    """`count` different seeds. A collision inside one purpose is skipped, the same way every time."""
+    seeds: list[int] = []
+    index = first
+    while len(seeds) < count:
+        seed = derive(suite, task, purpose, index)
+        index += 1
+        if seed not in seeds:
+            seeds.append(seed)
+    return seeds
+
+
+def selection_seeds(suite: str, task: str, evaluation: int, count: int) -> list[int]:
+    """The rollouts of the `evaluation`-th evaluation (from 0). Other evaluations use other episodes."""
+    return episode_seeds(suite, task, "selection", evaluation * 10_000, count)
+
+
+def retest_seeds(suite: str, task: str, count: int) -> list[int]:
+    return episode_seeds(suite, task, "retest", 0, count)
+
+
+def training_seed(seed: int, purpose: str, index: int = 0) -> int:
+    """A torch seed for one stream (`init`, `order`, `noise`) of training run `seed`."""
+    return derive(purpose, str(seed), "train", index)

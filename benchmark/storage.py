@@ -1,0 +1,113 @@
+"""Files that are whole or absent: atomic writes, space taken before it is mapped, one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+
+class StorageError(OSError):
+    """A disk that is full or not writable. Nothing that was finished is lost; the message says what to do."""
+
+
+class Busy(RuntimeError):
+    """Another process is working on the same thing."""
+
+
+@contextlib.contextmanager
+def explain(path: Path) -> Iterator[None]:
+    """Turn 'no space' and 'read-only' into a `StorageError` that names the place and the mend."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                f"the disk is full: {path} could not be written. Finished parts are kept. Free space there, or "
+                "choose another place with --out or --data, and run the same command again"
+            ) from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise StorageError(f"{path} cannot be written ({error.strerror}); choose another with --out or --data") from error
+        raise
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Call `write(file)` on a temporary file beside `path`, flush it to the disk, and rename it into place."""
+    with explain(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w+b") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+
+
+def write_json(path: Path, data: Any) -> None:
+    text = json.dumps(data, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def allocate(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
+    """A new .npy file of this shape, mapped for writing.
+
+    Its space is taken first: writing to a map of a sparse file on a full disk kills the process with SIGBUS.
+    """
+    with explain(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.path.getsize(path))
+    return array
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, what: str, wait: bool, notify: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    """Hold the lock file `path`. If another process holds it: wait (saying so), or raise `Busy` naming it.
+
+    The lock is the kernel's (flock): it ends with the process, however that ends, so there are no stale locks.
+    """
+    with explain(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(str(path))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = path.with_suffix(".holder")
+        who = holder.read_text().strip() if holder.exists() else "another process"
+        if not wait:
+            raise Busy(f"{what} is being worked on by {who}") from None
+        notify(f"waiting for {who} to finish {what}")
+        lock.acquire()
+    try:
+        with explain(path):
+            path.with_suffix(".holder").write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.with_suffix(".holder").unlink()
+        lock.release()
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
