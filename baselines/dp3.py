@@ -49,7 +49,7 @@ class DP3(Representation):
         self.preprocess = PointPreprocess(self.card.input)
         layers: list[nn.Module] = []
         for inputs, outputs in ((3, 64), (64, 128), (128, 256)):
-            layers += [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU()]
+            layers += [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU(inplace=True)]
         self.network = nn.Sequential(*layers)
         self.projection = nn.Sequential(nn.Linear(256, self.feature_dim), nn.LayerNorm(self.feature_dim))
 

@@ -215,7 +215,7 @@ class _Run:
             },
             evaluations=tuple(self.evaluations), selected_epoch=selected.epoch, retest=retest,
             frozen={"by_card": card.frozen, "before": before, "after": after, "unchanged": before == after},
-            weights="none" if not card.weights else "see card",
+            weights={"files": {}, "untrained": False},
             fingerprint=renderer,
             provenance=facts | {"worker_deaths": deaths, "workers": self.workers},
             timings={name: round(seconds, 2) for name, seconds in self.timings.items()},

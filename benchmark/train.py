@@ -72,7 +72,7 @@ class Trainer:
         groups = [{"params": list(policy.head.parameters()), "lr": rate}]
         if encoder:
             groups.append({"params": encoder, "lr": rate * protocol.encoder_lr_multiplier})
-        self.optimizer = torch.optim.Adam(groups, lr=rate, weight_decay=protocol.weight_decay)
+        self.optimizer = torch.optim.Adam(groups, lr=rate, weight_decay=protocol.weight_decay, fused=True)
         self.epoch = 0
         self.steps = 0
         self.history: list[dict[str, float]] = []

@@ -26,7 +26,7 @@ def pointwise_max(network: Callable[[Tensor], Tensor], points: Tensor) -> Tensor
     if not torch.is_grad_enabled():
         return torch.cat([network(chunk).amax(dim=1) for chunk in _chunks(points)])
     with torch.no_grad():
-        winners = torch.cat([network(chunk).argmax(dim=1) for chunk in _chunks(points)])
+        winners = torch.cat([network(chunk).max(dim=1).indices for chunk in _chunks(points)])  # faster than argmax
         offsets = torch.arange(len(points), device=points.device).unsqueeze(1) * points.shape[1]
         rows, place = torch.unique(winners + offsets, return_inverse=True)
     return network(points.reshape(-1, points.shape[-1])[rows]).gather(0, place)

@@ -47,7 +47,8 @@ class Record:
     """All that a table, an audit or a doubter needs to know about one cell.
 
     identity: the settings a number depends on; identity_hash names them. Records of different hashes are never
-        averaged. timings and provenance are facts about the run, not part of the result.
+        averaged. weights: `files` (name -> sha256) and `untrained` (random weights where the card names some).
+        timings (seconds by phase) and provenance are facts about the run, not part of the result.
     """
 
     schema: int
@@ -69,7 +70,7 @@ class Record:
     selected_epoch: int
     retest: Evaluation
     frozen: dict[str, Any]
-    weights: str
+    weights: dict[str, Any]
     fingerprint: str
     provenance: dict[str, Any]
     timings: dict[str, float]

@@ -1,0 +1,90 @@
+"""A table as data, and its four forms."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+
+FORMATS = ("terminal", "markdown", "latex", "csv")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text cells under column names. `rules` are indices of rows that a rule is drawn above; notes go below."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+    rules: frozenset[int] = frozenset()
+    text_columns: int = 1
+    """How many columns from the left are words; the others are right-aligned."""
+
+
+def render(table: Table, form: str, width: int | None = None) -> str:
+    """The table in one of `FORMATS`. Raises ValueError for another name."""
+    if form not in FORMATS:
+        raise ValueError(f"--format {form} is none of {', '.join(FORMATS)}")
+    return {"terminal": _terminal, "markdown": _markdown, "latex": _latex, "csv": _csv}[form](table, width)
+
+
+def _terminal(table: Table, width: int | None) -> str:
+    rich = RichTable(title=table.title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for index, column in enumerate(table.columns):
+        rich.add_column(column, justify="left" if index < table.text_columns else "right", overflow="fold")
+    for index, row in enumerate(table.rows):
+        rich.add_row(*row, end_section=index + 1 in table.rules)
+    stream = io.StringIO()
+    console = Console(file=stream, width=width or 120, highlight=False, markup=False, no_color=True)
+    console.print(rich)
+    for note in table.notes:
+        console.print(f"  {note}")
+    return stream.getvalue()
+
+
+def _markdown(table: Table, _: int | None) -> str:
+    def line(cells: tuple[str, ...]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") for cell in cells) + " |"
+
+    align = tuple("---" if i < table.text_columns else "---:" for i in range(len(table.columns)))
+    lines = [f"**{table.title}**", "", line(table.columns), "| " + " | ".join(align) + " |"]
+    lines += [line(row) for row in table.rows]
+    if table.notes:
+        lines += ["", *(f"- {note}".replace("*", "\\*") for note in table.notes)]
+    return "\n".join(lines) + "\n"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"\textdagger{}", "–": "--",
+}  # fmt: skip
+
+
+def _latex(table: Table, _: int | None) -> str:
+    def escape(text: str) -> str:
+        return "".join(_LATEX.get(character, character) for character in text)
+
+    align = "l" * table.text_columns + "r" * (len(table.columns) - table.text_columns)
+    lines = [r"\begin{table}", r"\centering", rf"\caption{{{escape(table.title)}}}", rf"\begin{{tabular}}{{{align}}}"]
+    lines += [r"\toprule", " & ".join(map(escape, table.columns)) + r" \\", r"\midrule"]
+    for index, row in enumerate(table.rows):
+        if index in table.rules and index:
+            lines.append(r"\midrule")
+        # a bracket at a row's start would be read as the optional argument of the line break before it
+        lines.append("{}" + " & ".join(map(escape, row)) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\footnotesize {escape(note)}" for note in table.notes]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _csv(table: Table, _: int | None) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(table.rows)
+    return stream.getvalue()

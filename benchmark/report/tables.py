@@ -1,0 +1,184 @@
+"""Tables from records: what was run, cell by cell, and CLAR's Table I.
+
+Three numbers, always: best* is the paper's (the maximum over evaluations, which over-states), retest the selected
+checkpoint on fresh seeds (the headline, with the interval of its rollouts), last the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.protocol import Suite
+from benchmark.report.record import Record, Tally
+from benchmark.report.reported import errata, reported
+from benchmark.report.stats import mean, mean_interval, wilson
+from benchmark.report.table import Table
+
+MISSING = "missing"
+COLUMNS = ("easy", "medium", "hard", "mean", "rlbench")
+BEST_NOTE = (
+    "best*: maximum over evaluations, the papers' number; it over-states (by 13 to 17 points for true rates of 50 to "
+    "80 % with 15 evaluations of 25). retest: the selected checkpoint on fresh seeds. last: the last checkpoint. "
+    "[low, high]: 95 % interval of these rollouts alone, not of training seeds."
+)
+
+
+def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
+    """One row a cell."""
+    rows = []
+    ordered = sorted(records, key=lambda r: (r.suite, r.protocol, r.task, r.method, r.head, r.seed))
+    for r in ordered:
+        rows.append((
+            r.task, r.method, f"{r.head} s{r.seed}", r.protocol, _count(r.best), _count_interval(r.retest.tally),
+            _count(r.last), str(r.errors), f"{r.training['optimizer_steps']:,}",
+        ))  # fmt: skip
+    rules = {i for i in range(1, len(ordered)) if ordered[i].task != ordered[i - 1].task}
+    columns = ("task", "method", "head", "protocol", "best*", "retest", "last", "errors", "steps")
+    notes = [BEST_NOTE]
+    if any(r.errors for r in records):
+        notes.append("errors: episodes that could not be run; they count neither as success nor as failure.")
+    return Table(title, columns, tuple(rows), tuple(notes), frozenset(rules), text_columns=4)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """All records of one method under one head and one condition, task by task."""
+
+    method: str
+    head: str
+    by_task: dict[str, list[Record]]
+
+
+def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tuple[Table, list[str]]:
+    """CLAR Table I from whatever records are there, and messages about records that were set apart.
+
+    Records that were made under other conditions (success rule, demonstrations, observation, precision, protocol
+    numbers) than most of a table's are named and left out, never averaged in.
+    """
+    chosen = [r for r in records if r.suite == suite.name and r.protocol == protocol]
+    chosen, apart = _comparable(chosen)
+    printed = {(n.method, n.column): n.value for n in reported("clar", "Table I")}
+    paper_methods = list(dict.fromkeys(method for method, _ in printed))
+    rows_by_name: dict[str, list[_Row]] = defaultdict(list)
+    grouped: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in chosen:
+        grouped[record.method, record.head].append(record)
+    for (method, head), members in sorted(grouped.items()):
+        by_task: dict[str, list[Record]] = defaultdict(list)
+        for record in members:
+            by_task[record.task].append(record)
+        rows_by_name[members[0].card.get("reported_as") or method].append(_Row(method, head, dict(by_task)))
+
+    marks, notes = _errata_notes()
+    rows: list[tuple[str, ...]] = []
+    rules: set[int] = set()
+    partial = False
+    for name in [*paper_methods, *sorted(set(rows_by_name) - set(paper_methods))]:
+        rules.add(len(rows))
+        if name in paper_methods:
+            label = name + marks.get((name, ""), "")
+            cells = [
+                f"{printed[name, c]:.1f}{marks.get((name, c), '')}" if (name, c) in printed else "–" for c in COLUMNS
+            ]
+            rows.append((label, "printed", *cells))
+        for row in rows_by_name.get(name, []):
+            for number in ("best*", "retest", "last"):
+                cells = [_group_cell(row, suite, column, number) for column in COLUMNS]
+                partial |= any("†" in cell for cell in cells)
+                rows.append((f"{row.method}, {row.head}", number, *cells))
+        if not rows_by_name.get(name):
+            rows.append(("", "retest", *[MISSING] * len(COLUMNS)))
+    if partial:
+        notes.append("† mean over the tasks measured so far (tasks/all); not comparable with the printed mean.")
+    notes.append(BEST_NOTE)
+    if any(r.errors for r in chosen):
+        bad = sorted({f"{r.task}/{r.method} ({r.errors})" for r in chosen if r.errors})
+        notes.append(f"episodes that could not be run, counted neither way: {', '.join(bad)}.")
+    notes += apart
+    columns = ("method", "number", "easy (5)", "medium (5)", "hard (5)", "mean (15)", "RLBench (4)")
+    title = f"CLAR Table I, success in %, protocol {protocol}"
+    return Table(title, columns, tuple(rows), tuple(notes), frozenset(rules - {0}), text_columns=2), apart
+
+
+def _group_cell(row: _Row, suite: Suite, column: str, number: str) -> str:
+    if column == "rlbench":
+        return MISSING
+    tasks = list(suite.task_names) if column == "mean" else list(suite.tasks[column])
+    present = [task for task in tasks if task in row.by_task]
+    if not present:
+        return MISSING
+    tallies = [_pool([_number(r, number) for r in row.by_task[task]]) for task in present]
+    text = f"{100 * mean([t.rate for t in tallies]):.1f}"
+    if number == "retest":
+        low, high = mean_interval([(t.k, t.n) for t in tallies])
+        text += f" [{100 * low:.0f}, {100 * high:.0f}]"
+    return text if len(present) == len(tasks) else f"{text} † {len(present)}/{len(tasks)}"
+
+
+def _number(record: Record, number: str) -> Tally:
+    return {"best*": record.best, "retest": record.retest.tally, "last": record.last}[number]
+
+
+def _pool(tallies: list[Tally]) -> Tally:
+    return Tally(sum(t.k for t in tallies), sum(t.n for t in tallies), sum(t.errors for t in tallies))
+
+
+def _comparable(records: list[Record]) -> tuple[list[Record], list[str]]:
+    """Keep the records of the most common conditions; name the others."""
+
+    def conditions(record: Record) -> str:
+        facts: dict[str, Any] = dict(record.identity)
+        for own in ("task", "seed", "method", "head"):
+            facts.pop(own, None)
+        observation = facts.pop("observation")
+        facts["cameras"] = observation.get("cameras")
+        return json.dumps([facts, record.success_rule, record.horizon], sort_keys=True)
+
+    def keep_most_common(members: list[Record], key: Any, what: str) -> tuple[list[Record], list[str]]:
+        counts = Counter(key(r) for r in members)
+        if len(counts) < 2:
+            return members, []
+        common = counts.most_common(1)[0][0]
+        others = [r for r in members if key(r) != common]
+        names = ", ".join(sorted(f"{r.task}/{r.method}/{r.head}-s{r.seed}" for r in others))
+        return [r for r in members if key(r) == common], [f"left out, made under {what}: {names}."]
+
+    # methods without cameras (state, proprio-only) are comparable with any camera
+    seeing = [r for r in records if r.identity["observation"].get("cameras")]
+    blind = [r for r in records if not r.identity["observation"].get("cameras")]
+    seeing, notes = keep_most_common(seeing, conditions, "other conditions")
+    kept: list[Record] = []
+    by_task: dict[str, list[Record]] = defaultdict(list)
+    for record in seeing + blind:
+        by_task[record.task].append(record)
+    for members in by_task.values():
+        same, more = keep_most_common(members, lambda r: (r.demo_hash, r.success_rule, r.horizon), "other demonstrations or success rule")
+        kept += same
+        notes += more
+    return kept, notes
+
+
+def _errata_notes() -> tuple[dict[tuple[str, str], str], list[str]]:
+    """Footnote marks by (method, column) and the footnotes."""
+    marks: dict[tuple[str, str], str] = {}
+    notes = []
+    for number, erratum in enumerate(errata("clar", "Table I"), start=1):
+        if erratum.method:
+            key = erratum.method, erratum.column
+            marks[key] = marks.get(key, "") + f" ({number})"
+        notes.append(f"({number}) {erratum.text}.")
+    return marks, notes
+
+
+def _count(tally: Tally) -> str:
+    return f"{tally.k}/{tally.n}"
+
+
+def _count_interval(tally: Tally) -> str:
+    low, high = wilson(tally.k, tally.n)
+    rate = f"{100 * tally.rate:.0f} %" if tally.n else "no rollouts"
+    return f"{tally.k}/{tally.n} = {rate} [{100 * low:.0f}, {100 * high:.0f}]"

@@ -1,0 +1,81 @@
+"""Many cells, one after the other: a cell that fails leaves its traceback and the others go on."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmark.cell import Cell, Paths
+from benchmark.experiment import run_cell
+from benchmark.progress import say
+from benchmark.report.record import Record
+from benchmark.report.table import render
+from benchmark.report.tables import cells_table
+from benchmark.storage import Busy, StorageError, write_atomically
+
+
+@dataclass
+class Outcome:
+    """What became of each cell. `exit_code`: 0 all there, 1 a cell failed, 3 another process has one."""
+
+    done: list[tuple[Path, Record, bool]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    busy: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.failed else 3 if self.busy else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        def row(path: Path, record: Record, new: bool) -> dict[str, Any]:
+            test = record.retest.tally
+            return {
+                "record": str(path), "task": record.task, "method": record.method, "head": record.head,
+                "seed": record.seed, "protocol": record.protocol, "computed_now": new,
+                "best": [record.best.k, record.best.n], "retest": [test.k, test.n],
+                "last": [record.last.k, record.last.n], "errors": record.errors, "timings": record.timings,
+            }  # fmt: skip
+
+        return {
+            "cells": [row(*entry) for entry in self.done],
+            "failed": [{"cell": cell, "error": error} for cell, error in self.failed],
+            "busy": [{"cell": cell, "error": error} for cell, error in self.busy],
+        }
+
+    def as_text(self) -> str:
+        parts = []
+        if self.done:
+            parts.append(render(cells_table([record for _, record, _ in self.done], "Results"), "terminal"))
+            parts.append("records (a .png curve and the retest's .actions.npz lie beside each):")
+            parts += [f"  {path}{'' if new else '  (was there)'}" for path, _, new in self.done]
+        parts += [f"FAILED {cell}: {error}" for cell, error in self.failed]
+        parts += [f"not done: {error}; run the same command again later" for _, error in self.busy]
+        return "\n".join(parts)
+
+
+def run_cells(cells: list[Cell], paths: Paths, command: str, overwrite: bool) -> Outcome:
+    outcome = Outcome()
+    for number, cell in enumerate(cells, start=1):
+        if len(cells) > 1:
+            say(f"cell {number}/{len(cells)}: {cell.label}")
+        try:
+            record, new = run_cell(cell, paths, command, overwrite)
+            outcome.done.append((cell.record(paths), record, new))
+        except Busy as error:
+            outcome.busy.append((cell.label, str(error)))
+        except StorageError:
+            raise  # the next cell would meet the same disk
+        except Exception as error:
+            outcome.failed.append((cell.label, _keep_traceback(cell, paths, error)))
+    return outcome
+
+
+def _keep_traceback(cell: Cell, paths: Paths, error: Exception) -> str:
+    trace = "".join(traceback.format_exception(error))
+    trace += getattr(error, "trace", "")
+    file = cell.work(paths) / "error.txt"
+    write_atomically(file, lambda handle: handle.write(trace.encode()))
+    say(f"{cell.label} failed: {error}")
+    return f"{type(error).__name__}: {error} (traceback: {file})"
