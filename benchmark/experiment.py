@@ -177,7 +177,8 @@ class _Run:
 
     def _rollout(self, policy: Policy, chosen: list[int], pool: Pool, title: str) -> list[Episode]:
         policy.eval()
-        with self._timed("rollouts"), bar(title, len(chosen)) as advance:
+        on_gpu = self.device.type == "cuda"
+        with self._timed("rollouts"), bar(title, len(chosen)) as advance, _threads(None if on_gpu else 1):
             return rollout(
                 pool,
                 lambda observations: act(policy, observations, self.device, self.bf16),
@@ -185,6 +186,7 @@ class _Run:
                 self.protocol.horizon,
                 self.protocol.success,
                 advance,
+                together=on_gpu,
             )
 
     def _retest(self, policy: Policy, selected: Evaluation, pool: Pool) -> tuple[Evaluation, list[Episode]]:
@@ -261,6 +263,17 @@ class _Run:
             yield
         finally:
             self.timings[phase] = self.timings.get(phase, 0.0) + time.perf_counter() - start
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """While simulators keep the cores busy, a second torch thread only waits for its turn."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _evaluation(epoch: int, episodes: list[Episode], train: float | None, valid: float | None) -> Evaluation:

@@ -1,6 +1,6 @@
 """Rollouts: the policy in the simulator, many episodes at once, each named by its seed.
 
-The parent encodes the observations of all live episodes in one batch and sends every worker its action; a worker
+The parent encodes the observations of the live episodes in one batch and sends every worker its action; a worker
 whose episode has ended gets the next seed at once. Outcomes depend on seeds alone: not on the number of workers, nor
 on the order in which they finish.
 """
@@ -52,11 +52,14 @@ def rollout(
     horizon: int,
     success_rule: str,
     advance: Advance = lambda *_a, **_k: None,
+    together: bool = True,
 ) -> list[Episode]:
     """One episode for each seed, in the order of `seeds`.
 
     success_rule: `any-step` counts an episode whose flag was up at any step and stops it there, which changes no
         outcome; `last-step` runs to the horizon and counts the flag of its last step.
+    together: wait for all live episodes and encode them in one batch (right for a GPU), or serve each batch of
+        whoever is waiting (right where policy and simulators share the cores). Outcomes are the same.
     """
     results: dict[int, Episode] = {}
     queue = list(enumerate(seeds))[::-1]
@@ -86,34 +89,24 @@ def rollout(
     for worker in list(pool.workers):
         if queue:
             start(worker, *queue.pop(), 0)
+    observed: list[Worker] = []
     while live:
-        observed: list[Worker] = []
-        pending = set(live)
-        while pending:
-            for worker in pool.ready(list(pending)):
-                pending.discard(worker)
-                try:
-                    reply = worker.answer()
-                except WorkerDied as death:
-                    before = set(live)
-                    replace(worker, str(death))
-                    pending |= set(live) - before
-                    continue
-                except WorkerError as error:
-                    finish(worker, success=False, error=str(error))
-                    if worker in live:
-                        pending.add(worker)
-                    continue
-                success = reply is not None and reply[1]
-                steps = len(live[worker].actions)
-                if (success and success_rule == "any-step") or steps == horizon:
-                    finish(worker, success=bool(success))
-                    if worker in live:
-                        pending.add(worker)
-                else:
-                    observed.append(worker)
-        if observed:
-            observed.sort(key=lambda worker: live[worker].index)
+        for worker in pool.ready([worker for worker in live if worker not in observed]):
+            try:
+                reply = worker.answer()
+            except WorkerDied as death:
+                replace(worker, str(death))
+                continue
+            except WorkerError as error:
+                finish(worker, success=False, error=str(error))
+                continue
+            success = reply is not None and reply[1]
+            decided = success and success_rule == "any-step"
+            if decided or len(live[worker].actions) == horizon:
+                finish(worker, success=bool(success))
+            else:
+                observed.append(worker)
+        if observed and (not together or len(observed) == len(live)):
             stacked = {name: np.stack([w.observation[name] for w in observed]) for name in observed[0].observation}
             for worker, action in zip(observed, policy(stacked), strict=True):
                 live[worker].actions.append(action)
@@ -121,4 +114,5 @@ def rollout(
                     worker.ask("step", action)
                 except WorkerDied as death:
                     replace(worker, str(death))
+            observed = []
     return [results[index] for index in range(len(seeds))]

@@ -197,8 +197,9 @@ class MetaWorld:
         known = self._projections.get(camera_id)
         if known is None or not np.array_equal(known[0], extrinsics):  # wrist cameras move
             projection = points.BackProjection(
-                self._intrinsics(camera_id), extrinsics, self.request.height, self.request.width
-            )
+                self._intrinsics(camera_id), extrinsics, self.request.height, self.request.width,
+                self.request.crop or WORKSPACE,
+            )  # fmt: skip
             known = self._projections[camera_id] = extrinsics, projection
         return known[1]
 
@@ -218,7 +219,7 @@ class MetaWorld:
                 distance = np.ascontiguousarray(distance[::-1, ::-1]) if turned else distance
                 depth.append(distance)
                 if "points" in request.fields:
-                    cloud, index = self._back_projection(camera_id)(distance, request.crop or WORKSPACE)
+                    cloud, index = self._back_projection(camera_id)(distance)
                     clouds.append(cloud)
                     if picture is not None:
                         colours.append(upright.reshape(-1, 3)[index])

@@ -8,36 +8,42 @@ from envs.spec import Crop
 
 
 class BackProjection:
-    """Depth to robot-frame points for one camera, with the pixel rays computed once.
+    """Depth to robot-frame points for one camera and crop, with everything that only depends on them done once.
 
-    rays: (H*W, 3) float32, the robot-frame displacement for one metre of depth at each pixel centre.
+    A pixel's ray enters the crop's box at one depth and leaves it at another, so the crop is two comparisons a pixel,
+    before a single point is computed. Build a new one when the camera moves.
+
+    rays: (3, H*W) float32, the robot-frame displacement for one metre of depth at each pixel's centre.
+    enter, leave: (H*W,) float32 metres; enter >= leave where a ray misses the box.
     """
 
-    def __init__(self, intrinsics: np.ndarray, extrinsics: np.ndarray, height: int, width: int) -> None:
+    def __init__(
+        self, intrinsics: np.ndarray, extrinsics: np.ndarray, height: int, width: int, crop: Crop | None
+    ) -> None:
         rows, columns = np.mgrid[:height, :width] + 0.5
         pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(height * width)])
-        camera_rays = np.linalg.inv(intrinsics) @ pixels
-        self.rays = np.ascontiguousarray((extrinsics[:3, :3] @ camera_rays).astype(np.float32))
-        self.origin = extrinsics[:3, 3].astype(np.float32)
+        rays = extrinsics[:3, :3] @ np.linalg.inv(intrinsics) @ pixels
+        origin = extrinsics[:3, 3]
+        enter, leave = np.zeros(height * width), np.full(height * width, np.inf)
+        if crop is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                at_low = (np.array(crop.low) - origin)[:, None] / rays
+                at_high = (np.array(crop.high) - origin)[:, None] / rays
+            enter = np.maximum(enter, np.minimum(at_low, at_high).max(axis=0))
+            leave = np.minimum(leave, np.maximum(at_low, at_high).min(axis=0))
+        self.rays = np.ascontiguousarray(rays, np.float32)
+        self.origin = origin.astype(np.float32)
+        self.enter, self.leave = enter.astype(np.float32), leave.astype(np.float32)
 
-    def __call__(self, depth: np.ndarray, crop: Crop | None) -> tuple[np.ndarray, np.ndarray]:
-        """Points (M,3) float32 strictly inside `crop` and the flat pixel indices (M,) they come from.
+    def __call__(self, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points (M,3) float32 strictly inside the crop and the flat pixel indices (M,) they come from.
 
-        The axes are tested one after the other on what is left: z first, because most pixels see the table.
-        Pixels of infinite or NaN depth give no point.
+        depth: (H, W) float32 metres. Pixels of infinite or NaN depth give no point: they fail both comparisons.
         """
         flat = depth.reshape(-1)
-        if crop is None:
-            index = np.flatnonzero(np.isfinite(flat))
-        else:
-            height = flat * self.rays[2] + self.origin[2]
-            # NaN and inf fail both comparisons
-            index = np.flatnonzero((height > crop.low[2]) & (height < crop.high[2]))
-            for axis in (0, 1):
-                value = flat[index] * self.rays[axis][index] + self.origin[axis]
-                index = index[(value > crop.low[axis]) & (value < crop.high[axis])]
+        index = np.flatnonzero((flat > self.enter) & (flat < self.leave))
         points = (self.rays[:, index] * flat[index]).T + self.origin
-        return np.ascontiguousarray(points, dtype=np.float32), index
+        return np.ascontiguousarray(points), index
 
 
 def sample(points: np.ndarray, count: int, sampler: str) -> np.ndarray:

@@ -61,7 +61,7 @@ class EnvConfig:
 class Worker:
     """One simulator in one process. `ask` and `answer` are apart, so that many workers can be busy at once."""
 
-    def __init__(self, config: EnvConfig, threads: int = 1) -> None:
+    def __init__(self, config: EnvConfig) -> None:
         self.config = config
         specs = env_class(config.name).specs(config.request)
         size = buffer_size(specs)
@@ -72,10 +72,8 @@ class Worker:
                 memory = os.dup(file.fileno())
         os.ftruncate(memory, size)
         ours, theirs = socket.socketpair()
-        environment = os.environ | {
-            "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads), "LP_NUM_THREADS": str(threads),
-            "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),
-        }  # fmt: skip
+        # One process, one thread: 0 has Mesa's software rasteriser draw in the calling thread (its pixels are the same)
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}
         command = [config.python or sys.executable, "-c", _BOOTSTRAP, str(Path(__file__).parent)]
         try:
             self.process = subprocess.Popen(

@@ -10,13 +10,8 @@ from torch import Tensor, nn
 
 from methods.base import Representation
 
-CPU_ROWS = 4
-"""On a CPU, rows of a matrix product come out bit for bit the same in any batch whose size is a multiple of 4
-(measured for 4 to 32 rows; 1, 2, 3 differ in the last bit, and a chaotic simulator makes that another episode).
-Batches are padded to it, so the number of workers cannot change a result."""
-
 CUDA_ROWS = 32
-"""On a GPU the kernel is chosen by the batch's shape, so every batch has the same one."""
+"""On a GPU the kernel is chosen by the batch's shape, so batches are padded to a multiple of this."""
 
 
 class PolicyDiverged(ArithmeticError):
@@ -41,18 +36,22 @@ class Policy(nn.Module):
 def act(policy: Policy, observations: Mapping[str, np.ndarray], device: torch.device, bf16: bool) -> np.ndarray:
     """Actions (B, A) float32 for stacked observations (B, ...). The policy must be in eval mode.
 
+    An observation's action is the same to the last bit whatever else is in the batch, because a simulator is chaotic:
+    otherwise the number of workers would change who succeeds. Matrix products of 1, 2 and 3 rows differ in the last
+    bit on a CPU, so there every row is its own call (which costs nothing: one cloud or image already fills a core);
+    on a GPU the whole batch is one call of a fixed shape.
+
     Raises `PolicyDiverged` if an action is not finite.
     """
     rows = len(observations["proprio"])
-    block = CUDA_ROWS if device.type == "cuda" else CPU_ROWS
-    padded = -(-rows // block) * block
-    batch = {}
-    for name, array in observations.items():
-        if padded > rows:
-            array = np.concatenate([array, np.repeat(array[-1:], padded - rows, axis=0)])
-        batch[name] = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    block = CUDA_ROWS if device.type == "cuda" else 1
+    calls = []
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        actions = policy(batch)[:rows].float().cpu().numpy()
+        for first in range(0, rows, block):
+            index = np.minimum(np.arange(first, first + block), rows - 1)
+            batch = {name: torch.from_numpy(array[index]).to(device) for name, array in observations.items()}
+            calls.append(policy(batch).float().cpu())
+    actions = torch.cat(calls)[:rows].numpy()
     if not np.isfinite(actions).all():
         raise PolicyDiverged(
             "the policy's action is not finite (NaN or infinite): training diverged. Try a smaller "

@@ -1,0 +1,79 @@
+"""The report of `bench perf`: every line a ratio with its target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from benchmark.experiment import resolve_workers
+from benchmark.perf import floors, measurements
+from benchmark.progress import say
+from benchmark.protocol import Runtime
+from benchmark.provenance import describe_machine, git_state
+
+
+def measure(task: str, seconds: float, naive: bool) -> dict[str, Any]:
+    """All measurements in one run. Each row: what, ours, floor, ratio, target, whether it is met."""
+    workers = resolve_workers(Runtime("cpu", "fp32", "auto", "auto", 180.0))
+    rows: list[dict[str, Any]] = []
+    points = measurements.request_for(measurements.POINTS)
+    free = measurements.zero_actions
+
+    def add(what: str, ours: float, floor: float, unit: str, target: float, at_least: bool = True) -> None:
+        ratio = ours / floor
+        met = ratio >= target if at_least else ratio <= target
+        rows.append({"what": what, "ours": ours, "floor": floor, "unit": unit, "ratio": ratio,
+                     "target": f"{'>=' if at_least else '<='} {target:g}", "met": met})  # fmt: skip
+        say(f"{what}: {ratio:.2f} ({rows[-1]['target']})")
+
+    def against_floor(picture: str, request: Any) -> dict[str, float]:
+        """Floor, ours, floor: the machine's drift shows in neither alone."""
+        before = floors.in_processes(workers, floors.bare_loop, task, picture, seconds / 2)
+        ours = measurements.rollouts(task, request, workers, free, seconds)
+        after = floors.in_processes(workers, floors.bare_loop, task, picture, seconds / 2)
+        return ours | {"floor": (before + after) / 2}
+
+    cloud = against_floor("depth", points)
+    add("point-cloud rollouts, free policy", cloud["rate"], cloud["floor"], "steps/s", 0.75)
+    fast = against_floor("rgb-fast", measurements.request_for(("rgb", "proprio"), "fast"))
+    add("RGB rollouts, render=fast, free policy", fast["rate"], fast["floor"], "steps/s", 0.9)
+    paper = against_floor("rgb-paper", measurements.request_for(("rgb", "proprio")))
+    add("RGB rollouts, render=paper, free policy", paper["rate"], paper["floor"], "steps/s", 0.9)
+    one, step = measurements.point_cloud_share(task)
+    add("back-projection, crop and sampling, share of a step", one * 1e3, step * 1e3, "ms", 0.2, at_least=False)
+    for method, batches in (("dp3", 40), ("pointnet", 4)):
+        ours, bare = measurements.training(method, batches)
+        add(f"training {method}, batch 16", 1 / ours, 1 / bare, "optimiser steps/s", 0.9)
+    winners, plain = measurements.plain_max(10)
+    add("DP3 max-pool, gradient of the winners, against the plain maximum", 1 / winners, 1 / plain, "1/s", 1.0)
+    add("largest simulator worker, against 500 MB", max(cloud["worker_mb"], fast["worker_mb"], paper["worker_mb"]),
+        500, "MB", 1.0, at_least=False)  # fmt: skip
+    add("this process with 5,000 clouds, against 3,000 MB", measurements.parent_memory(), 3000, "MB", 1.0,
+        at_least=False)  # fmt: skip
+    if naive:
+        slow = floors.in_processes(1, floors.naive_loop, task, max(seconds, 6))
+        policy = measurements.dp3_policy()
+        rate = measurements.rollouts(task, points, workers, policy, seconds)["rate"]
+        add("point-cloud rollouts with DP3, against the naive loop", rate, slow, "steps/s", 60)
+        add("RGB rollouts, render=paper, against the naive loop", paper["rate"], slow, "steps/s", 6)
+        add("RGB rollouts, render=fast, against the naive loop", fast["rate"], slow, "steps/s", 60)
+    machine = describe_machine(torch.device("cpu")) | {"workers": workers, "torch": torch.__version__}
+    return {"task": task, "machine": machine, "git": git_state(), "rows": rows}
+
+
+def render_report(report: dict[str, Any]) -> str:
+    machine = report["machine"]
+    lines = [
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['platform']}",
+        f"torch {machine['torch']}, {machine['workers']} simulator processes, task {report['task']}",
+        "",
+        f"{'':<68}{'ours':>9}{'floor':>9}  {'unit':<18}{'ratio':>7}  target",
+    ]
+    for row in report["rows"]:
+        mark = "" if row["met"] else "   NOT MET"
+        lines.append(
+            f"{row['what']:<68}{row['ours']:>9.4g}{row['floor']:>9.4g}  {row['unit']:<18}{row['ratio']:>7.2f}  "
+            f"{row['target']}{mark}"
+        )
+    return "\n".join(lines)
