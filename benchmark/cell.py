@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.protocol import ConfigError, Settings
 from benchmark.report.record import SCHEMA, record_path
+from benchmark.runtime import resolve_device
+from envs.render import choose_backend
 from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
 from methods.card import PointInput
 from methods.registry import method_class
@@ -118,3 +121,28 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
     for cell in {cell.method: cell for cell in cells}.values():
         cell.specs()
     return cells
+
+
+def preflight(cells: list[Cell]) -> None:
+    """What would stop every cell stops before the first: no such device, no GL library, no such interpreter."""
+    resolve_device(cells[0].settings.runtime)
+    if any(cell.request.renders for cell in cells):
+        choose_backend()
+    python = cells[0].settings.env_python
+    if python and not shutil.which(python):
+        raise ConfigError(f"env.{cells[0].settings.suite.env}.python={python} is no program that can be run")
+
+
+def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """The first few settings that differ, for a message."""
+    found: list[str] = []
+
+    def walk(a: Any, b: Any, path: str) -> None:
+        if isinstance(a, dict) and isinstance(b, dict):
+            for key in sorted(set(a) | set(b)):
+                walk(a.get(key), b.get(key), f"{path}.{key}" if path else key)
+        elif json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
+            found.append(f"{path}: {a} there, {b} here")
+
+    walk(old, json.loads(json.dumps(new)), "")
+    return "; ".join(found[:3]) or "the recorded schema differs"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import shlex
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from benchmark.cli_errors import explained
 from benchmark.progress import say
 
 app = typer.Typer(
@@ -29,38 +28,6 @@ Out = Annotated[Path, typer.Option("--out", help="where records, plots and check
 Data = Annotated[Path | None, typer.Option("--data", help="demonstrations and caches; default: OUT/data")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Hydra overrides")]
-
-
-def explained(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Expected errors become one message and an exit code; the unexpected keep their traceback."""
-
-    @functools.wraps(command)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except KeyboardInterrupt:
-            say("interrupted; the same command goes on from what is finished")
-            raise typer.Exit(130) from None
-        except Exception as error:
-            if not _expected(error):
-                raise
-            say(f"error: {error}")
-            raise typer.Exit(2) from None
-
-    return wrapper
-
-
-def _expected(error: Exception) -> bool:
-    from benchmark.protocol import ConfigError
-    from benchmark.storage import Busy, StorageError
-    from envs.pool import WorkerDied, WorkerError
-    from envs.registry import UnknownName
-    from envs.render import GLMissing
-    from envs.spec import SpecMismatch
-
-    kinds = (ConfigError, Busy, StorageError, WorkerDied, WorkerError, UnknownName, GLMissing, SpecMismatch,
-             FileNotFoundError)  # fmt: skip
-    return isinstance(error, kinds) or type(error).__name__ in {"OtherSettings", "ExpertFails", "BadRecord"}
 
 
 def print_json(data: Any) -> None:
@@ -92,7 +59,7 @@ def run(
     overrides: Overrides = None,
 ) -> None:
     """Train and score methods on a suite. Issued again, it does only what is missing."""
-    from benchmark.cell import Paths, make_cells
+    from benchmark.cell import Paths, make_cells, preflight
     from benchmark.config import load_settings
     from benchmark.protocol import ConfigError
 
@@ -103,6 +70,7 @@ def run(
     paths = Paths(out, data or out / "data")
     _register_baselines()
     cells = make_cells(settings, _split(tasks), _split(method) or [], _seeds(seeds))
+    preflight(cells)
     if dry_run:
         from benchmark.plan import describe, plan
 
@@ -134,11 +102,11 @@ def collect(
     """Collect and verify demonstrations only."""
     from benchmark.config import load_settings
     from benchmark.data.demos import demo_path, load_or_collect
-    from benchmark.experiment import resolve_workers
+    from benchmark.runtime import resolve_workers
 
     settings = load_settings(suite, protocol, "mlp", overrides)
     root, s = data or out / "data", settings.suite
-    found = []
+    found: list[dict[str, Any]] = []
     for task in s.select(_split(tasks)):
         workers = resolve_workers(settings.runtime)
         demos = load_or_collect(root, s.name, s.env, task, settings.protocol, workers, settings.env_python)

@@ -56,7 +56,7 @@ def check_checkout() -> Finding:
     if intruders:
         named = ", ".join(f"{room} from {home}" for room, home in intruders.items())
         return Finding("checkout", "fail", f"benchmark is from {ours}, but {named}",
-                       f"cd {ours} && {INSTALL}   # and uninstall whatever brought {next(iter(intruders))}")  # fmt: skip
+                       f"cd {ours} && {INSTALL}   # and uninstall what brought {next(iter(intruders))}")  # fmt: skip
     return Finding("checkout", "ok", f"all four packages from {ours}")
 
 
@@ -86,9 +86,11 @@ def check_torch() -> Finding:
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         return Finding("torch", "ok", f"torch {torch.__version__}, CUDA: {names}")
     if shutil.which("nvidia-smi"):
-        return Finding("torch", "warn", f"torch {torch.__version__} sees no CUDA, but nvidia-smi is installed",
-                       "nvidia-smi && python -m pip install --force-reinstall torch   # a build for your driver")  # fmt: skip
-    return Finding("torch", "ok", f"torch {torch.__version__} on the CPU, {torch.get_num_threads()} threads (no GPU here)")
+        mend = "nvidia-smi && python -m pip install --force-reinstall torch   # a build for your driver"
+        return Finding("torch", "warn", f"torch {torch.__version__} sees no CUDA, but nvidia-smi is installed", mend)
+    return Finding(
+        "torch", "ok", f"torch {torch.__version__} on the CPU, {torch.get_num_threads()} threads (no GPU here)"
+    )
 
 
 def check_golden_frame() -> Finding:
@@ -155,5 +157,3 @@ def render_findings(findings: list[Finding]) -> str:
     failed = sum(f.verdict == "fail" for f in findings)
     lines.append("everything is in order" if not failed else f"{failed} of {len(findings)} checks failed")
     return "\n".join(lines)
-
-

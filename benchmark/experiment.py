@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,17 +19,17 @@ import numpy as np
 import torch
 
 from benchmark import provenance, seeds
-from benchmark.cell import Cell, Paths
+from benchmark.cell import Cell, Paths, difference
 from benchmark.data.demos import Demos, load_or_collect
 from benchmark.data.observations import load_or_render, open_pool
 from benchmark.policy.heads import make_head
 from benchmark.policy.policy import Policy, act
-from benchmark.progress import bar, say
-from benchmark.protocol import Runtime
+from benchmark.progress import bar
 from benchmark.report.record import SCHEMA, Evaluation, Record, Tally, read, write
 from benchmark.rollout import Episode, rollout
+from benchmark.runtime import resolve_device, resolve_workers, torch_threads
 from benchmark.select import select
-from benchmark.storage import Busy, discard, exclusive, write_atomically, write_json
+from benchmark.storage import discard, exclusive, write_atomically, write_json
 from benchmark.train import Samples, Trainer, load_policy, precompute_features
 from envs.pool import Pool
 from envs.spec import FieldSpec
@@ -41,21 +40,6 @@ class OtherSettings(RuntimeError):
     """A record or half-finished work of other settings is where this cell's would go."""
 
 
-def resolve_device(runtime: Runtime) -> torch.device:
-    if runtime.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(runtime.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"--device {runtime.device}: torch sees no CUDA device; `bench doctor` says why")
-    return device
-
-
-def resolve_workers(runtime: Runtime) -> int:
-    """Simulator processes: the cores, rounded up to the multiple of 4 that batches are padded to anyway."""
-    cores = os.cpu_count() or 1
-    return int(runtime.workers) if runtime.workers != "auto" else min(32, -(-cores // 4) * 4)
-
-
 def run_cell(cell: Cell, paths: Paths, command: str, overwrite: bool = False) -> tuple[Record, bool]:
     """The cell's record, and whether it was computed now. Raises `Busy` if another process is computing it."""
     target, work = cell.record(paths), cell.work(paths)
@@ -64,7 +48,7 @@ def run_cell(cell: Cell, paths: Paths, command: str, overwrite: bool = False) ->
             record = read(target)
             if record.identity_hash != cell.identity_hash():
                 raise OtherSettings(
-                    f"{target} is a record of other settings ({_difference(record.identity, cell.identity())}). "
+                    f"{target} is a record of other settings ({difference(record.identity, cell.identity())}). "
                     "Use --overwrite to replace it or --out DIR to keep both"
                 )
             return record, False
@@ -99,9 +83,7 @@ class _Run:
         python = cell.settings.env_python
         request, specs = cell.request, cell.specs()
         with self._timed("demonstrations"):
-            demos = load_or_collect(
-                self.paths.data, suite.name, suite.env, cell.task, protocol, self.workers, python
-            )
+            demos = load_or_collect(self.paths.data, suite.name, suite.env, cell.task, protocol, self.workers, python)
         pool, fingerprint_ = open_pool(
             suite.env, cell.task, request, self.workers, python, cell.settings.runtime.worker_timeout
         )
@@ -129,9 +111,7 @@ class _Run:
         env = self.suite.env_class()
         torch.manual_seed(seeds.training_seed(cell.seed, "init"))
         representation = cell.representation(specs)
-        head = make_head(
-            cell.settings.head, representation.feature_dim, len(env.proprio_names), env.action_spec.size
-        )
+        head = make_head(cell.settings.head, representation.feature_dim, len(env.proprio_names), env.action_spec.size)
         steps = demos.arrays["actions"].shape[1]
         train_rows = demos.train * steps
         targets = torch.from_numpy(demos.arrays["actions"].reshape(-1, env.action_spec.size))
@@ -170,15 +150,13 @@ class _Run:
                 chosen = seeds.selection_seeds(self.suite.name, cell.task, number, protocol.rollouts)
                 episodes = self._rollout(trainer.policy, chosen, pool, f"evaluate {cell.task} epoch {epoch}")
                 history = trainer.history[epoch - 1]
-                self.evaluations.append(
-                    _evaluation(epoch, episodes, history["train_loss"], history.get("valid_loss"))
-                )
+                self.evaluations.append(_evaluation(epoch, episodes, history["train_loss"], history.get("valid_loss")))
                 self._write_progress()
 
     def _rollout(self, policy: Policy, chosen: list[int], pool: Pool, title: str) -> list[Episode]:
         policy.eval()
         on_gpu = self.device.type == "cuda"
-        with self._timed("rollouts"), bar(title, len(chosen)) as advance, _threads(None if on_gpu else 1):
+        with self._timed("rollouts"), bar(title, len(chosen)) as advance, torch_threads(None if on_gpu else 1):
             return rollout(
                 pool,
                 lambda observations: act(policy, observations, self.device, self.bf16),
@@ -247,7 +225,9 @@ class _Run:
             )
         self.timings = data["timings"]
         self.evaluations = [
-            Evaluation(e["epoch"], Tally(**e["tally"]), tuple(map(tuple, e["episodes"])), e["train_loss"], e["valid_loss"])  # type: ignore[arg-type]
+            Evaluation(
+                e["epoch"], Tally(**e["tally"]), tuple(map(tuple, e["episodes"])), e["train_loss"], e["valid_loss"]
+            )
             for e in data["evaluations"]
         ]
 
@@ -265,17 +245,6 @@ class _Run:
             self.timings[phase] = self.timings.get(phase, 0.0) + time.perf_counter() - start
 
 
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """While simulators keep the cores busy, a second torch thread only waits for its turn."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _evaluation(epoch: int, episodes: list[Episode], train: float | None, valid: float | None) -> Evaluation:
     errors = sum(episode.error is not None for episode in episodes)
     tally = Tally(k=sum(e.success for e in episodes), n=len(episodes) - errors, errors=errors)
@@ -286,23 +255,6 @@ def _evaluation(epoch: int, episodes: list[Episode], train: float | None, valid:
 def _save_actions(path: Path, episodes: list[Episode]) -> None:
     """The retest's actions beside the record: replaying them needs neither weights nor a GPU."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{str(e.seed): e.actions for e in episodes})
+    arrays: dict[str, Any] = {str(e.seed): e.actions for e in episodes}
+    np.savez_compressed(buffer, **arrays)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
-
-
-def _difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
-    """The first few settings that differ, for a message."""
-    found: list[str] = []
-
-    def walk(a: Any, b: Any, path: str) -> None:
-        if isinstance(a, dict) and isinstance(b, dict):
-            for key in sorted(set(a) | set(b)):
-                walk(a.get(key), b.get(key), f"{path}.{key}" if path else key)
-        elif json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
-            found.append(f"{path}: {a} there, {b} here")
-
-    walk(old, json.loads(json.dumps(new)), prefix)
-    return "; ".join(found[:3]) or "the recorded schema differs"
-
-
-__all__ = ["Busy", "OtherSettings", "resolve_device", "resolve_workers", "run_cell"]

@@ -15,10 +15,10 @@ import torch
 
 from benchmark.cell import Cell, Paths
 from benchmark.data.demos import demo_path
-from benchmark.experiment import resolve_device, resolve_workers
 from benchmark.policy.heads import make_head
 from benchmark.policy.policy import Policy, act
 from benchmark.report.record import BadRecord, read
+from benchmark.runtime import resolve_device, resolve_workers
 from benchmark.train import Samples, Trainer, precompute_features
 from envs.pool import EnvConfig, Pool
 from envs.spec import FieldSpec

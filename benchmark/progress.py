@@ -26,7 +26,7 @@ LOG_EVERY = 15.0
 
 def say(text: str) -> None:
     """One line to standard error; standard output is for results."""
-    err.print(text, markup=False)
+    err.print(text, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -43,7 +43,9 @@ def bar(title: str, total: int, done: int = 0) -> Iterator[Advance]:
             task = progress.add_task(title, total=total, completed=done, note="")
 
             def move(steps: int = 1, note: str = "") -> None:
-                progress.update(task, advance=steps, **({"note": note} if note else {}))
+                progress.update(task, advance=steps)
+                if note:
+                    progress.update(task, note=note)
 
             yield move
     else:

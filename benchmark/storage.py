@@ -38,7 +38,9 @@ def explain(path: Path) -> Iterator[None]:
                 "choose another place with --out or --data, and run the same command again"
             ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise StorageError(f"{path} cannot be written ({error.strerror}); choose another with --out or --data") from error
+            raise StorageError(
+                f"{path} cannot be written ({error.strerror}); choose another with --out or --data"
+            ) from error
         raise
 
 

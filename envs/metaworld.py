@@ -16,7 +16,7 @@ from envs import camera, points
 from envs.base import Step
 from envs.metaworld_tasks import INSTRUCTIONS
 from envs.registry import UnknownName
-from envs.render import choose_backend
+from envs.render import GLMissing, choose_backend
 from envs.spec import ActionSpec, Crop, FieldSpec, Observation, ObservationRequest, SpecMismatch
 
 WORKSPACE = Crop(low=(-0.6, 0.3, 0.005), high=(0.6, 0.9, 2.0))
@@ -63,8 +63,11 @@ class MetaWorld:
             raise UnknownName("MetaWorld task", task, INSTRUCTIONS)
         self._specs = self.specs(request)
         self.task, self.request = task, request
-        if request.renders:
-            choose_backend()
+        try:
+            choose_backend()  # before mujoco is imported, even if only a later environment of this process renders
+        except GLMissing:
+            if request.renders:
+                raise
         import mujoco
         from metaworld.env_dict import ALL_V3_ENVIRONMENTS
         from metaworld.policies import ENV_POLICY_MAP
@@ -77,7 +80,8 @@ class MetaWorld:
         self._env._freeze_rand_vec = False
         self._env._set_task_called = True
         self._env.seeded_rand_vec = True
-        self._expert = ENV_POLICY_MAP[f"{task}-v3"]()
+        expert: Any = ENV_POLICY_MAP[f"{task}-v3"]
+        self._expert = expert()
         self._model, self._data = self._env.model, self._env.data
         self._cameras = [self._model.camera(name).id for name in request.cameras]
         self._projections: dict[int, tuple[np.ndarray, points.BackProjection]] = {}
@@ -176,7 +180,7 @@ class MetaWorld:
             from envs.mujoco_renderer import Renderer
 
             r = self.request
-            self._renderer = Renderer(self._model, r.height, r.width, r.render, r.colour, r.goal_marker)
+            self._renderer = Renderer(self._model, r.height, r.width, r.render, r.colour, r.geometry, r.goal_marker)
         return self._renderer
 
     def _half_turn(self, camera_id: int) -> bool:
@@ -207,9 +211,7 @@ class MetaWorld:
         request = self.request
         rgb, depth, clouds, colours = [], [], [], []
         for camera_id in self._cameras:
-            picture, distance = self._ensure_renderer().render(
-                self._data, camera_id, request.colour, request.geometry
-            )
+            picture, distance = self._ensure_renderer().render(self._data, camera_id)
             turned = self._half_turn(camera_id)
             if picture is not None:
                 upright = picture[::-1, ::-1] if turned else picture

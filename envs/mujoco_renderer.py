@@ -1,7 +1,9 @@
-"""Colour and depth of a MuJoCo scene from one pass, off screen.
+"""Colour and depth of a MuJoCo scene, off screen, in as few passes as give exact depth.
 
-mujoco.Renderer draws twice for colour and depth. Here one `mjr_render` serves both, and a pass that only needs
-depth skips everything that costs time and leaves depth as it is: lights, shadows, reflections, multisampling.
+Without multisampling one `mjr_render` serves both. With it (the simulator's default quality) depth must not come from
+the colour pass: the samples of a pixel are averaged, which biased MetaWorld's depth by 1.5 mm and put 1.8 % of the
+pixels, those on edges, between two surfaces. There depth has a pass of its own, which skips everything that costs
+time and leaves depth as it is (lights, shadows, reflections, multisampling): 7 ms beside colour's 100.
 """
 
 from __future__ import annotations
@@ -26,19 +28,53 @@ _NOT_DEPTH = (
 
 
 class Renderer:
-    """An off-screen renderer for one model at one size and quality.
+    """Off-screen pictures of one model at one size and quality.
 
     quality: `paper` draws as the model says; `fast` without multisampling, shadows and reflections.
     sites: whether sites (goal markers) are drawn.
     """
 
-    def __init__(self, model: Any, height: int, width: int, quality: str, colour: bool, sites: bool = True) -> None:
-        self.model, self.height, self.width = model, height, width
-        self._flat = quality == "fast" or not colour
+    def __init__(
+        self, model: Any, height: int, width: int, quality: str, colour: bool, depth: bool, sites: bool = True
+    ) -> None:
+        self._colour, self._depth = colour, depth
+        self._one_pass = quality == "fast"
+        self._passes: dict[str, _Pass] = {}
+        if colour:
+            self._passes["colour"] = _Pass(model, height, width, flat=self._one_pass, sites=sites)
+        if depth and not (colour and self._one_pass):
+            self._passes["depth"] = _Pass(model, height, width, flat=True, sites=sites)
+
+    def render(self, data: Any, camera: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Colour (H,W,3) uint8 and depth (H,W) float32 in metres (inf where nothing is hit), as asked for.
+
+        Rows run from the top of MuJoCo's picture. The arrays are new ones.
+        """
+        colour = depth = None
+        if self._colour:
+            both = self._depth and self._one_pass
+            colour, depth = self._passes["colour"].draw(data, camera, colour=True, depth=both)
+        if self._depth and depth is None:
+            _, depth = self._passes["depth"].draw(data, camera, colour=False, depth=True)
+        return colour, depth
+
+    def fingerprint(self) -> str:
+        return next(iter(self._passes.values())).fingerprint()
+
+    def close(self) -> None:
+        for one in self._passes.values():
+            one.close()
+
+
+class _Pass:
+    """One GL context with its buffers. flat: no multisampling, shadows or reflections."""
+
+    def __init__(self, model: Any, height: int, width: int, flat: bool, sites: bool) -> None:
+        self.model, self._flat = model, flat
         # Buffers are made with the context, so the model's quality is changed for that moment only.
         kept = model.vis.quality.offsamples, model.vis.quality.shadowsize
         kept_size = model.vis.global_.offwidth, model.vis.global_.offheight
-        if self._flat:
+        if flat:
             model.vis.quality.offsamples, model.vis.quality.shadowsize = 0, 1
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
         self._gl = mujoco.GLContext(width, height)
@@ -61,20 +97,13 @@ class Renderer:
         self._near = model.vis.map.znear * model.stat.extent
         self._far = model.vis.map.zfar * model.stat.extent
 
-    def render(
-        self, data: Any, camera: int, colour: bool, depth: bool
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Colour (H,W,3) uint8 and depth (H,W) float32 in metres (inf where nothing is hit), as asked for.
-
-        Rows run from the top of MuJoCo's picture. The arrays are new ones.
-        """
+    def draw(self, data: Any, camera: int, colour: bool, depth: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
         self._gl.make_current()
         self._camera.fixedcamid = camera
         mujoco.mjv_updateScene(
             self.model, data, self._options, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
         )
-        off = _NOT_DEPTH if not colour else _COSTLY if self._flat else ()
-        for flag in off:
+        for flag in _NOT_DEPTH if not colour else _COSTLY if self._flat else ():
             self._scene.flags[flag] = 0
         # Flat identity colours: the cheapest shading there is, and what mujoco.Renderer uses for depth.
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = not colour
@@ -88,15 +117,19 @@ class Renderer:
         )
         return (
             self._colour_buffer[::-1].copy() if colour else None,
-            self._metres(self._depth_buffer[::-1]) if depth else None,
+            self._metres(self._depth_buffer[::-1], sky=colour) if depth else None,
         )
 
-    def _metres(self, buffer: np.ndarray) -> np.ndarray:
-        """Invert MuJoCo's reversed-z projection: the buffer is 1 at the near plane and 0 at the far one."""
+    def _metres(self, buffer: np.ndarray, sky: bool) -> np.ndarray:
+        """Invert MuJoCo's reversed-z projection: the buffer is 1 at the near plane and 0 at the far one.
+
+        sky: the pass has drawn the sky box, whose faces leave depths of half the far plane and more.
+        """
         near, far = self._near, self._far
+        nothing = np.float32((1 / (0.3 * far) - 1 / far) / (1 / near - 1 / far)) if sky else np.float32(0)
         # 1/z is linear in the buffer: 1/z = 1/far + b (1/near - 1/far)
         inverse = buffer * np.float32(1 / near - 1 / far) + np.float32(1 / far)
-        return np.where(buffer > 0, 1 / inverse, np.float32(np.inf))
+        return np.where(buffer > nothing, 1 / inverse, np.float32(np.inf))
 
     def fingerprint(self) -> str:
         self._gl.make_current()

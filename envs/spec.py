@@ -39,8 +39,7 @@ class FieldSpec:
         """Raise `SpecMismatch` unless `value` has this shape and dtype."""
         if value.shape != self.shape or value.dtype != np.dtype(self.dtype):
             raise SpecMismatch(
-                f"field '{self.name}' should be {self.dtype}{list(self.shape)}, "
-                f"but is {value.dtype}{list(value.shape)}"
+                f"field '{self.name}' should be {self.dtype}{list(self.shape)}, but is {value.dtype}{list(value.shape)}"
             )
 
 
@@ -137,7 +136,7 @@ class ObservationRequest:
         irrelevant: set[str] = set()
         if not self.renders:
             irrelevant |= {"cameras", "height", "width", "render", "image", "goal_marker"}
-        if not self.colour:  # depth is the same at both qualities
+        if not self.colour:  # depth is drawn without multisampling at both qualities, and is the same
             irrelevant |= {"render"}
         if "points" not in self.fields:
             irrelevant |= {"num_points", "crop", "sampler"}

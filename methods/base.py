@@ -31,7 +31,7 @@ class Representation(nn.Module):
         if missing:
             raise ValueError(f"{self.card.name} observes {missing}, which the simulator does not give")
 
-    def fit(self, observations: Mapping[str, Tensor]) -> None:  # noqa: B027
+    def fit(self, observations: Mapping[str, Tensor]) -> None:
         """Set normalisers from the training observations, fields (T, ...). Called once, before training."""
 
     def encode(self, observations: Mapping[str, Tensor]) -> Tensor:

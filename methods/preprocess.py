@@ -49,6 +49,8 @@ class PointPreprocess(nn.Module):
     def __init__(self, card: PointInput) -> None:
         super().__init__()
         self.card = card
+        self.low: Tensor
+        self.high: Tensor
         if card.normalization == "limits":
             self.register_buffer("low", torch.full((3,), -1.0))
             self.register_buffer("high", torch.full((3,), 1.0))
@@ -81,6 +83,8 @@ class VectorPreprocess(nn.Module):
     def __init__(self, card: VectorInput, size: int) -> None:
         super().__init__()
         self.card = card
+        self.mean: Tensor
+        self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("deviation", torch.ones(size))
 

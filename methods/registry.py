@@ -6,13 +6,10 @@ Names are looked up in tables of "module:Class" strings, so listing them imports
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envs.registry import UnknownName
+from envs.registry import UnknownName, load_from_file
 from methods import METHODS
 
 if TYPE_CHECKING:
@@ -42,7 +39,7 @@ def method_class(name: str) -> type[Representation]:
     Raises `UnknownName` with the closest match, FileNotFoundError, or TypeError if the class is no representation.
     """
     if ".py:" in name:
-        found = _from_file(*name.rsplit(":", 1))
+        found = load_from_file(name)
     else:
         known = table()
         if name not in known:
@@ -56,18 +53,3 @@ def method_class(name: str) -> type[Representation]:
     if not hasattr(found, "card"):
         raise TypeError(f"{name} has no card; give the class a `card = MethodCard(...)`")
     return found
-
-
-def _from_file(path: str, attribute: str) -> object:
-    file = Path(path).expanduser().resolve()
-    if not file.is_file():
-        raise FileNotFoundError(f"no file {file}; --method takes a registered name or path/to/file.py:Class")
-    spec = importlib.util.spec_from_file_location(f"bench_method_{file.stem}", file)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    if not hasattr(module, attribute):
-        classes = [key for key, value in vars(module).items() if isinstance(value, type) and hasattr(value, "card")]
-        raise UnknownName(f"class in {file.name}", attribute, classes)
-    return getattr(module, attribute)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -108,13 +108,26 @@ def collect(
     wanted = protocol.demos
     request = ObservationRequest(fields=("proprio",))
 
-    def accepted(limit: int | None = None) -> list[int]:
+    def good_enough(index: int) -> bool:
+        return bool(known[index]["success"].sum() >= protocol.min_success_steps)
+
+    def still_needed() -> list[int]:
+        """Attempts to make if all of them succeed: the fewest, with the lowest numbers."""
+        missing, hoped, index = [], 0, 0
+        while hoped < wanted:
+            if index not in known:
+                missing.append(index)
+            hoped += index not in known or good_enough(index)
+            index += 1
+        return missing
+
+    def accepted() -> list[int]:
         """Accepted attempts among the first unbroken run of known ones; raises if the expert fails too often."""
         good, failures = [], 0
-        for index in range(len(known) if limit is None else limit):
+        for index in range(len(known)):
             if index not in known:
                 break
-            if known[index]["success"].sum() >= protocol.min_success_steps:
+            if good_enough(index):
                 good.append(index)
                 failures = 0
             else:
@@ -134,13 +147,11 @@ def collect(
         if shown < wanted:
             with Pool(EnvConfig(env, task, request, python), min(workers, wanted)) as pool:
                 while len(accepted()) < wanted:
-                    missing = [i for i in range(len(known) + wanted - len(accepted())) if i not in known]
+                    missing = still_needed()
                     jobs = [(seeds.derive(suite, task, "demo", index), protocol.horizon) for index in missing]
                     for job, episode in pool.map("expert_episode", jobs):
                         known[missing[job]] = episode
-                        write_atomically(
-                            partial / f"{missing[job]:05d}.npz", lambda file, e=episode: np.savez(file, **e)
-                        )
+                        _keep_episode(partial / f"{missing[job]:05d}.npz", episode)
                         now = len(accepted())
                         advance(now - shown)
                         shown = now
@@ -159,12 +170,13 @@ def save(demos: Demos, path: Path) -> None:
     cls = env_class(demos.env)
     with h5py.File(buffer, "w") as file:
         data = file.create_group("data")
+        actions = demos.arrays["actions"]
+        env_args = {"env_name": demos.task, "env_version": demos.env_version, "type": demos.env, "env_kwargs": {}}
         attributes = {
             "format": FORMAT, "env": demos.env, "env_version": demos.env_version, "suite": demos.suite,
-            "task": demos.task, "train": demos.train, "attempts": demos.attempts,
-            "content_hash": demos.content_hash, "total": demos.arrays["actions"].shape[0] * demos.arrays["actions"].shape[1],
-            "proprio_names": json.dumps(cls.proprio_names), "action_names": json.dumps(cls.action_spec.names),
-            "env_args": json.dumps({"env_name": demos.task, "env_version": demos.env_version, "type": demos.env, "env_kwargs": {}}),
+            "task": demos.task, "train": demos.train, "attempts": demos.attempts, "content_hash": demos.content_hash,
+            "total": actions.shape[0] * actions.shape[1], "proprio_names": json.dumps(cls.proprio_names),
+            "action_names": json.dumps(cls.action_spec.names), "env_args": json.dumps(env_args),
         }  # fmt: skip
         data.attrs.update(attributes)
         names = []
@@ -194,14 +206,12 @@ def load(path: Path) -> Demos:
             data = file["data"]
             attributes = dict(data.attrs)
             groups = [data[f"demo_{index}"] for index in range(len(data))]
-            read: dict[str, Callable[[h5py.Group], np.ndarray]] = {
-                name: (lambda g, n=name: g["obs/proprio" if n == "proprio" else n][()]) for name in ARRAYS
-            }
+            places = {name: "obs/proprio" if name == "proprio" else name for name in ARRAYS}
             demos = Demos(
                 env=attributes["env"], env_version=attributes["env_version"], suite=attributes["suite"],
                 task=attributes["task"], train=int(attributes["train"]), attempts=int(attributes["attempts"]),
                 seeds=tuple(int(group.attrs["seed"]) for group in groups),
-                arrays={name: np.stack([read[name](group) for group in groups]) for name in ARRAYS},
+                arrays={name: np.stack([group[place][()] for group in groups]) for name, place in places.items()},
             )  # fmt: skip
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise DamagedDemos(f"{path} is damaged ({error})") from error
@@ -212,6 +222,13 @@ def load(path: Path) -> Demos:
 
 def _partial(path: Path) -> Path:
     return path.with_suffix(".partial")
+
+
+def _keep_episode(file: Path, episode: dict[str, np.ndarray]) -> None:
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = dict(episode)
+    np.savez(buffer, **arrays)
+    write_atomically(file, lambda target: target.write(buffer.getbuffer()))
 
 
 def _read_episode(file: Path) -> dict[str, np.ndarray] | None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from benchmark.experiment import resolve_workers
 from benchmark.perf import floors, measurements
 from benchmark.progress import say
 from benchmark.protocol import Runtime
 from benchmark.provenance import describe_machine, git_state
+from benchmark.runtime import resolve_workers
 
 
 def measure(task: str, seconds: float, naive: bool) -> dict[str, Any]:

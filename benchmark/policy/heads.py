@@ -46,7 +46,7 @@ class BatchNormMLPHead(nn.Module):
         super().__init__()
         self.normalize = nn.BatchNorm1d(feature_dim + proprio_dim)
         with torch.no_grad():
-            self.normalize.weight *= config.input_scale
+            self.normalize.weight.mul_(config.input_scale)
         self.layers = _mlp(feature_dim + proprio_dim, config, action_dim)
 
     def forward(self, feature: Tensor, proprio: Tensor) -> Tensor:

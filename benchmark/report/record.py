@@ -134,7 +134,7 @@ def _evaluation(data: dict[str, Any]) -> Evaluation:
     return Evaluation(
         epoch=data["epoch"],
         tally=Tally(**data["tally"]),
-        episodes=tuple(tuple(e) for e in data["episodes"]),  # type: ignore[misc]
+        episodes=tuple(tuple(e) for e in data["episodes"]),
         train_loss=data["train_loss"],
         valid_loss=data["valid_loss"],
     )

@@ -6,6 +6,7 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ def reported(paper: str, table: str) -> tuple[Reported, ...]:
     rows = []
     for file in sorted(folder().glob(f"{paper}-*.csv")):
         with file.open(newline="") as handle:
-            rows += [Reported(**row | {"value": float(row["value"])}) for row in csv.DictReader(handle)]
+            for row in csv.DictReader(handle):
+                value: Any = float(row.pop("value"))
+                rows.append(Reported(value=value, **row))
     return tuple(row for row in rows if row.table == table)
 
 

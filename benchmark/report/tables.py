@@ -156,7 +156,9 @@ def _comparable(records: list[Record]) -> tuple[list[Record], list[str]]:
     for record in seeing + blind:
         by_task[record.task].append(record)
     for members in by_task.values():
-        same, more = keep_most_common(members, lambda r: (r.demo_hash, r.success_rule, r.horizon), "other demonstrations or success rule")
+        same, more = keep_most_common(
+            members, lambda r: (r.demo_hash, r.success_rule, r.horizon), "other demonstrations or success rule"
+        )
         kept += same
         notes += more
     return kept, notes

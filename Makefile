@@ -1,0 +1,34 @@
+# Two commands: `make run` sees a real robot task learnt and scored, `make test` runs every test.
+# Each sets up what it needs in .venv. Useful variables:
+#   PYTHON=python3.12      the interpreter to make .venv with (3.11 or 3.12)
+#   TORCH_INDEX=URL        where pip finds torch, e.g. PyTorch's CPU wheels (saves 3 GB on a machine without a GPU)
+#   ARGS="-m 'not gl'"     passed to pytest
+
+VENV ?= .venv
+BENCH = $(VENV)/bin/bench
+QUICK = --suite metaworld-15 --tasks reach --protocol quick
+
+.PHONY: setup run test fast lint clean
+
+setup:
+	@VENV=$(VENV) scripts/setup.sh
+
+run: setup
+	@echo "== a control first: the same head on an untrained network's features"
+	$(BENCH) run $(QUICK) --method random-features
+	@echo "== the method"
+	$(BENCH) run --suite metaworld-15 --tasks reach --method dp3 --protocol quick
+
+test: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+fast: setup
+	$(VENV)/bin/python -m pytest -m "not gl and not sim and not slow" $(ARGS)
+
+lint: setup
+	$(VENV)/bin/ruff check . && $(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

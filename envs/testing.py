@@ -1,0 +1,141 @@
+"""The contract of a simulator as tests that anyone can inherit.
+
+    from envs.testing import EnvContract
+
+    class TestMySimulator(EnvContract):
+        env = "my_simulator"                 # registry name, or path/to/file.py:Class
+        task = "reach"
+        fields = ("points", "points_valid", "proprio")
+        cameras = ("front",)
+
+Each test is one rule, and says which one is broken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+
+from envs.base import Env
+from envs.pool import EnvConfig, Pool
+from envs.registry import env_class, make
+from envs.spec import Observation, ObservationRequest, SpecMismatch
+
+
+class EnvContract:
+    """Inherit, set the class attributes, and let pytest collect it."""
+
+    env: ClassVar[str]
+    task: ClassVar[str]
+    fields: ClassVar[tuple[str, ...]] = ("proprio",)
+    cameras: ClassVar[tuple[str, ...]] = ()
+    steps: ClassVar[int] = 8
+
+    @property
+    def request_(self) -> ObservationRequest:
+        return ObservationRequest(fields=self.fields, cameras=self.cameras, height=96, width=96, num_points=256)
+
+    @contextmanager
+    def built(self) -> Iterator[Env]:
+        env = make(self.env, self.task, self.request_)
+        try:
+            yield env
+        finally:
+            env.close()
+
+    def actions(self) -> np.ndarray:
+        spec = env_class(self.env).action_spec
+        draws = np.random.default_rng(0).uniform(spec.low, spec.high, (self.steps, spec.size))
+        return draws.astype(np.float32)
+
+    def play(self, env: Env, seed: int) -> tuple[list[Observation], list[np.ndarray]]:
+        observations, states = [env.reset(seed)], [env.state()]
+        for action in self.actions():
+            observations.append(env.step(action).observation)
+            states.append(env.state())
+        return observations, states
+
+    def test_observations_are_as_specified(self) -> None:
+        with self.built() as env:
+            specs = env.specs(self.request_)
+            assert set(specs) == set(self.fields), "specs() must describe exactly the requested fields"
+            for observation in self.play(env, 3)[0]:
+                assert set(observation) == set(self.fields), "nothing may be computed that was not asked for"
+                for name, spec in specs.items():
+                    spec.check(observation[name])
+
+    def test_a_seed_names_one_episode(self) -> None:
+        with self.built() as env:
+            first, _ = self.play(env, 3)
+            self.play(env, 4)
+            again, _ = self.play(env, 3)
+        assert_equal(first, again, "the same seed must give the same episode, whatever was played in between")
+
+    def test_another_seed_gives_another_episode(self) -> None:
+        with self.built() as env:
+            a, b = (np.concatenate([s.ravel() for s in self.play(env, seed)[1]]) for seed in (3, 4))
+        assert not np.array_equal(a, b), "two seeds gave the same episode: the seed is ignored"
+
+    def test_the_same_seed_in_another_process(self) -> None:
+        with self.built() as env:
+            here, _ = self.play(env, 3)
+        with Pool(EnvConfig(self.env, self.task, self.request_), 1) as pool:
+            list(pool.map("reset", [(3,)]))
+            there = [{k: v.copy() for k, v in pool.workers[0].observation.items()}]
+            for action in self.actions():
+                list(pool.map("step", [(action,)]))
+                there.append({k: v.copy() for k, v in pool.workers[0].observation.items()})
+        assert_equal(here, there, "another process must see the same episode")
+
+    def test_state_restores_every_observation(self) -> None:
+        with self.built() as env:
+            observations, states = self.play(env, 3)
+            self.play(env, 4)
+            env.reset(3)
+            restored = []
+            for state in states:
+                env.set_state(state)
+                restored.append(env.observe())
+        assert_equal(observations, restored, "reset(seed) and set_state must give the frame that was recorded")
+
+    def test_bad_actions_are_refused(self) -> None:
+        with self.built() as env:
+            env.reset(3)
+            good = self.actions()[0]
+            for bad in (np.full_like(good, np.nan), good[:-1]):
+                try:
+                    env.step(bad)
+                except ValueError:
+                    continue
+                raise AssertionError(f"step({bad}) must raise ValueError, not pass it to the simulator")
+
+    def test_impossible_requests_are_refused(self) -> None:
+        cls: Any = env_class(self.env)
+        missing = {"rgb", "depth", "points", "point_colors", "ground_truth"} - cls.provides
+        for name in missing:
+            try:
+                cls.specs(dataclasses.replace(self.request_, fields=(name,)))
+            except SpecMismatch:
+                continue
+            raise AssertionError(f"specs() must raise SpecMismatch for '{name}', which it cannot give")
+
+    def test_instructions_are_unique(self) -> None:
+        cls = env_class(self.env)
+        texts = [cls.instruction(task) for task in cls.tasks]
+        assert len(set(texts)) == len(texts), "two tasks share an instruction"
+
+    def test_declared_cameras_and_tasks(self) -> None:
+        cls = env_class(self.env)
+        assert self.task in cls.tasks
+        assert set(self.cameras) <= set(cls.cameras)
+        assert len(cls.proprio_names) == cls.specs(ObservationRequest(fields=("proprio",)))["proprio"].shape[0]
+
+
+def assert_equal(expected: list[Observation], found: list[Observation], rule: str) -> None:
+    for step, (a, b) in enumerate(zip(expected, found, strict=True)):
+        for name in a:
+            assert np.array_equal(a[name], b[name]), f"{rule}; '{name}' differs at step {step}"

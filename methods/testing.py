@@ -1,0 +1,137 @@
+"""The contract of a representation as tests that anyone can inherit.
+
+    from methods.testing import RepresentationContract
+
+    class TestMine(RepresentationContract):
+        method = "path/to/mine.py:Mine"      # or a registered name
+
+Each test is one rule, and says which one is broken.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from envs.registry import env_class
+from envs.spec import FieldSpec, ObservationRequest
+from methods.base import Representation
+from methods.card import ImageInput, PointInput
+from methods.frozen import count_parameters, fingerprint
+from methods.registry import method_class
+
+BATCH = 6
+
+
+class RepresentationContract:
+    """Inherit, set `method`, and let pytest collect it."""
+
+    method: ClassVar[str]
+    env: ClassVar[str] = "metaworld"
+    cameras: ClassVar[tuple[str, ...]] = ("corner",)
+
+    def specs(self) -> dict[str, FieldSpec]:
+        card = method_class(self.method).card
+        points = card.input.num_points if isinstance(card.input, PointInput) else 1024
+        fields = tuple(dict.fromkeys((*card.observes, "proprio")))
+        return env_class(self.env).specs(ObservationRequest(fields=fields, cameras=self.cameras, num_points=points))
+
+    def build(self) -> Representation:
+        torch.manual_seed(0)
+        representation = method_class(self.method)(self.specs())
+        representation.fit(random_observations(self.specs(), BATCH))
+        representation.freeze_as_card_says()
+        return representation
+
+    def test_feature(self) -> None:
+        representation = self.build().eval()
+        feature = representation.encode(random_observations(self.specs(), BATCH))
+        assert feature.shape == (BATCH, representation.feature_dim), "encode must give (B, feature_dim)"
+        assert feature.dtype == torch.float32, "a feature is float32"
+        assert torch.isfinite(feature).all(), "a feature is finite"
+
+    def test_evaluation_is_deterministic_and_independent_of_the_batch(self) -> None:
+        representation = self.build().eval()
+        observations = random_observations(self.specs(), BATCH)
+        with torch.no_grad():
+            whole = representation.encode(observations)
+            assert torch.equal(whole, representation.encode(observations)), "eval mode must be deterministic"
+            single = torch.cat([representation.encode({k: v[i : i + 1] for k, v in observations.items()})
+                                for i in range(BATCH)])  # fmt: skip
+        torch.testing.assert_close(single, whole, rtol=1e-4, atol=1e-5, msg="a feature depends on its batch")
+
+    def test_what_is_trained_is_what_the_card_says(self) -> None:
+        representation = self.build().train()
+        before = fingerprint(representation)
+        feature = representation.encode(random_observations(self.specs(), BATCH))
+        trained = [p for p in representation.parameters() if p.requires_grad]
+        if representation.card.frozen:
+            assert not trained, "the card says frozen, but parameters ask for gradients"
+            assert before == fingerprint(representation), "a frozen method changed in a forward pass: BatchNorm?"
+            assert not any(m.training for m in representation.modules() if isinstance(m, nn.BatchNorm1d))
+            return
+        feature.square().sum().backward()
+        if representation.card.training == "end-to-end":
+            assert len(trained) == len(list(representation.parameters())), "end-to-end, but something is frozen"
+        without = [n for n, p in representation.named_parameters() if p.requires_grad and p.grad is None]
+        assert not without, f"no gradient reaches {without}"
+
+    def test_parameter_count(self) -> None:
+        card = method_class(self.method).card
+        if card.parameters is not None:
+            assert count_parameters(self.build()) == card.parameters, f"published: {card.parameters_source}"
+
+    def test_save_and_load(self) -> None:
+        representation = self.build()
+        file = io.BytesIO()
+        torch.save(representation.state_dict(), file)
+        file.seek(0)
+        torch.manual_seed(1)
+        other = method_class(self.method)(self.specs())
+        other.load_state_dict(torch.load(file, weights_only=True))
+        assert fingerprint(other) == fingerprint(representation), "load(save(x)) is not x"
+
+    def test_pixel_range(self) -> None:
+        card = method_class(self.method).card
+        if not isinstance(card.input, ImageInput):
+            return
+        representation = self.build().eval()
+        specs = self.specs()
+        features = []
+        for value in (0, 128, 255):
+            observations = random_observations(specs, 1)
+            observations["rgb"] = torch.full_like(observations["rgb"], value)
+            features.append(representation.encode(observations))
+        assert not torch.allclose(features[0], features[1]), "0 and 128 look the same: wrong pixel range"
+        assert not torch.allclose(features[1], features[2]), "128 and 255 look the same: wrong pixel range"
+
+    def test_padding_is_never_seen(self) -> None:
+        if "points_valid" not in method_class(self.method).card.observes:
+            return
+        representation = self.build().eval()
+        observations = random_observations(self.specs(), 2)
+        observations["points_valid"][:, 100:] = False
+        other = dict(observations)
+        other["points"] = observations["points"].clone()
+        other["points"][:, 100:] = 7.0
+        with torch.no_grad():
+            same = torch.equal(representation.encode(observations), representation.encode(other))
+        assert same, "what stands in padded rows reaches the feature"
+
+
+def random_observations(specs: dict[str, FieldSpec], batch: int) -> dict[str, Tensor]:
+    """Plausible random fields: points in a box of a metre, everything valid."""
+    generator = torch.Generator().manual_seed(0)
+    made: dict[str, Tensor] = {}
+    for name, spec in specs.items():
+        shape = (batch, *spec.shape)
+        if spec.dtype == "bool":
+            made[name] = torch.ones(shape, dtype=torch.bool)
+        elif spec.dtype == "uint8":
+            made[name] = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        else:
+            made[name] = torch.rand(shape, generator=generator)
+    return made

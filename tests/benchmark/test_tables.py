@@ -1,0 +1,145 @@
+"""Tables from a fixed set of records, byte for byte, and what must never be averaged."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.config import load_settings
+from benchmark.report.record import SCHEMA, BadRecord, Evaluation, Record, Tally, read_all, write
+from benchmark.report.reported import reported
+from benchmark.report.table import FORMATS, render
+from benchmark.report.tables import cells_table, clar_table_1
+from methods.registry import method_class
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SUITE = load_settings("metaworld-15", "clar", "mlp").suite
+
+
+def record(task: str, method: str, counts: tuple[int, int, int], **changes: Any) -> Record:
+    """best k/25, retest k/100, last k/25."""
+    best, retest, last = counts
+    card = method_class(method).card
+    cameras = {"cameras": ["corner"]} if card.observes and method != "state" else {}
+    made = Record(
+        schema=SCHEMA, suite="metaworld-15", task=task, method=method, head="mlp", seed=0, protocol="clar",
+        identity={"observation": cameras, "precision": "fp32"}, identity_hash="h", card=card.as_dict(),
+        success_rule="any-step", horizon=200, demo_hash=f"demos of {task}", demos={"train": 25},
+        training={"optimizer_steps": 46950}, selected_epoch=10,
+        evaluations=(Evaluation(10, Tally(best, 25, 0), ()), Evaluation(20, Tally(last, 25, 0), ())),
+        retest=Evaluation(10, Tally(retest, 100, 0), ()), frozen={}, weights={}, fingerprint="f", provenance={},
+        timings={},
+    )  # fmt: skip
+    return dataclasses.replace(made, **changes)
+
+
+@pytest.fixture
+def records() -> list[Record]:
+    easy = SUITE.tasks["easy"]
+    made = [record(task, "dp3", (25 - i, 90 - i, 24 - i)) for i, task in enumerate(easy)]
+    made += [record("hammer", "dp3", (20, 70, 15)), record("hammer", "state", (25, 97, 24))]
+    made += [record("hammer", "pointnet", (9, 30, 9), retest=Evaluation(10, Tally(30, 98, 2), ()))]
+    return made
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_table_1_is_the_golden_one(form: str, records: list[Record]) -> None:
+    table, _ = clar_table_1(records, SUITE, "clar")
+    golden = GOLDEN / f"clar-table-1.{form}"
+    text = render(table, form, 120)
+    if os.environ.get("REGENERATE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_the_numbers_in_it(records: list[Record]) -> None:
+    table, _ = clar_table_1(records, SUITE, "clar")
+    rows = {(r[0], r[1]): r[2:] for r in csv.reader(io.StringIO(render(table, "csv")))}
+    assert rows["CLAR", "printed"] == ["96.0", "80.8", "71.2", "82.6", "82.0"]
+    assert rows["dp3, mlp", "best*"][0] == "92.0"  # mean of 25..21 of 25
+    assert rows["dp3, mlp", "retest"][0].startswith("88.0 [")
+    assert rows["dp3, mlp", "retest"][1] == "70.0 [60, 78] † 1/5"  # Wilson of 70/100
+    assert rows["dp3, mlp", "retest"][2] == "missing"
+    assert rows["dp3, mlp", "last"][3] == "83.3 † 6/15"  # (96 + 92 + 88 + 84 + 80 + 60) / 6
+    assert rows["pointnet, mlp", "retest"][1].startswith("30.6 [")  # 30 of 98: errors are not failures
+    assert any("hammer/pointnet (2)" in note for note in table.notes)
+
+
+def test_every_printed_number_and_erratum_is_shown(records: list[Record]) -> None:
+    table, _ = clar_table_1([], SUITE, "clar")
+    text = render(table, "csv")
+    for number in reported("clar", "Table I"):
+        assert f"{number.value:.1f}" in text, number
+    notes = " ".join(table.notes)
+    for words in ("55.5", "50.5 fits neither", "truncated", "takes RGB", "25 rollouts"):
+        assert words in notes
+    assert text.count("missing") == 11 * 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"success_rule": "last-step"}, {"demo_hash": "others"}, {"horizon": 500},
+     {"identity": {"observation": {"cameras": ["corner2"]}, "precision": "fp32"}},
+     {"identity": {"observation": {"cameras": ["corner"]}, "precision": "bf16"}}],
+    ids=["success rule", "demonstrations", "horizon", "camera", "precision"],
+)  # fmt: skip
+def test_records_made_under_other_conditions_are_named_and_left_out(change: dict, records: list[Record]) -> None:
+    before, _ = clar_table_1(records, SUITE, "clar")
+    odd = record("hammer", "dp3", (0, 0, 0), seed=1, **change)
+    table, apart = clar_table_1([*records, odd], SUITE, "clar")
+    assert table.rows == before.rows
+    assert apart
+    assert "hammer/dp3/mlp-s1" in apart[0]
+
+
+def test_other_protocols_and_seeds(records: list[Record]) -> None:
+    before, _ = clar_table_1(records, SUITE, "clar")
+    quick = record("hammer", "dp3", (0, 0, 0), protocol="quick")
+    assert clar_table_1([*records, quick], SUITE, "clar")[0].rows == before.rows
+    second = record("hammer", "dp3", (20, 90, 15), seed=1)
+    rows = {r[:2]: r[2:] for r in clar_table_1([*records, second], SUITE, "clar")[0].rows}
+    assert rows["dp3, mlp", "retest"][1].startswith("80.0 ["), "seeds of one cell are pooled"
+
+
+def test_the_cells_table(records: list[Record]) -> None:
+    text = render(cells_table(records), "csv")
+    assert 'hammer,state,mlp s0,clar,25/25,"97/100 = 97 % [92, 99]",24/25,0,"46,950"' in text
+
+
+def test_damaged_records_are_reported_and_the_others_read(tmp_path: Path, records: list[Record]) -> None:
+    write(records[0], tmp_path / "a.json")
+    (tmp_path / "b.json").write_text("{")
+    found = [record for _, record in read_all([tmp_path])]
+    assert found[0] == records[0] or dataclasses.asdict(found[0])["task"] == "reach"
+    assert isinstance(found[1], BadRecord)
+
+
+def test_the_first_root_wins(tmp_path: Path, records: list[Record]) -> None:
+    for root in ("mine", "theirs"):
+        write(dataclasses.replace(records[0], fingerprint=root), tmp_path / root / "x/y.json")
+    found = [record.fingerprint for _, record in read_all([tmp_path / "mine", tmp_path / "theirs"])]  # type: ignore[union-attr]
+    assert found == ["mine"]
+
+
+def test_latex_compiles_as_far_as_braces_go(records: list[Record]) -> None:
+    text = render(clar_table_1(records, SUITE, "clar")[0], "latex")
+    assert text.count("{") == text.count("}")
+    assert r"\toprule" in text
+    assert r"\bottomrule" in text
+    body = text.split(r"\midrule", 1)[1].split(r"\bottomrule")[0]
+    lines = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert {line.count(" & ") for line in lines} == {6}
+
+
+def test_the_paper_tables_are_complete() -> None:
+    counts = {"clar": {"Table I": 53, "Table II": 25, "Table III": 36, "Table IV": 40, "Table V": 5},
+              "clamp": {"Table I": 48, "Table II": 20, "Table III": 24, "Table IV": 6}}  # fmt: skip
+    for paper, tables in counts.items():
+        for name, count in tables.items():
+            assert len(reported(paper, name)) == count, (paper, name)

@@ -1,0 +1,51 @@
+"""What can be run here is decided by name: a test that is skipped says which thing is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes.util
+from pathlib import Path
+
+import pytest
+
+from baselines import BASELINES
+from benchmark.config import load_settings
+from benchmark.protocol import Settings, Suite
+from envs.render import GLMissing, choose_backend
+from methods import registry
+
+registry.add(BASELINES)
+with contextlib.suppress(GLMissing):
+    choose_backend()  # before any test imports mujoco
+TOY = f"{Path(__file__).parent / 'toy_env.py'}:Toy"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    import torch
+
+    no_gl = not any(ctypes.util.find_library(name) for name in ("EGL", "OSMesa"))
+    for item in items:
+        if no_gl and item.get_closest_marker("gl"):
+            item.add_marker(pytest.mark.skip(reason="no libEGL or libOSMesa: sudo apt-get install -y libegl1"))
+        if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="torch sees no CUDA device"))
+    items.sort(key=lambda item: 2 * bool(item.get_closest_marker("slow")) + bool(item.get_closest_marker("gl")))
+
+
+@pytest.fixture
+def toy() -> str:
+    return TOY
+
+
+@pytest.fixture
+def toy_settings() -> Settings:
+    """A whole experiment on the toy simulator that takes seconds."""
+    import dataclasses
+
+    settings = load_settings(
+        "metaworld-15", "quick", "mlp",
+        ["protocol.train_demos=4", "protocol.valid_demos=1", "protocol.horizon=60", "protocol.epochs=4",
+         "protocol.evaluate_every=2", "protocol.rollouts=4", "protocol.retest_rollouts=6", "runtime.workers=2"],
+    )  # fmt: skip
+    suite = Suite("toy-suite", "toy", TOY, "none", {"easy": ("near", "far")}, {"cameras": ["front"]})
+    return dataclasses.replace(settings, suite=suite)

@@ -1,0 +1,248 @@
+"""`bench` as a user meets it: a wrong word, a broken machine, two shells, Ctrl-C, kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TINY = [
+    "--suite", "metaworld-15", "--tasks", "reach", "--protocol", "quick", "protocol.train_demos=6",
+    "protocol.valid_demos=1", "protocol.epochs=4", "protocol.evaluate_every=2", "protocol.rollouts=4",
+    "protocol.retest_rollouts=6", "runtime.workers=2",
+]  # fmt: skip
+
+
+def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmark.cli", *arguments], cwd=cwd, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"COLUMNS": "160"} | environment,
+    )  # fmt: skip
+
+
+def bench(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
+    process = start(*arguments, cwd=cwd, **environment)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def the_record(folder: Path) -> dict[str, Any]:
+    (path,) = (folder / "runs/records").rglob("*.json")
+    data = json.loads(path.read_text())
+    return {key: value for key, value in data.items() if key not in ("timings", "provenance")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--method", "dp4"], "unknown method 'dp4'. Did you mean 'dp3'?"),
+        (["run"], "--method is missing"),
+        (["run", "--method", "dp3", "--suite", "metaworld15"], "unknown suite 'metaworld15'. Did you mean"),
+        (["run", "--method", "dp3", "--tasks", "reech"], "unknown task of metaworld-15 'reech'. Did you mean 'reach'?"),
+        (["run", "--method", "dp3", "--head", "mpl"], "unknown head 'mpl'. Did you mean 'mlp'?"),
+        (["run", "--method", "dp3", "--protocol", "claar"], "unknown protocol 'claar'. Did you mean 'clar'?"),
+        (["run", "--method", "dp3", "--seeds", "0:0"], "--seeds 0:0: give different numbers"),
+        (["run", "--method", "dp3", "protocol.epoch=1"], "Did you mean 'protocol.epochs'?"),
+        (["run", "--method", "dp3", "--device", "cuda:77"], "cuda"),
+        (["run", "--method", "nowhere.py:Mine"], "no file"),
+        (["run", "--method", "dp3", "env.metaworld.python=/no/python"], "no program that can be run"),
+        (["run", "--method", "dp3", "suite.observation.cameras=[cornr]"], "Did you mean 'corner'?"),
+        (["table", "9"], "table 9 cannot be rendered"),
+        (["table", "1", "--format", "word"], "none of terminal, markdown, latex, csv"),
+        (["list", "sweets"], "unknown kind 'sweets'. Did you mean 'suites'?"),
+        (["show", "hammr"], "Did you mean 'hammer'?"),
+    ],
+)
+def test_a_wrong_word_is_one_clear_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    if "cuda:77" in arguments:
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("torch sees a CUDA device")
+    code, out, err = bench(*arguments, cwd=tmp_path)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (tmp_path / "runs").exists(), "stopped before any work"
+
+
+def test_a_missing_gl_library_is_named_with_its_mend(tmp_path: Path) -> None:
+    hide = tmp_path / "sitecustomize.py"
+    hide.write_text("import ctypes.util\nctypes.util.find_library = lambda name: None\n")
+    code, _, err = bench("run", "--method", "dp3", "--tasks", "reach", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert code == 2
+    assert "libEGL is not installed" in err
+    assert "sudo apt-get install -y libegl1" in err
+    code, out, _ = bench("doctor", "--json", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert code == 1
+    (gl,) = [finding for finding in json.loads(out) if finding["check"] == "GL"]
+    assert gl["verdict"] == "fail"
+    assert "apt-get install" in gl["mend"]
+
+
+def test_listing_showing_and_tables_speak_json(tmp_path: Path) -> None:
+    _, out, _ = bench("list", "--json", cwd=tmp_path)
+    listed = json.loads(out)
+    assert set(listed) == {"suites", "methods", "tasks", "heads", "protocols"}
+    assert len([t for t in listed["tasks"] if t.startswith("metaworld/")]) == 50
+    for name in ("dp3", "metaworld-15", "clar", "mlp", "reach", "metaworld"):
+        code, out, _ = bench("show", name, "--json", cwd=tmp_path)
+        assert code == 0
+        assert json.loads(out)
+    code, out, _ = bench("table", "1", "--json", cwd=tmp_path)
+    assert json.loads(out)["columns"][0] == "method"
+
+
+@pytest.mark.gl
+def test_doctor_finds_nothing_wrong_here(tmp_path: Path) -> None:
+    code, out, _ = bench("doctor", cwd=tmp_path)
+    assert code == 0, out
+    assert "golden frame as it should be" in out
+
+
+@pytest.mark.sim
+def test_dry_run_counts_and_does_nothing(tmp_path: Path) -> None:
+    code, out, _ = bench("run", "--method", "state", *TINY, "--seeds", "0:2", "--dry-run", "--json", cwd=tmp_path)
+    assert code == 0
+    planned = json.loads(out)
+    assert planned["missing"] == 2
+    assert planned["rollouts"] == 2 * (2 * 4 + 6)
+    assert planned["demonstrations"][0] | {"path": ""} == {"task": "reach", "demos": 7, "there": False, "path": ""}
+    assert planned["estimate"]["total_seconds"] >= 0
+    assert not (tmp_path / "runs").exists()
+
+
+# -- kill -9 and Ctrl-C in every phase, then the same command again ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    code, _, err = bench("run", "--method", "state", *TINY, cwd=folder)
+    assert code == 0, err
+    return the_record(folder)
+
+
+PHASES: dict[str, Callable[[Path], bool]] = {
+    "collection": lambda runs: any(runs.rglob("*.partial/*.npz")),
+    "training": lambda runs: any(runs.rglob("work/**/lock.holder")) and any(runs.rglob("observations/*/complete.json")),
+    "first rollouts": lambda runs: any(runs.rglob("epoch-0002.pt")),
+    "later training": lambda runs: any(runs.rglob("progress.json")),
+    "retest": lambda runs: any('"epoch": 4' in p.read_text() for p in runs.rglob("progress.json")),
+}
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+@pytest.mark.parametrize("phase", PHASES)
+def test_killed_and_issued_again_ends_with_the_same_record(
+    phase: str, how: signal.Signals, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    process = start("run", "--method", "state", *TINY, cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not PHASES[phase](tmp_path / "runs") and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert process.poll() is None, process.communicate()
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)  # a terminal's Ctrl-C reaches the workers as well
+    else:
+        process.kill()
+    _, err = process.communicate(timeout=60)
+    assert not list((tmp_path / "runs").rglob("records/**/*.json")), "it was killed too late to show anything"
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "the same command goes on" in err
+        assert "Traceback" not in err
+    code, _, err = bench("run", "--method", "state", *TINY, cwd=tmp_path)
+    assert code == 0, err
+    assert the_record(tmp_path) == undisturbed
+
+
+@pytest.mark.gl
+@pytest.mark.slow
+def test_killed_while_rendering_and_with_one_worker_the_record_is_the_same(tmp_path: Path) -> None:
+    """Points, so that rendering, workers' scheduling and the trained encoder are all in it."""
+    (tmp_path / "a").mkdir()
+    code, _, err = bench("run", "--method", "dp3", *TINY, cwd=tmp_path / "a")
+    assert code == 0, err
+    other = tmp_path / "b"
+    other.mkdir()
+    process = start("run", "--method", "dp3", *TINY[:-1], "runtime.workers=1", cwd=other)
+    while not any((other / "runs").rglob("done.json")) and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    code, _, err = bench("run", "--method", "dp3", *TINY[:-1], "runtime.workers=1", cwd=other)
+    assert code == 0, err
+    assert the_record(other) == the_record(tmp_path / "a")
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_two_processes_on_one_cell(undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    first = start("run", "--method", "state", *TINY, cwd=tmp_path)
+    while not any((tmp_path / "runs").rglob("lock.holder")) and first.poll() is None:
+        time.sleep(0.005)
+    code, out, _ = bench("run", "--method", "state", *TINY, cwd=tmp_path)
+    assert code == 3
+    assert f"is being worked on by process {first.pid}" in out
+    assert first.wait(120) == 0
+    assert the_record(tmp_path) == undisturbed
+    code, out, _ = bench("run", "--method", "state", *TINY, cwd=tmp_path)
+    assert code == 0
+    assert "(was there)" in out
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_a_failed_cell_leaves_its_traceback_and_the_others_go_on(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text(
+        "from methods.controls import ProprioOnly\nfrom methods.card import MethodCard\nimport dataclasses\n"
+        "class Broken(ProprioOnly):\n"
+        "    card = dataclasses.replace(ProprioOnly.card, name='broken')\n"
+        "    def encode(self, observations):\n        raise RuntimeError('the encoder is broken')\n"
+    )
+    code, out, _ = bench("run", "--method", f"{broken}:Broken,proprio-only", *TINY, "--json", cwd=tmp_path)
+    assert code == 1
+    outcome = json.loads(out)
+    assert [c["method"] for c in outcome["cells"]] == ["proprio-only"]
+    (failed,) = outcome["failed"]
+    assert "the encoder is broken" in failed["error"]
+    (trace,) = (tmp_path / "runs").rglob("error.txt")
+    assert "in encode" in trace.read_text()
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_workers_in_another_interpreter_without_torch(undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    """A second virtual environment that holds numpy and metaworld (and fpsample for clouds), and no torch."""
+    other = tmp_path / "other"
+    subprocess.run([sys.executable, "-m", "venv", str(other)], check=True)
+    python = other / "bin" / "python"
+    wanted = ["metaworld==3.1.1", "gymnasium[mujoco]==1.4.0", "fpsample==0.3.3"]
+    constraints = Path(__file__).parents[1] / "constraints.txt"
+    done = subprocess.run(
+        [str(python), "-m", "pip", "install", "-q", *wanted, "-c", str(constraints)], capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"pip cannot install metaworld into another environment here: {done.stderr[-200:]}")
+    assert subprocess.run([str(python), "-c", "import torch"], capture_output=True).returncode != 0
+    code, _, err = bench("run", "--method", "state", *TINY, f"env.metaworld.python={python}", cwd=tmp_path)
+    assert code == 0, err
+    assert the_record(tmp_path) == undisturbed
+    code, _, err = bench(
+        "run", "--method", "random-features", *TINY, "protocol.rollouts=2", f"env.metaworld.python={python}",
+        "protocol.epochs=2", "--out", "points", cwd=tmp_path,
+    )  # fmt: skip
+    assert code == 0, err

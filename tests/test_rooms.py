@@ -1,0 +1,88 @@
+"""Imports run one way, envs <- methods <- baselines <- benchmark, and no room reaches into another's private names."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ALLOWED = {
+    "envs": {"envs"},
+    "methods": {"methods", "envs"},
+    "baselines": {"baselines", "methods", "envs"},
+    "benchmark": {"benchmark", "baselines", "methods", "envs"},
+}
+FILES = [path for room in ALLOWED for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def imports(tree: ast.Module) -> list[tuple[str, str]]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide which room is meant"
+            found += [(node.module or "", alias.name) for alias in node.names]
+    return found
+
+
+def forbidden(room: str, source: str) -> list[str]:
+    bad = []
+    for module, name in imports(ast.parse(source)):
+        top = module.split(".")[0]
+        if top in ALLOWED and top not in ALLOWED[room]:
+            bad.append(f"{room} imports {module}")
+        private = any(part.startswith("_") for part in [*module.split(".")[1:], name] if part)
+        if top in ALLOWED and top != room and private:
+            bad.append(f"{room} imports the private {module}.{name}")
+        if room == "envs" and top == "torch":
+            bad.append("envs imports torch")
+    return bad
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_one_way(path: Path) -> None:
+    assert forbidden(path.relative_to(ROOT).parts[0], path.read_text()) == []
+
+
+def test_the_rule_finds_what_it_forbids() -> None:
+    assert forbidden("envs", "from methods.card import MethodCard") == ["envs imports methods.card"]
+    assert forbidden("envs", "import torch") == ["envs imports torch"]
+    assert forbidden("methods", "from envs.camera import _hidden") == [
+        "methods imports the private envs.camera._hidden"
+    ]
+    assert forbidden("methods", "def f():\n    import baselines.dp3") == ["methods imports baselines.dp3"]
+    assert forbidden("benchmark", "from envs.camera import project") == []
+
+
+def test_listing_imports_neither_torch_nor_a_simulator() -> None:
+    code = (
+        "import sys, benchmark.cli as c; c._register_baselines(); from benchmark.catalog import listing; "
+        "listing('all'); print([m for m in ('torch', 'mujoco', 'metaworld', 'gymnasium') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_four_packages_come_from_this_checkout() -> None:
+    from benchmark.doctor import check_checkout
+
+    finding = check_checkout()
+    assert finding.verdict == "ok", finding
+    assert str(ROOT) in finding.found
+
+
+def test_files_are_small() -> None:
+    sizes = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in FILES}
+    assert {name: size for name, size in sizes.items() if size > 320} == {}
+    assert sorted(sizes.values())[len(sizes) // 2] < 120
+
+
+def test_no_large_file_is_tracked() -> None:
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True).stdout.split("\0")
+    large = [n for n in names if n and (ROOT / n).is_file() and (ROOT / n).stat().st_size > 2**20]
+    assert large == []
