@@ -89,9 +89,8 @@ class Cell:
     def identity(self) -> dict[str, Any]:
         """Everything the cell's numbers depend on, apart from versions and hardware."""
         card = self.representation.card.as_dict()
-        return {
+        facts = {
             "schema": SCHEMA,
-            "suite": self.settings.suite.name,
             "task": self.task,
             "seed": self.seed,
             "method": {key: card[key] for key in ("name", "observes", "input", "training", "batch", "weights")},
@@ -99,6 +98,7 @@ class Cell:
             "observation": self.request.canonical(),
             **self.settings.identity(),
         }
+        return json.loads(json.dumps(facts))  # lists, not tuples: as it will be read back
 
     def identity_hash(self) -> str:
         return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
@@ -141,8 +141,8 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         if isinstance(a, dict) and isinstance(b, dict):
             for key in sorted(set(a) | set(b)):
                 walk(a.get(key), b.get(key), f"{path}.{key}" if path else key)
-        elif json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
+        elif a != b:
             found.append(f"{path}: {a} there, {b} here")
 
-    walk(old, json.loads(json.dumps(new)), "")
+    walk(old, new, "")
     return "; ".join(found[:3]) or "the recorded schema differs"

@@ -181,7 +181,7 @@ class _Run:
         record = Record(
             schema=SCHEMA, suite=self.suite.name, task=cell.task, method=cell.method_name,
             head=cell.settings.head.name, seed=cell.seed, protocol=self.protocol.name,
-            identity=cell.identity(), identity_hash=self.identity, card=card.as_dict(),
+            identity=cell.identity(), identity_hash=self.identity, card=json.loads(json.dumps(card.as_dict())),
             success_rule=self.protocol.success, horizon=self.protocol.horizon,
             demo_hash=demos.content_hash,
             demos={"train": demos.train, "valid": len(demos.seeds) - demos.train, "attempts": demos.attempts},
@@ -200,7 +200,6 @@ class _Run:
             provenance=facts | {"worker_deaths": deaths, "workers": self.workers},
             timings={name: round(seconds, 2) for name, seconds in self.timings.items()},
         )  # fmt: skip
-        record = dataclasses.replace(record, card=json.loads(json.dumps(record.card)))
         target = cell.record(self.paths)
         _save_actions(target.with_suffix(".actions.npz"), episodes)
         from benchmark.report.plots import plot_cell

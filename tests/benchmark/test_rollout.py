@@ -37,7 +37,7 @@ def test_one_worker_and_three_give_the_same_episodes(together: bool) -> None:
 def test_a_decided_episode_stops_early_and_an_undecided_one_at_the_horizon() -> None:
     episodes = play("far", 2)
     assert all(e.steps == 40 for e in episodes if not e.success)
-    assert all(e.steps < 40 for e in episodes if e.success)
+    assert min(e.steps for e in episodes if e.success) < 30
     assert all(len(e.actions) == e.steps for e in episodes)
     whole = play("far", 2, rule="last-step")
     assert all(e.steps == 40 for e in whole)
