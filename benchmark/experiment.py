@@ -25,7 +25,7 @@ from benchmark.data.observations import load_or_render, open_pool
 from benchmark.policy.heads import make_head
 from benchmark.policy.policy import Policy, act
 from benchmark.progress import bar
-from benchmark.report.record import SCHEMA, Evaluation, Record, Tally, read, write
+from benchmark.report.record import SCHEMA, BadRecord, Evaluation, Record, Tally, read, write
 from benchmark.rollout import Episode, rollout
 from benchmark.runtime import resolve_device, resolve_workers, torch_threads
 from benchmark.select import select
@@ -45,7 +45,10 @@ def run_cell(cell: Cell, paths: Paths, command: str, overwrite: bool = False) ->
     target, work = cell.record(paths), cell.work(paths)
     with exclusive(work / "lock", cell.label, wait=False):
         if target.exists() and not overwrite:
-            record = read(target)
+            try:
+                record = read(target)
+            except BadRecord as error:
+                raise BadRecord(f"{error}; --overwrite computes it again") from error
             if record.identity_hash != cell.identity_hash():
                 raise OtherSettings(
                     f"{target} is a record of other settings ({difference(record.identity, cell.identity())}). "
@@ -55,9 +58,10 @@ def run_cell(cell: Cell, paths: Paths, command: str, overwrite: bool = False) ->
         if overwrite:
             discard(target)
             for file in work.glob("*"):
-                if file.name not in ("lock", "lock.holder", ".holder"):
+                if not file.name.startswith("lock"):
                     discard(file)
         record = _Run(cell, paths, work, command).record()
+        discard(work / "error.txt")
         return record, True
 
 

@@ -172,17 +172,18 @@ def test_killed_and_issued_again_ends_with_the_same_record(
 @pytest.mark.slow
 def test_killed_while_rendering_and_with_one_worker_the_record_is_the_same(tmp_path: Path) -> None:
     """Points, so that rendering, workers' scheduling and the trained encoder are all in it."""
+    short = [*TINY[:-1], "protocol.horizon=80"]
     (tmp_path / "a").mkdir()
-    code, _, err = bench("run", "--method", "dp3", *TINY, cwd=tmp_path / "a")
+    code, _, err = bench("run", "--method", "dp3", *short, "runtime.workers=4", cwd=tmp_path / "a")
     assert code == 0, err
     other = tmp_path / "b"
     other.mkdir()
-    process = start("run", "--method", "dp3", *TINY[:-1], "runtime.workers=1", cwd=other)
+    process = start("run", "--method", "dp3", *short, "runtime.workers=1", cwd=other)
     while not any((other / "runs").rglob("done.json")) and process.poll() is None:
         time.sleep(0.005)
     process.kill()
     process.communicate()
-    code, _, err = bench("run", "--method", "dp3", *TINY[:-1], "runtime.workers=1", cwd=other)
+    code, _, err = bench("run", "--method", "dp3", *short, "runtime.workers=1", cwd=other)
     assert code == 0, err
     assert the_record(other) == the_record(tmp_path / "a")
 

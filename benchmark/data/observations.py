@@ -77,6 +77,9 @@ def open_pool(demos_env: str, task: str, request: ObservationRequest, workers: i
               timeout: float) -> tuple[Pool, str]:  # fmt: skip
     """A pool for `request` and the fingerprint of its simulator and renderer."""
     pool = Pool(EnvConfig(demos_env, task, request, python), workers, timeout)
-    worker = pool.workers[0]
-    worker.ask("fingerprint")
-    return pool, worker.answer()
+    try:
+        ((_, fingerprint),) = pool.map("fingerprint", [()])
+    except BaseException:
+        pool.close()
+        raise
+    return pool, fingerprint

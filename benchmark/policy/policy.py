@@ -14,6 +14,10 @@ CUDA_ROWS = 32
 """On a GPU the kernel is chosen by the batch's shape, so batches are padded to a multiple of this."""
 
 
+class EmptyCloud(ValueError):
+    """An observation without a single point. There is nothing to encode, and no fake point is put in its place."""
+
+
 class PolicyDiverged(ArithmeticError):
     """The policy's output is not finite."""
 
@@ -44,6 +48,8 @@ def act(policy: Policy, observations: Mapping[str, np.ndarray], device: torch.de
     Raises `PolicyDiverged` if an action is not finite.
     """
     rows = len(observations["proprio"])
+    if "points_valid" in observations and not observations["points_valid"].any(axis=1).all():
+        raise EmptyCloud("nothing is inside the crop: choose other cameras or a wider crop (suite.observation)")
     block = CUDA_ROWS if device.type == "cuda" else 1
     calls = []
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):

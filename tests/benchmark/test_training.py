@@ -16,7 +16,7 @@ from benchmark.cell import Cell, Paths, make_cells
 from benchmark.config import load_settings
 from benchmark.experiment import OtherSettings, run_cell
 from benchmark.policy.heads import BatchNormMLPHead, MLPHead, make_head
-from benchmark.policy.policy import Policy, PolicyDiverged, act
+from benchmark.policy.policy import EmptyCloud, Policy, PolicyDiverged, act
 from benchmark.protocol import Settings
 from benchmark.report.record import BadRecord, Record, read
 from benchmark.train import Samples, Trainer, precompute_features
@@ -133,6 +133,13 @@ def test_an_action_that_is_not_finite_is_an_error_and_rows_do_not_depend_on_thei
         act(policy, observations, CPU, False)
 
 
+def test_a_cloud_without_points_is_an_error() -> None:
+    observations = {name: value.numpy().copy() for name, value in samples(3).inputs.items()}
+    observations["points_valid"][1] = False
+    with pytest.raises(EmptyCloud, match="nothing is inside the crop"):
+        act(trainer().policy.eval(), observations, CPU, False)
+
+
 @pytest.mark.cuda
 def test_the_same_code_on_cuda() -> None:
     t = trainer()
@@ -238,6 +245,15 @@ def test_a_method_that_sees_what_the_simulator_cannot_give(tmp_path: Path, toy_s
     )
     with pytest.raises(SpecMismatch, match=r"mine observes \['rgb'\], which toy cannot give"):
         make_cells(toy_settings, None, [f"{file}:Mine"], [0])
+
+
+def test_a_damaged_record_names_the_mend(tmp_path: Path, toy_settings: Settings) -> None:
+    paths = Paths(tmp_path, tmp_path)
+    path = cell(toy_settings).record(paths)
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    with pytest.raises(BadRecord, match="--overwrite computes it again"):
+        run_cell(cell(toy_settings), paths, "x")
 
 
 def test_bad_records_are_named(tmp_path: Path) -> None:
