@@ -110,9 +110,6 @@ def rollout(
             stacked = {name: np.stack([w.observation[name] for w in observed]) for name in observed[0].observation}
             for worker, action in zip(observed, policy(stacked), strict=True):
                 live[worker].actions.append(action)
-                try:
-                    worker.ask("step", action)
-                except WorkerDied as death:
-                    replace(worker, str(death))
+                worker.ask("step", action)
             observed = []
     return [results[index] for index in range(len(seeds))]

@@ -7,6 +7,7 @@ behind after a kill -9.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import socket
@@ -94,11 +95,10 @@ class Worker:
         self.connection.send((config.name, config.task, config.request))
 
     def ask(self, command: str, *arguments: Any) -> None:
+        """Send a command. That the worker is dead is said by `answer`, in one place, not here."""
         self.asked_at = time.monotonic()
-        try:
+        with contextlib.suppress(OSError):
             self.connection.send((command, arguments))
-        except OSError as error:
-            raise WorkerDied(self._epitaph()) from error
 
     def answer(self) -> Any:
         """The reply to the last `ask` (or to being built). Raises `WorkerError` or `WorkerDied`."""

@@ -108,13 +108,13 @@ def _group_cell(row: _Row, suite: Suite, column: str, number: str) -> str:
     if column == "rlbench":
         return MISSING
     tasks = list(suite.task_names) if column == "mean" else list(suite.tasks[column])
-    present = [task for task in tasks if task in row.by_task]
+    tallies = [_pool([_number(r, number) for r in row.by_task[task]]) for task in tasks if task in row.by_task]
+    present = [tally for tally in tallies if tally.n]
     if not present:
-        return MISSING
-    tallies = [_pool([_number(r, number) for r in row.by_task[task]]) for task in present]
-    text = f"{100 * mean([t.rate for t in tallies]):.1f}"
+        return "errors only" if tallies else MISSING
+    text = f"{100 * mean([t.rate for t in present]):.1f}"
     if number == "retest":
-        low, high = mean_interval([(t.k, t.n) for t in tallies])
+        low, high = mean_interval([(t.k, t.n) for t in present])
         text += f" [{100 * low:.0f}, {100 * high:.0f}]"
     return text if len(present) == len(tasks) else f"{text} † {len(present)}/{len(tasks)}"
 

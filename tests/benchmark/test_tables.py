@@ -107,6 +107,12 @@ def test_other_protocols_and_seeds(records: list[Record]) -> None:
     assert rows["dp3, mlp", "retest"][1].startswith("80.0 ["), "seeds of one cell are pooled"
 
 
+def test_a_task_that_could_never_be_run_is_no_number() -> None:
+    odd = record("hammer", "dp3", (0, 0, 0), retest=Evaluation(10, Tally(0, 0, 100), ()))
+    rows = {r[:2]: r[2:] for r in clar_table_1([odd], SUITE, "clar")[0].rows}
+    assert rows["dp3, mlp", "retest"][1] == "errors only"
+
+
 def test_the_cells_table(records: list[Record]) -> None:
     text = render(cells_table(records), "csv")
     assert 'hammer,state,mlp s0,clar,25/25,"97/100 = 97 % [92, 99]",24/25,0,"46,950"' in text

@@ -51,6 +51,14 @@ def test_a_dead_worker_is_replaced_and_its_job_run_again(config: EnvConfig) -> N
         assert pool.deaths == 1
 
 
+def test_a_worker_that_died_between_two_jobs_is_replaced(config: EnvConfig) -> None:
+    with Pool(config, 1) as pool:
+        pool.workers[0].process.kill()
+        pool.workers[0].process.wait()
+        assert len(list(pool.map("expert_episode", [(1, 5)]))) == 1
+        assert pool.deaths == 1
+
+
 def test_a_job_that_kills_every_worker_is_given_up() -> None:
     with Pool(EnvConfig(TOY, "cursed", REQUEST), 1) as pool:
         with pytest.raises(WorkerDied, match="exit code 11"):
