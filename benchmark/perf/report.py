@@ -42,7 +42,7 @@ def measure(task: str, seconds: float, naive: bool) -> dict[str, Any]:
     add("RGB rollouts, render=paper, free policy", paper["rate"], paper["floor"], "steps/s", 0.9)
     one, step = measurements.point_cloud_share(task)
     add("back-projection, crop and sampling, share of a step", one * 1e3, step * 1e3, "ms", 0.2, at_least=False)
-    for method, batches in (("dp3", 40), ("pointnet", 4)):
+    for method, batches in (("dp3", 40), ("pointnet", 2)):
         ours, bare = measurements.training(method, batches)
         add(f"training {method}, batch 16", 1 / ours, 1 / bare, "optimiser steps/s", 0.9)
     winners, plain = measurements.plain_max(10)

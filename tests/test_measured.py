@@ -1,0 +1,63 @@
+"""The committed records: readable, made by the present settings, and true when their actions are played again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.cell import make_cells
+from benchmark.config import load_settings
+from benchmark.report.record import Record, read
+from envs.pool import EnvConfig, Pool
+from envs.spec import ObservationRequest
+
+MEASURED = Path(__file__).resolve().parents[1] / "results" / "measured"
+PATHS = sorted(MEASURED.rglob("*.json"))
+IDS = [str(path.relative_to(MEASURED).with_suffix("")) for path in PATHS]
+REPLAYED = 12
+"""Episodes of each record that are played again here; docs/measured.md says when all of them were."""
+
+
+def test_what_the_readme_promises_is_there() -> None:
+    cells = {f"clar/metaworld-15/{task}/{method}/mlp-s0"
+             for task in ("reach", "hammer", "box-close") for method in ("state", "proprio-only", "dp3")}  # fmt: skip
+    assert cells <= set(IDS)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=IDS)
+def test_a_record_is_whole_and_its_command_would_make_it_again(path: Path) -> None:
+    record = read(path)
+    assert str(path.relative_to(MEASURED)) == (
+        f"{record.protocol}/{record.suite}/{record.task}/{record.method}/{record.head}-s{record.seed}.json"
+    )
+    settings = load_settings(record.suite, record.protocol, record.head)
+    (cell,) = make_cells(settings, [record.task], [record.method], [record.seed])
+    assert record.identity == cell.identity(), "the present code would call this a record of other settings"
+    assert record.identity_hash == cell.identity_hash()
+    assert [e.epoch for e in record.evaluations] == settings.protocol.evaluation_epochs
+    for evaluation in (*record.evaluations, record.retest):
+        assert evaluation.tally.k == sum(success for _, success, _, _ in evaluation.episodes)
+        assert evaluation.tally.n + evaluation.tally.errors == len(evaluation.episodes)
+    assert len(record.retest.episodes) == settings.protocol.retest_rollouts
+    assert record.frozen["unchanged"] == record.frozen["by_card"]
+    assert record.provenance["git"]["dirty"] is False
+    assert path.with_suffix(".png").exists()
+
+
+def replay(record: Record, path: Path, episodes: int) -> int:
+    """Play the kept retest actions; returns how many episodes came out as recorded."""
+    with (
+        np.load(path.with_suffix(".actions.npz")) as actions,
+        Pool(EnvConfig("metaworld", record.task, ObservationRequest(("proprio",))), 2) as pool,
+    ):
+        rows = record.retest.episodes[:episodes]
+        flags = dict(pool.map("replay", [(seed, actions[str(seed)]) for seed, *_ in rows]))
+    return sum((any(flags[i]), len(flags[i])) == (bool(s), steps) for i, (_, s, steps, _) in enumerate(rows))
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("path", PATHS, ids=IDS)
+def test_the_kept_actions_replay_to_the_recorded_outcomes(path: Path) -> None:
+    assert replay(read(path), path, REPLAYED) == REPLAYED
