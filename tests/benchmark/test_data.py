@@ -44,6 +44,7 @@ def test_the_file_is_robomimics_and_survives_a_round_trip(tmp_path: Path, toy_se
         np.testing.assert_array_equal(file["data/demo_2/actions"][()], demos.arrays["actions"][2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["truncated", "altered", "garbage"])
 def test_a_damaged_file_is_named_and_collected_again(
     damage: str, tmp_path: Path, toy_settings: Settings, capsys: pytest.CaptureFixture[str]

@@ -80,7 +80,7 @@ def weights(t: Trainer) -> torch.Tensor:
     return torch.cat([v.flatten().float() for v in t.policy.state_dict().values()])
 
 
-@pytest.mark.parametrize("method", ["dp3", "pointnet"])
+@pytest.mark.parametrize("method", ["dp3", pytest.param("pointnet", marks=pytest.mark.slow)])
 def test_training_that_stopped_continues_to_the_same_weights(method: str, tmp_path: Path) -> None:
     whole = trainer(method)
     for _ in range(3):
@@ -192,6 +192,7 @@ def test_a_cell_from_nothing_to_its_record(tmp_path: Path, toy_settings: Setting
     assert facts(again) == facts(record)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dp3", "proprio-only"])
 def test_other_methods_and_heads(method: str, tmp_path: Path, toy_settings: Settings) -> None:
     settings = dataclasses.replace(toy_settings, head=config("bnmlp"))
@@ -200,6 +201,7 @@ def test_other_methods_and_heads(method: str, tmp_path: Path, toy_settings: Sett
     assert record.training["parameters_encoder"] == (59_072 if method == "dp3" else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", ["after training", "in the rollouts", "in the retest"])
 def test_a_cell_that_was_stopped_ends_with_the_same_record(
     stop: str, tmp_path: Path, toy_settings: Settings, monkeypatch: pytest.MonkeyPatch
@@ -224,6 +226,7 @@ def test_a_cell_that_was_stopped_ends_with_the_same_record(
     assert facts(resumed) == facts(whole)
 
 
+@pytest.mark.slow
 def test_records_of_other_settings_are_never_taken_for_this_cells(tmp_path: Path, toy_settings: Settings) -> None:
     paths = Paths(tmp_path, tmp_path)
     run_cell(cell(toy_settings), paths, "x")

@@ -41,6 +41,7 @@ def test_map_gives_every_job_its_answer(config: EnvConfig) -> None:
             np.testing.assert_array_equal(array, alone[index][name])
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_replaced_and_its_job_run_again(config: EnvConfig) -> None:
     with Pool(config, 2) as pool:
         jobs = pool.map("expert_episode", [(seed, 2000) for seed in range(6)])
@@ -73,6 +74,7 @@ def test_what_the_simulator_raises_comes_out_with_its_traceback() -> None:
         assert "toy_env.py" in caught.value.trace
 
 
+@pytest.mark.slow
 def test_a_hung_worker_is_killed_after_the_timeout(config: EnvConfig) -> None:
     with Pool(config, 1, timeout=1.0) as pool:
         os.kill(pool.workers[0].process.pid, signal.SIGSTOP)

@@ -13,7 +13,10 @@ RULES = [name for name in dir(RepresentationContract) if name.startswith("test_"
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("method", sorted({**METHODS, **BASELINES}))
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(m, marks=pytest.mark.slow) if m == "pointnet" else m for m in sorted({**METHODS, **BASELINES})],
+)
 def test_method(method: str, rule: str) -> None:
     contract = RepresentationContract()
     contract.method = method  # type: ignore[misc]
