@@ -15,7 +15,7 @@ from methods.preprocess import PointPreprocess, VectorPreprocess
 
 
 class State(Representation):
-    """The simulator's ground truth: an upper bound on what the head can learn from these demonstrations."""
+    """The simulator's ground truth: an upper bound on what can be known, not on what a head learns from it."""
 
     card = MethodCard(
         name="state",
