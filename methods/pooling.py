@@ -4,7 +4,7 @@ A maximum over N points passes its gradient to one point for each channel. If th
 itself (no BatchNorm, no neighbourhoods), the others need no graph at all: run it once without gradients to see
 who wins, then once with gradients on the winners alone. The value and the gradient are those of the plain
 expression; a batch of 16 clouds of 1,024 points keeps about 1,200 of 16,384 points, and a training step of DP3 on a
-CPU takes 2.5 to 4 times less (`bench perf` measures it).
+CPU takes 2.5 to 3 times less (`bench perf` measures it).
 """
 
 from __future__ import annotations
