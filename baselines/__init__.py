@@ -1,6 +1,23 @@
 """Representations and policies that others published, one file each."""
 
 BASELINES: dict[str, str] = {
+    "clip": "baselines.clip:CLIP",
+    "clip-vitb32": "baselines.clip:CLIP",
+    "clip-vitb16": "baselines.clip:CLIPViTB16",
+    "r3m": "baselines.r3m:R3M",
+    "r3m-resnet18": "baselines.r3m:R3MResNet18",
+    "r3m-resnet34": "baselines.r3m:R3M",
+    "r3m-resnet50": "baselines.r3m:R3MResNet50",
+    "vc1": "baselines.vc1:VC1",
+    "vc1-vitb": "baselines.vc1:VC1",
+    "vc1-vitl": "baselines.vc1:VC1ViTL",
+    "spa": "baselines.spa:SPA",
+    "spa-vitb": "baselines.spa:SPA",
+    "spa-vitl": "baselines.spa:SPAViTL",
+    "vggt": "baselines.vggt:VGGT",
     "pointnet": "baselines.pointnet:PointNet",
+    "pointnet2": "baselines.pointnet2:PointNet2",
+    "pointnext": "baselines.pointnext:PointNeXt",
     "dp3": "baselines.dp3:DP3",
+    "lift3d": "baselines.lift3d:Lift3D",
 }

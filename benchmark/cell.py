@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
+import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,7 @@ from envs.render import choose_backend
 from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
 from methods.card import PointInput
 from methods.registry import method_class
+from methods.weights import NONE, PUBLISHED, Weights, choose_weights, weights_folder
 
 if TYPE_CHECKING:
     from methods.base import Representation
@@ -39,13 +43,19 @@ class Paths:
 
 @dataclass(frozen=True)
 class Cell:
-    """`method` is a registered name or `path/to/file.py:Class`; `method_name` the name on its card."""
+    """`method` is a registered name or `path/to/file.py:Class`; `method_name` the name on its card, followed by what
+    differs from the method as published: `clip+compat=lift3d`, `clar+weights=random`.
+
+    options: the method's own, those at their default left out.
+    """
 
     settings: Settings
     task: str
     method: str
     method_name: str
     seed: int
+    options: Mapping[str, str] = field(default_factory=dict)
+    weights: Weights = Weights(NONE)
 
     @property
     def label(self) -> str:
@@ -74,6 +84,13 @@ class Cell:
     def work(self, paths: Paths) -> Path:
         return paths.work / self.record(paths).relative_to(paths.records).with_suffix("")
 
+    def build(self, specs: Mapping[str, FieldSpec]) -> Representation:
+        """The representation with its options and weights, untrained otherwise. Draws from torch's global generator."""
+        representation = self.representation(specs, **self.options)
+        if self.weights.files:
+            representation.load_weights(self.weights.files)
+        return representation
+
     def specs(self) -> dict[str, FieldSpec]:
         """Match what the method's card observes with what the simulator gives. Raises `SpecMismatch`."""
         env = self.settings.suite.env_class()
@@ -93,7 +110,9 @@ class Cell:
             "schema": SCHEMA,
             "task": self.task,
             "seed": self.seed,
-            "method": {key: card[key] for key in ("name", "observes", "input", "training", "batch", "weights")},
+            "method": {key: card[key] for key in ("name", "observes", "input", "training", "batch")}
+            | {"weights": self.weights.identity()}
+            | ({"options": dict(self.options)} if self.options else {}),
             "env": self.settings.suite.env_class().version,
             "observation": self.request.canonical(),
             **self.settings.identity(),
@@ -104,16 +123,29 @@ class Cell:
         return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
 
 
-def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], seeds: list[int]) -> list[Cell]:
+def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], seeds: list[int],
+               weights: str | None = None) -> list[Cell]:  # fmt: skip
     """Every combination, tasks innermost last: all seeds of a task follow each other, so its data is prepared once.
 
-    Raises `UnknownName` for an unknown task or method and `SpecMismatch` where a method cannot see what it needs:
-    all of it before any work is done.
+    weights: None for the published ones, `random`, or a file.
+
+    Raises `UnknownName` for an unknown task or method, `SpecMismatch` where a method cannot see what it needs and
+    `WeightsMissing` or `BadWeights` for its weights: all of it before any work is done.
     """
     if not seeds:
         raise ConfigError("no seeds: --seeds takes 0, 0,1,2 or 0:3")
+    folder = weights_folder(settings.runtime.weights_dir)
+    variants = {}
+    for method in methods:
+        card = method_class(method).card
+        try:
+            options = card.choose_options(settings.method_options)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        chosen = choose_weights(card, weights, folder)
+        variants[method] = (method_label(card.name, options, chosen), options, chosen)
     cells = [
-        Cell(settings, task, method, method_class(method).card.name, seed)
+        Cell(settings, task, method, variants[method][0], seed, *variants[method][1:])
         for task in settings.suite.select(tasks)
         for method in methods
         for seed in seeds
@@ -123,11 +155,23 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
     return cells
 
 
+def method_label(name: str, options: Mapping[str, str], weights: Weights) -> str:
+    """The method's name in paths and tables; what is not as published stands after it."""
+    parts = [f"{key}={value}" for key, value in sorted(options.items())]
+    if weights.label not in (NONE, PUBLISHED):
+        parts.append("weights=" + re.sub(r"[^A-Za-z0-9._-]", "_", weights.label))
+    return "+".join([name, *parts])
+
+
 def preflight(cells: list[Cell]) -> None:
-    """What would stop every cell stops before the first: no such device, no GL library, no such interpreter."""
+    """What would stop every cell stops before the first: no such device, GL library, package or interpreter."""
     resolve_device(cells[0].settings.runtime)
     if any(cell.request.renders for cell in cells):
         choose_backend()
+    for cell in {cell.method: cell for cell in cells}.values():
+        for package, install in cell.representation.card.requires:
+            if importlib.util.find_spec(package) is None:
+                raise ConfigError(f"{cell.method_name} needs the package {package}, which is not installed: {install}")
     python = cells[0].settings.env_python
     if python and not shutil.which(python):
         raise ConfigError(f"env.{cells[0].settings.suite.env}.python={python} is no program that can be run")

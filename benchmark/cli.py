@@ -26,6 +26,7 @@ Tasks = Annotated[str | None, typer.Option("--tasks", help="comma-separated; def
 Protocol = Annotated[str, typer.Option("--protocol", help="clar | matched | quick")]
 Out = Annotated[Path, typer.Option("--out", help="where records, plots and checkpoints go")]
 Data = Annotated[Path | None, typer.Option("--data", help="demonstrations and caches; default: OUT/data")]
+Weights = Annotated[str | None, typer.Option("--weights", help="random, or a file; default: the published ones")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Hydra overrides")]
 
@@ -49,6 +50,7 @@ def run(
     tasks: Tasks = None,
     head: Annotated[str, typer.Option("--head", help="mlp | bnmlp")] = "mlp",
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
+    weights: Weights = None,
     protocol: Protocol = "clar",
     device: Annotated[str, typer.Option("--device", help="auto | cpu | cuda")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
@@ -69,7 +71,7 @@ def run(
     settings = load_settings(suite, protocol, head, overrides)
     paths = Paths(out, data or out / "data")
     _register_baselines()
-    cells = make_cells(settings, _split(tasks), _split(method) or [], _seeds(seeds))
+    cells = make_cells(settings, _split(tasks), _split(method) or [], _seeds(seeds), weights)
     preflight(cells)
     if dry_run:
         from benchmark.plan import describe, plan

@@ -37,7 +37,8 @@ def _expected(error: Exception) -> bool:
     from envs.registry import UnknownName
     from envs.render import GLMissing
     from envs.spec import SpecMismatch
+    from methods.errors import BadWeights
 
     kinds = (ConfigError, Busy, StorageError, WorkerDied, WorkerError, UnknownName, GLMissing, SpecMismatch,
-             FileNotFoundError)  # fmt: skip
+             BadWeights, FileNotFoundError)  # fmt: skip
     return isinstance(error, kinds) or type(error).__name__ in {"OtherSettings", "ExpertFails", "BadRecord"}

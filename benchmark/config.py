@@ -46,6 +46,7 @@ def load_settings(suite: str, protocol: str, head: str, overrides: list[str] | N
         head=_build(HeadConfig, plain["head"], "head"),
         runtime=_build(Runtime, plain["runtime"], "runtime"),
         env_python=(plain["env"].get(env) or {}).get("python"),
+        method_options=plain["method"],
     )
 
 
@@ -55,9 +56,11 @@ def _compose(groups: list[str], overrides: list[str]) -> DictConfig:
             raise ConfigError(f"'{text}' is not of the form key=value (such as protocol.epochs=50)")
     with initialize_config_dir(str(CONF), version_base="1.3", job_name="bench"):
         known = _keys(OmegaConf.to_container(hydra_compose("config", groups)))
+        # a method's options are not known here: its card checks them
+        overrides = [f"++{text}" if text.startswith("method.") else text for text in overrides]
         for text in overrides:
             key = text.partition("=")[0].lstrip("+~")
-            if key not in known:
+            if key not in known and not key.startswith("method."):
                 close = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
                 hint = f"Did you mean '{close[0]}'?" if close else f"There are: {', '.join(sorted(known))}."
                 raise ConfigError(f"no setting '{key}'. {hint}")

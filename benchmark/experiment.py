@@ -99,7 +99,7 @@ class _Run:
             trainer = Trainer(policy, protocol, cell.seed, cell.batch_size, self.device, self.bf16)
             self._train_and_evaluate(trainer, train_samples, valid_samples, pool)
             after = fingerprint(policy.representation)
-            if cell.representation.card.frozen and before != after:
+            if policy.representation.card.frozen and before != after:
                 raise RuntimeError(f"{cell.method_name} is frozen by its card, but training changed it")
             selected = select(self.evaluations, protocol.select)
             retest, episodes = self._retest(policy, selected, pool)
@@ -114,7 +114,7 @@ class _Run:
         cell = self.cell
         env = self.suite.env_class()
         torch.manual_seed(seeds.training_seed(cell.seed, "init"))
-        representation = cell.representation(specs)
+        representation = cell.build(specs)
         head = make_head(cell.settings.head, representation.feature_dim, len(env.proprio_names), env.action_spec.size)
         steps = demos.arrays["actions"].shape[1]
         train_rows = demos.train * steps
@@ -180,7 +180,7 @@ class _Run:
     def _write(self, demos: Demos, trainer: Trainer, selected: Evaluation, retest: Evaluation,
                episodes: list[Episode], renderer: str, before: str, after: str, deaths: int) -> Record:  # fmt: skip
         cell, representation = self.cell, trainer.policy.representation
-        card = cell.representation.card
+        card = representation.card
         facts = provenance.collect(self.device, self.command)
         record = Record(
             schema=SCHEMA, suite=self.suite.name, task=cell.task, method=cell.method_name,
@@ -199,7 +199,7 @@ class _Run:
             },
             evaluations=tuple(self.evaluations), selected_epoch=selected.epoch, retest=retest,
             frozen={"by_card": card.frozen, "before": before, "after": after, "unchanged": before == after},
-            weights={"files": {}, "untrained": False},
+            weights={"files": cell.weights.hashes(), "untrained": cell.weights.untrained},
             fingerprint=renderer,
             provenance=facts | {"worker_deaths": deaths, "workers": self.workers},
             timings={name: round(seconds, 2) for name, seconds in self.timings.items()},

@@ -90,7 +90,7 @@ def _calibrate(cell: Cell) -> dict[str, float]:
     """Seconds of one optimiser step, one simulator step with its observation, and one action."""
     settings, specs = cell.settings, cell.specs()
     device, env = resolve_device(settings.runtime), settings.suite.env_class()
-    representation = cell.representation(specs)
+    representation = cell.build(specs)
     head = make_head(settings.head, representation.feature_dim, len(env.proprio_names), env.action_spec.size)
     policy = Policy(representation, head).to(device)
     representation.freeze_as_card_says()

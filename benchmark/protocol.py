@@ -131,6 +131,7 @@ class Runtime:
     workers: int | str
     threads: int | str
     worker_timeout: float
+    weights_dir: str | None = None
 
     def __post_init__(self) -> None:
         _one_of("runtime.precision", self.precision, ("fp32", "bf16"))
@@ -149,6 +150,7 @@ class Settings:
     head: HeadConfig
     runtime: Runtime
     env_python: str | None
+    method_options: Mapping[str, Any] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
         """The part that a number depends on; records of different identities are never averaged."""

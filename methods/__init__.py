@@ -7,5 +7,6 @@ what third parties register.
 METHODS: dict[str, str] = {
     "state": "methods.controls:State",
     "random-features": "methods.controls:RandomFeatures",
+    "clar": "methods.clar.representation:CLAR",
     "proprio-only": "methods.controls:ProprioOnly",
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -15,8 +16,8 @@ class Representation(nn.Module):
     """Turns a batched observation into one feature vector for each sample.
 
     A subclass sets `card`, sets `feature_dim` in its constructor and implements `encode`. The constructor gets the
-    specs of the fields the card observes, so that a method whose input size depends on the simulator can ask.
-    Raise ValueError in the constructor for an option that makes no sense.
+    specs of the fields the card observes, so that a method whose input size depends on the simulator can ask, and the
+    options that its card names as keywords. If the card names weights, implement `load_weights`.
 
     A representation whose card says `frozen` has `requires_grad` off everywhere and stays in eval mode when
     `.train()` is called on the policy it is part of.
@@ -31,6 +32,10 @@ class Representation(nn.Module):
         if missing:
             raise ValueError(f"{self.card.name} observes {missing}, which the simulator does not give")
 
+    def load_weights(self, paths: Sequence[Path]) -> None:
+        """Load the files of `card.weights`, in their order, or one file of the user's. Raises `BadWeights`."""
+        raise NotImplementedError(f"{self.card.name} names weights and does not load them")
+
     def fit(self, observations: Mapping[str, Tensor]) -> None:
         """Set normalisers from the training observations, fields (T, ...). Called once, before training."""
 
@@ -41,6 +46,22 @@ class Representation(nn.Module):
     def encode_tokens(self, observations: Mapping[str, Tensor]) -> Tensor:
         """(B, T, D) float32 for methods that keep tokens. Others have none: LookupError."""
         raise LookupError(f"{self.card.name} has no tokens, only one feature vector")
+
+    # What is never trained is computed once and kept. A method whose card says `frozen` needs nothing more; one with
+    # a frozen trunk and a trained projection overrides these three.
+
+    @property
+    def frozen_part(self) -> nn.Module | None:
+        """The module whose outputs may be cached, None if everything is trained."""
+        return self if self.card.frozen else None
+
+    def encode_frozen(self, observations: Mapping[str, Tensor]) -> Tensor:
+        """(B, ...) float32 outputs of the frozen part."""
+        return self.encode(observations)
+
+    def project(self, frozen: Tensor) -> Tensor:
+        """(B, feature_dim) from outputs of the frozen part: `encode(x) == project(encode_frozen(x))`."""
+        return frozen
 
     def freeze_as_card_says(self) -> None:
         if self.card.frozen:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from envs.registry import UnknownName
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,13 @@ class PointInput:
     """How a cloud reaches the network.
 
     normalization: `none` keeps metres in the robot frame; `unit_sphere` subtracts the centroid and divides by the
-        largest radius, cloud by cloud; `limits` maps each axis' range over the training clouds to [-1, 1].
+        largest radius, cloud by cloud; `limits` maps each axis' range over the training clouds to [-1, 1];
+        `workspace` subtracts the middle of that range and divides by its largest half: one centre and one scale for
+        every cloud, so shapes keep their proportions and things their place.
     """
 
     num_points: int
-    normalization: Literal["none", "unit_sphere", "limits"]
+    normalization: Literal["none", "unit_sphere", "limits", "workspace"]
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,32 @@ class VectorInput:
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file of pre-trained weights, as its publisher offers it. size is in bytes."""
+    """One file of pre-trained weights, as its publisher offers it.
 
-    source: str
+    url: None if nobody has published it. sha256, size (bytes): None where the publisher states none that could be
+    checked when this was written; a fetch then keeps what it found beside the file.
+    """
+
     filename: str
-    sha256: str
-    size: int
+    url: str | None
     licence: str
+    sha256: str | None = None
+    size: int | None = None
+    non_commercial: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class MethodOption:
+    """A choice that the paper leaves open, or a fault of public code that is not repeated by default.
+
+    Given as `method.NAME=VALUE`, and to the constructor as a keyword. allowed: the values, the default among them.
+    """
+
+    name: str
+    default: str
+    allowed: tuple[str, ...]
+    meaning: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +90,7 @@ class MethodCard:
     kind: `2d`, `3d` or `control`.
     batch: which of the protocol's batch sizes applies; Lift3D's public code uses one for 2D and one for 3D methods.
     parameters: published or computed count of the encoder, asserted in a test; None where it depends on the input.
+    requires: optional Python packages, each with the command that installs it.
     reported_as: the method's row in the papers' tables, None if they have none.
     """
 
@@ -82,8 +107,23 @@ class MethodCard:
     parameters: int | None = None
     parameters_source: str = ""
     weights: tuple[WeightFile, ...] = ()
+    options: tuple[MethodOption, ...] = ()
+    requires: tuple[tuple[str, str], ...] = ()
     reported_as: str | None = None
     notes: tuple[str, ...] = ()
+
+    def choose_options(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """The given options without those at their default. Raises `UnknownName` or ValueError for a wrong one."""
+        known = {option.name: option for option in self.options}
+        chosen = {}
+        for name, value in given.items():
+            if name not in known:
+                raise UnknownName(f"option of {self.name}", name, known)
+            if str(value) not in known[name].allowed:
+                raise ValueError(f"method.{name}={value} is none of {', '.join(known[name].allowed)} ({self.name})")
+            if str(value) != known[name].default:
+                chosen[name] = str(value)
+        return chosen
 
     @property
     def frozen(self) -> bool:

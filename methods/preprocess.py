@@ -17,7 +17,11 @@ def prepare_images(rgb: Tensor, card: ImageInput) -> Tensor:
     images = rgb.permute(0, 3, 1, 2).float() / 255 * (high - low) + low
     if card.resize != "none":
         size = card.size if card.resize == "resize" else round(card.size * 256 / 224)
-        images = functional.interpolate(images, (size, size), mode="bicubic", align_corners=False)
+        smaller = size < images.shape[-1]  # PIL, which the originals resize with, averages what it throws away
+        if images.shape[-2:] != (size, size):
+            images = functional.interpolate(
+                images, (size, size), mode="bicubic", align_corners=False, antialias=smaller
+            )
         if card.resize == "resize256-crop":
             edge = (size - card.size) // 2
             images = images[:, :, edge : edge + card.size, edge : edge + card.size]
@@ -43,7 +47,8 @@ def repeat_valid(points: Tensor, valid: Tensor) -> Tensor:
 class PointPreprocess(nn.Module):
     """Clouds as the card wants them: (B, N, 3) metres and (B, N) bool to (B, N, 3) float32.
 
-    `limits` statistics are buffers, so they are saved and fingerprinted with the network.
+    The ranges of `limits` and `workspace` are buffers, so they are saved and fingerprinted with the network.
+    fixed: the ranges came with pre-trained weights, and `fit` leaves them alone.
     """
 
     def __init__(self, card: PointInput) -> None:
@@ -51,13 +56,14 @@ class PointPreprocess(nn.Module):
         self.card = card
         self.low: Tensor
         self.high: Tensor
-        if card.normalization == "limits":
+        self.fixed = False
+        if card.normalization in ("limits", "workspace"):
             self.register_buffer("low", torch.full((3,), -1.0))
             self.register_buffer("high", torch.full((3,), 1.0))
 
     def fit(self, points: Tensor, valid: Tensor) -> None:
         """Per-axis range over all valid training points; (T, N, 3), (T, N)."""
-        if self.card.normalization == "limits":
+        if self.card.normalization in ("limits", "workspace") and not self.fixed:
             mask = ~valid.unsqueeze(-1)
             self.low = points.masked_fill(mask, torch.inf).amin((0, 1)).to(self.low.device)
             self.high = points.masked_fill(mask, -torch.inf).amax((0, 1)).to(self.high.device)
@@ -66,6 +72,8 @@ class PointPreprocess(nn.Module):
         points = repeat_valid(points.float(), valid)
         if self.card.normalization == "limits":
             return (points - self.low) / (self.high - self.low).clamp(min=1e-4) * 2 - 1
+        if self.card.normalization == "workspace":
+            return (points - (self.high + self.low) / 2) / ((self.high - self.low).max() / 2).clamp(min=1e-4)
         if self.card.normalization == "unit_sphere":
             weight = valid.float().unsqueeze(-1)
             centroid = (points * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)

@@ -23,7 +23,8 @@ from methods.card import ImageInput, PointInput
 from methods.frozen import count_parameters, fingerprint
 from methods.registry import method_class
 
-BATCH = 6
+
+_built: list[object] = ["", None]
 
 
 class RepresentationContract:
@@ -32,6 +33,8 @@ class RepresentationContract:
     method: ClassVar[str]
     env: ClassVar[str] = "metaworld"
     cameras: ClassVar[tuple[str, ...]] = ("corner",)
+    batch: ClassVar[int] = 6
+    """Samples in a batch; fewer for a network that takes seconds for each."""
 
     def specs(self) -> dict[str, FieldSpec]:
         card = method_class(self.method).card
@@ -40,44 +43,67 @@ class RepresentationContract:
         return env_class(self.env).specs(ObservationRequest(fields=fields, cameras=self.cameras, num_points=points))
 
     def build(self) -> Representation:
-        torch.manual_seed(0)
-        representation = method_class(self.method)(self.specs())
-        representation.fit(random_observations(self.specs(), BATCH))
-        representation.freeze_as_card_says()
-        return representation
+        """The method with random weights. Built once for all rules, since some have a billion parameters."""
+        if _built[0] != self.method:
+            _built[:] = [self.method, None]  # let the last one go before the next is made
+            torch.manual_seed(0)
+            representation = method_class(self.method)(self.specs())
+            representation.fit(random_observations(self.specs(), self.batch))
+            representation.freeze_as_card_says()
+            _built[1] = representation
+        assert isinstance(_built[1], Representation)
+        _built[1].zero_grad(set_to_none=True)
+        return _built[1]
 
     def test_feature(self) -> None:
         representation = self.build().eval()
-        feature = representation.encode(random_observations(self.specs(), BATCH))
-        assert feature.shape == (BATCH, representation.feature_dim), "encode must give (B, feature_dim)"
+        feature = representation.encode(random_observations(self.specs(), self.batch))
+        assert feature.shape == (self.batch, representation.feature_dim), "encode must give (B, feature_dim)"
         assert feature.dtype == torch.float32, "a feature is float32"
         assert torch.isfinite(feature).all(), "a feature is finite"
 
     def test_evaluation_is_deterministic_and_independent_of_the_batch(self) -> None:
         representation = self.build().eval()
-        observations = random_observations(self.specs(), BATCH)
+        observations = random_observations(self.specs(), self.batch)
         with torch.no_grad():
             whole = representation.encode(observations)
             assert torch.equal(whole, representation.encode(observations)), "eval mode must be deterministic"
             single = torch.cat([representation.encode({k: v[i : i + 1] for k, v in observations.items()})
-                                for i in range(BATCH)])  # fmt: skip
+                                for i in range(self.batch)])  # fmt: skip
         torch.testing.assert_close(single, whole, rtol=1e-4, atol=1e-5, msg="a feature depends on its batch")
 
     def test_what_is_trained_is_what_the_card_says(self) -> None:
         representation = self.build().train()
         before = fingerprint(representation)
-        feature = representation.encode(random_observations(self.specs(), BATCH))
+        part = representation.frozen_part
+        trunk = fingerprint(part) if part is not None else None
+        feature = representation.encode(random_observations(self.specs(), self.batch))
         trained = [p for p in representation.parameters() if p.requires_grad]
         if representation.card.frozen:
             assert not trained, "the card says frozen, but parameters ask for gradients"
             assert before == fingerprint(representation), "a frozen method changed in a forward pass: BatchNorm?"
-            assert not any(m.training for m in representation.modules() if isinstance(m, nn.BatchNorm1d))
+            assert not any(
+                m.training for m in representation.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))
+            )
             return
+        assert part is None or fingerprint(part) == trunk, "the frozen part changed in a forward pass: BatchNorm?"
         feature.square().sum().backward()
+        frozen = [p for p in representation.parameters() if not p.requires_grad]
+        assert all(p.grad is None for p in frozen), "a gradient reaches what is frozen"
         if representation.card.training == "end-to-end":
             assert len(trained) == len(list(representation.parameters())), "end-to-end, but something is frozen"
         without = [n for n, p in representation.named_parameters() if p.requires_grad and p.grad is None]
         assert not without, f"no gradient reaches {without}"
+
+    def test_the_frozen_part_and_the_projection_make_the_feature(self) -> None:
+        representation = self.build().eval()
+        if representation.frozen_part is None:
+            return
+        observations = random_observations(self.specs(), self.batch)
+        with torch.no_grad():
+            whole = representation.encode(observations)
+            parts = representation.project(representation.encode_frozen(observations))
+        torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6, msg="encode is not project(encode_frozen)")
 
     def test_parameter_count(self) -> None:
         card = method_class(self.method).card

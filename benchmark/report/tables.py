@@ -33,8 +33,9 @@ def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
     ordered = sorted(records, key=lambda r: (r.suite, r.protocol, r.task, r.method, r.head, r.seed))
     for r in ordered:
         rows.append((
-            r.task, r.method, f"{r.head} s{r.seed}", r.protocol, _count(r.best), _count_interval(r.retest.tally),
-            _count(r.last), str(r.errors), f"{r.training['optimizer_steps']:,}",
+            r.task, r.method, f"{r.head} s{r.seed}", r.protocol, _count(r.best) + _mark([r]),
+            _count_interval(r.retest.tally) + _mark([r]), _count(r.last) + _mark([r]), str(r.errors),
+            f"{r.training['optimizer_steps']:,}",
         ))  # fmt: skip
     rules = {i for i in range(1, len(ordered)) if ordered[i].task != ordered[i - 1].task}
     columns = ("task", "method", "head", "protocol", "best*", "retest", "last", "errors", "steps")
@@ -116,7 +117,13 @@ def _group_cell(row: _Row, suite: Suite, column: str, number: str) -> str:
     if number == "retest":
         low, high = mean_interval([(t.k, t.n) for t in present])
         text += f" [{100 * low:.0f}, {100 * high:.0f}]"
+    text += _mark([record for task in tasks for record in row.by_task.get(task, [])])
     return text if len(present) == len(tasks) else f"{text} † {len(present)}/{len(tasks)}"
+
+
+def _mark(records: list[Record]) -> str:
+    """What a number of random weights, where the method has pre-trained ones, is never without."""
+    return " untrained" if any(record.weights.get("untrained") for record in records) else ""
 
 
 def _number(record: Record, number: str) -> Tally:

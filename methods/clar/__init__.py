@@ -1,0 +1,1 @@
+"""CLAR: a point-cloud transformer, pre-trained by masked autoencoding and by alignment with CLIP."""
