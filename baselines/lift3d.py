@@ -67,7 +67,9 @@ class Lift3D(Representation):
         parameters_source="12 blocks of CLIP ViT-B/32, 276,672 of the tokenizer, 110,592 of LoRA, tokens and norm",
         weights=(
             WeightFile(
-                "lift3d_clip_base.pth", "https://huggingface.co/jiayueru/Lift3d/resolve/main/lift3d_clip_base.pth", "MIT"
+                "lift3d_clip_base.pth",
+                "https://huggingface.co/jiayueru/Lift3d/resolve/main/lift3d_clip_base.pth",
+                "MIT",
             ),
             WeightFile("ViT-B-32.pt", f"{CLIP_PUBLISHER}/{CLIP_HASH}/ViT-B-32.pt", CLIP_LICENCE, sha256=CLIP_HASH),
         ),

@@ -49,6 +49,7 @@ class SPA(ImageEncoder):
         notes=("CLAR calls it a 3D representation; its input is an image",),
     )
     config = VIT_B16
+    network: ClassToken
 
     def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
         super().__init__(specs, ClassToken(ViT(self.config)), self.config.width)

@@ -55,6 +55,7 @@ class VC1(ImageEncoder):
         reported_as="VC-1",
     )
     config = VIT_B16
+    network: ClassToken
 
     def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
         super().__init__(specs, ClassToken(ViT(self.config)), self.config.width)

@@ -95,7 +95,7 @@ class VGGT(Representation):
     def frozen_part(self) -> nn.Module:
         return self.trunk
 
-    def train(self, mode: bool = True) -> Representation:
+    def train(self, mode: bool = True) -> VGGT:
         super().train(mode)
         self.trunk.eval()
         return self

@@ -55,7 +55,7 @@ class Cell:
     method_name: str
     seed: int
     options: Mapping[str, str] = field(default_factory=dict)
-    weights: Weights = Weights(NONE)
+    weights: Weights = field(default_factory=lambda: Weights(NONE))
 
     @property
     def label(self) -> str:

@@ -7,9 +7,11 @@ record (timings apart).
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,8 @@ import torch
 from benchmark import provenance, seeds
 from benchmark.cell import Cell, Paths, difference
 from benchmark.data.demos import Demos, load_or_collect
-from benchmark.data.observations import load_or_render, open_pool
+from benchmark.data.features import FeatureCache, encode_rows
+from benchmark.data.observations import cache_key, load_or_render, open_pool
 from benchmark.policy.heads import make_head
 from benchmark.policy.policy import Policy, act
 from benchmark.progress import bar
@@ -30,10 +33,14 @@ from benchmark.rollout import Episode, rollout
 from benchmark.runtime import resolve_device, resolve_workers, torch_threads
 from benchmark.select import select
 from benchmark.storage import discard, exclusive, write_atomically, write_json
-from benchmark.train import Samples, Trainer, load_policy, precompute_features
+from benchmark.train import Samples, Trainer, load_policy
 from envs.pool import Pool
 from envs.spec import FieldSpec
+from methods.base import Representation
 from methods.frozen import count_parameters, fingerprint
+
+LARGEST_RESIDENT = 2 * 2**30
+"""Bytes of features that are held in memory."""
 
 
 class OtherSettings(RuntimeError):
@@ -92,9 +99,7 @@ class _Run:
             suite.env, cell.task, request, self.workers, python, cell.settings.runtime.worker_timeout
         )
         with pool:
-            with self._timed("observations"):
-                fields = load_or_render(self.paths.data, demos, request, pool, fingerprint_)
-            policy, train_samples, valid_samples = self._prepare(demos, specs, fields)
+            policy, train_samples, valid_samples = self._prepare(demos, specs, pool, fingerprint_)
             before = fingerprint(policy.representation)
             trainer = Trainer(policy, protocol, cell.seed, cell.batch_size, self.device, self.bf16)
             self._train_and_evaluate(trainer, train_samples, valid_samples, pool)
@@ -108,9 +113,12 @@ class _Run:
         return record
 
     def _prepare(
-        self, demos: Demos, specs: dict[str, FieldSpec], fields: dict[str, np.ndarray]
+        self, demos: Demos, specs: dict[str, FieldSpec], pool: Pool, renderer: str
     ) -> tuple[Policy, Samples, Samples]:
-        """Build the policy, fit its normalisers on the training demonstrations, encode once what is frozen."""
+        """Build the policy, fit its normalisers on the training demonstrations, encode once what is frozen.
+
+        Nothing is rendered where the features are there already and no normaliser has to be fitted.
+        """
         cell = self.cell
         env = self.suite.env_class()
         torch.manual_seed(seeds.training_seed(cell.seed, "init"))
@@ -122,19 +130,45 @@ class _Run:
         if self.protocol.clip_actions:
             low, high = torch.tensor(env.action_spec.low), torch.tensor(env.action_spec.high)
             targets = targets.clamp(low, high)
-        tensors = {name: torch.from_numpy(np.array(array)) for name, array in fields.items()}
         policy = Policy(representation, head).to(self.device)
-        representation.fit({name: tensor[:train_rows] for name, tensor in tensors.items()})
+
+        @functools.cache
+        def fields() -> dict[str, np.ndarray]:
+            with self._timed("observations"):
+                return load_or_render(self.paths.data, demos, cell.request, pool, renderer)
+
+        if type(representation).fit is not Representation.fit:
+            training = {name: torch.from_numpy(np.array(array[:train_rows])) for name, array in fields().items()}
+            representation.fit(training)
         representation.freeze_as_card_says()
+        part = representation.frozen_part
+        if part is None:
+            tensors = {name: torch.from_numpy(np.array(array)).to(self.device) for name, array in fields().items()}
+        elif not list(part.parameters()):  # a control: nothing is worth keeping
+            with self._timed("features"):
+                feature = encode_rows(representation, fields(), slice(0, len(targets)), self.device, self.bf16)
+            tensors = {"feature": feature.to(self.device), "proprio": self._resident(fields()["proprio"])}
+        else:
+            cache = FeatureCache(
+                self.paths.data, f"{cell.task}-{cell.method_name}", cache_key(demos, cell.request, renderer),
+                representation, cell.options, self.device, self.bf16,
+            )  # fmt: skip
+            with self._timed("features"):
+                stored, proprio = cache.load(fields, steps)
+            tensors = {"feature": self._resident(stored), "proprio": self._resident(proprio)}
+        samples = [
+            Samples({name: tensor[rows] for name, tensor in tensors.items()}, targets[rows].to(self.device))
+            for rows in (slice(0, train_rows), slice(train_rows, None))
+        ]
+        return policy, samples[0], samples[1]
 
-        def part(rows: slice) -> Samples:
-            samples = Samples({name: tensor[rows] for name, tensor in tensors.items()}, targets[rows])
-            if representation.card.frozen and len(samples):
-                with self._timed("features"):
-                    return precompute_features(policy, samples, self.device, self.bf16)
-            return Samples({n: t.to(self.device) for n, t in samples.inputs.items()}, targets[rows].to(self.device))
-
-        return policy, part(slice(0, train_rows)), part(slice(train_rows, None))
+    def _resident(self, array: np.ndarray) -> torch.Tensor:
+        """In the device's memory if it is small, else read from the file batch by batch."""
+        if array.nbytes > LARGEST_RESIDENT:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*not writable.*")  # it is only read
+                return torch.from_numpy(array)
+        return torch.from_numpy(np.array(array)).to(self.device)
 
     def _train_and_evaluate(self, trainer: Trainer, train: Samples, valid: Samples, pool: Pool) -> None:
         newest = max(self.work.glob("epoch-*.pt"), default=None)

@@ -19,7 +19,7 @@ from benchmark.policy.heads import make_head
 from benchmark.policy.policy import Policy, act
 from benchmark.report.record import BadRecord, read
 from benchmark.runtime import resolve_device, resolve_workers
-from benchmark.train import Samples, Trainer, precompute_features
+from benchmark.train import Samples, Trainer
 from envs.pool import EnvConfig, Pool
 from envs.spec import FieldSpec
 
@@ -95,9 +95,15 @@ def _calibrate(cell: Cell) -> dict[str, float]:
     policy = Policy(representation, head).to(device)
     representation.freeze_as_card_says()
     rows = cell.batch_size * CALIBRATION_STEPS
-    samples = Samples({n: _random(spec, rows) for n, spec in specs.items()}, torch.zeros(rows, env.action_spec.size))
-    if representation.card.frozen:
-        samples = precompute_features(policy, samples, device, bf16=False)
+    inputs = {n: _random(spec, rows).to(device) for n, spec in specs.items()}
+    if representation.frozen_part is not None:
+        with torch.inference_mode():
+            few = representation.encode_frozen({n: value[:2] for n, value in inputs.items()}).cpu()
+        inputs = {
+            "feature": few.clone().repeat(rows // 2 + 1, *[1] * (few.dim() - 1))[:rows],
+            "proprio": inputs["proprio"],
+        }
+    samples = Samples(inputs, torch.zeros(rows, env.action_spec.size))
     trainer = Trainer(policy, settings.protocol, 0, cell.batch_size, device, bf16=False)
     trainer.train_epoch(samples)
     start = time.perf_counter()

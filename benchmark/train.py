@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from benchmark import seeds
@@ -20,12 +20,10 @@ from benchmark.policy.policy import Policy, PolicyDiverged
 from benchmark.protocol import Protocol
 from benchmark.storage import write_atomically
 
-FEATURE_BATCH = 64
-
 
 @dataclass(frozen=True)
 class Samples:
-    """Training data in memory: fields (T, ...), with `feature` in place of the method's input if it is frozen."""
+    """Training data: fields (T, ...), with the frozen part's outputs, `feature`, in place of the method's input."""
 
     inputs: Mapping[str, Tensor]
     actions: Tensor
@@ -34,27 +32,14 @@ class Samples:
         return len(self.actions)
 
     def batch(self, rows: Tensor, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
-        rows = rows.to(self.actions.device)
-        inputs = {name: value[rows].to(device, non_blocking=True) for name, value in self.inputs.items()}
-        return inputs, self.actions[rows].to(device, non_blocking=True)
+        inputs = {n: v[rows.to(v.device)].to(device, non_blocking=True) for n, v in self.inputs.items()}
+        return inputs, self.actions[rows.to(self.actions.device)].to(device, non_blocking=True)
 
 
 def predict(policy: Policy, inputs: Mapping[str, Tensor]) -> Tensor:
     if "feature" in inputs:
-        return policy.from_feature(inputs["feature"], inputs["proprio"])
+        return policy.from_frozen(inputs["feature"], inputs["proprio"])
     return policy(inputs)
-
-
-def precompute_features(policy: Policy, samples: Samples, device: torch.device, bf16: bool) -> Samples:
-    """Encode a frozen representation's inputs once. Nothing augments them, so every epoch would give the same."""
-    policy.eval()
-    features = []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for rows in torch.arange(len(samples)).split(FEATURE_BATCH):
-            inputs, _ = samples.batch(rows, device)
-            features.append(policy.representation.encode(inputs).float())
-    feature = torch.cat(features).clone().to(device)
-    return Samples({"feature": feature, "proprio": samples.inputs["proprio"].to(device)}, samples.actions.to(device))
 
 
 class Trainer:
@@ -122,7 +107,7 @@ class Trainer:
     def save(self, path: Path, identity: str) -> None:
         state = {
             "identity": identity, "epoch": self.epoch, "steps": self.steps, "history": self.history,
-            "policy": self.policy.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "policy": self.policy.trained_state(), "optimizer": self.optimizer.state_dict(),
         }  # fmt: skip
         write_atomically(path, lambda file: torch.save(state, file))
 
@@ -131,7 +116,7 @@ class Trainer:
         state = load_checkpoint(path)
         if state["identity"] != identity:
             raise ValueError(f"{path} was trained under other settings; --overwrite starts again")
-        self.policy.load_state_dict(state["policy"])
+        self.policy.load_trained_state(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.steps, self.history = state["epoch"], state["steps"], state["history"]
 
@@ -141,5 +126,5 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def load_policy(policy: nn.Module, path: Path) -> None:
-    policy.load_state_dict(load_checkpoint(path)["policy"])
+def load_policy(policy: Policy, path: Path) -> None:
+    policy.load_trained_state(load_checkpoint(path)["policy"])

@@ -31,7 +31,7 @@ def farthest_points(points: Tensor, count: int, start: Tensor | None = None) -> 
     """
     if not 0 < count <= points.shape[1]:
         raise ValueError(f"cannot sample {count} of {points.shape[1]} points")
-    batch, size, _ = points.shape
+    batch = len(points)
     x, y, z = (plane.contiguous() for plane in points.unbind(-1))
     chosen = torch.empty(batch, count, dtype=torch.int64, device=points.device)
     distance = torch.full_like(x, torch.inf)
@@ -66,7 +66,7 @@ def ball_query(centers: Tensor, points: Tensor, radius: float, k: int) -> Tensor
     distances = squared_distances(centers, points)
     inside = distances <= radius * radius
     found = inside.nonzero()  # rows in order of (cloud, centre, point)
-    batch, size, total = distances.shape
+    batch, size, _ = distances.shape
     row = found[:, 0] * size + found[:, 1]
     counts = torch.bincount(row, minlength=batch * size)
     first = counts.cumsum(0) - counts

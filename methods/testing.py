@@ -23,7 +23,6 @@ from methods.card import ImageInput, PointInput
 from methods.frozen import count_parameters, fingerprint
 from methods.registry import method_class
 
-
 _built: list[object] = ["", None]
 
 

@@ -23,7 +23,7 @@ class PolicyDiverged(ArithmeticError):
 
 
 class Policy(nn.Module):
-    """`forward` maps observations (B, ...) to actions (B, A); `from_feature` starts from a ready feature."""
+    """`forward` maps observations (B, ...) to actions (B, A); `from_frozen` starts from the frozen part's outputs."""
 
     def __init__(self, representation: Representation, head: nn.Module) -> None:
         super().__init__()
@@ -31,10 +31,25 @@ class Policy(nn.Module):
         self.head = head
 
     def forward(self, observations: Mapping[str, Tensor]) -> Tensor:
-        return self.from_feature(self.representation.encode(observations), observations["proprio"])
+        return self.head(self.representation.encode(observations).float(), observations["proprio"])
 
-    def from_feature(self, feature: Tensor, proprio: Tensor) -> Tensor:
-        return self.head(feature.float(), proprio)
+    def from_frozen(self, frozen: Tensor, proprio: Tensor) -> Tensor:
+        return self.head(self.representation.project(frozen).float(), proprio)
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """Parameters and buffers without the frozen part, which is the same in every checkpoint."""
+        frozen = self._frozen_prefix()
+        return {n: t for n, t in self.state_dict().items() if frozen is None or not n.startswith(frozen)}
+
+    def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
+        """Undo `trained_state`. Raises RuntimeError if anything else than the frozen part is missing."""
+        frozen = self._frozen_prefix()
+        kept = {n: t for n, t in self.state_dict().items() if frozen is not None and n.startswith(frozen)}
+        self.load_state_dict({**kept, **state})
+
+    def _frozen_prefix(self) -> str | None:
+        part = self.representation.frozen_part
+        return None if part is None else next(f"{name}." for name, module in self.named_modules() if module is part)
 
 
 def act(policy: Policy, observations: Mapping[str, np.ndarray], device: torch.device, bf16: bool) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""ResNets (He et al., CVPR 2016; stride in the 3x3 convolution) with torchvision's parameter names, without classifier."""
+"""ResNets without their classifier (He et al., CVPR 2016; stride in the 3x3 convolution), torchvision's names."""
 
 from __future__ import annotations
 

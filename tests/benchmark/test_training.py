@@ -14,12 +14,13 @@ import torch
 from benchmark import experiment
 from benchmark.cell import Cell, Paths, make_cells
 from benchmark.config import load_settings
+from benchmark.data.features import encode_rows
 from benchmark.experiment import OtherSettings, run_cell
 from benchmark.policy.heads import BatchNormMLPHead, MLPHead, make_head
 from benchmark.policy.policy import EmptyCloud, Policy, PolicyDiverged, act
 from benchmark.protocol import Settings
 from benchmark.report.record import BadRecord, Record, read
-from benchmark.train import Samples, Trainer, precompute_features
+from benchmark.train import Samples, Trainer
 from envs.pool import EnvConfig, Pool
 from envs.registry import env_class
 from envs.spec import ObservationRequest, SpecMismatch
@@ -106,7 +107,10 @@ def test_another_seed_is_another_run() -> None:
 
 def test_a_frozen_methods_features_are_computed_once_and_train_alike() -> None:
     live, cached = trainer("random-features"), trainer("random-features")
-    features = precompute_features(cached.policy, samples(), CPU, False)
+    whole = samples()
+    arrays = {name: value.numpy() for name, value in whole.inputs.items()}
+    feature = encode_rows(cached.policy.representation, arrays, slice(0, len(whole)), CPU, False)
+    features = Samples({"feature": feature, "proprio": whole.inputs["proprio"]}, whole.actions)
     live.train_epoch(samples())
     cached.train_epoch(features)
     torch.testing.assert_close(weights(live), weights(cached), rtol=1e-3, atol=1e-5)

@@ -1,0 +1,79 @@
+"""Lift3D's parts one by one: views, positions, LoRA, centres."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from baselines.lift3d import LoRAAttention
+from baselines.lift3d_tokenizer import Tokenizer, trigonometric, view_positions, view_rotations
+from methods.networks.clip import SelfAttention
+
+
+def test_the_views_are_a_cubes_faces() -> None:
+    rotations = view_rotations()
+    torch.testing.assert_close(rotations @ rotations.transpose(1, 2), torch.eye(3).expand(6, 3, 3))
+    assert torch.allclose(torch.linalg.det(rotations), torch.ones(6))
+    toward = {tuple(int(v) for v in rotation[2].round()) for rotation in rotations}
+    assert len(toward) == 6, "each looks along another half axis"
+
+
+def test_positions_are_clips_grid_seen_from_the_views() -> None:
+    """A loop over points and views, with the bilinear weights written out."""
+    torch.manual_seed(0)
+    centers, grid, rotations = torch.rand(1, 9, 3) - 0.5, torch.randn(4, 7, 7), view_rotations()
+    found = view_positions(centers, grid, rotations)[0]
+    for point, position in zip(centers[0], found, strict=True):
+        total = torch.zeros(4)
+        for rotation in rotations:
+            x, y, z = (rotation @ point).tolist()
+            column, row = (((v / (z + 1.6) + 1) / 2 * 224 - 0.5) % 224 for v in (x, y))
+            column, row = column / 223 * 6, row / 223 * 6
+            for j in (math.floor(row), math.floor(row) + 1):
+                for i in (math.floor(column), math.floor(column) + 1):
+                    if 0 <= i < 7 and 0 <= j < 7:
+                        total += grid[:, j, i] * (1 - abs(column - i)) * (1 - abs(row - j))
+        torch.testing.assert_close(position, total / 6, rtol=1e-4, atol=1e-5)
+
+
+def test_lora_starts_as_nothing_and_adds_a_low_rank_update() -> None:
+    torch.manual_seed(0)
+    adapted, plain = LoRAAttention(128, 2).eval(), SelfAttention(128, 2)
+    plain.load_state_dict({n: t for n, t in adapted.state_dict().items() if "lora" not in n})
+    tokens = torch.randn(2, 5, 128)
+    assert torch.equal(adapted(tokens), plain(tokens))
+    with torch.no_grad():
+        adapted.lora_b.normal_()
+        plain.in_proj_weight += torch.cat(list(adapted.lora_b @ adapted.lora_a)) / math.sqrt(2)
+    torch.testing.assert_close(adapted(tokens), plain(tokens), rtol=1e-4, atol=1e-4)
+
+
+def test_the_trigonometric_embedding_is_point_nns() -> None:
+    offset = torch.tensor([0.1, -0.2, 0.3])
+    out = trigonometric(offset, 12)
+    expected = [f(100 * v / 1000 ** (k / 2)) for v in offset.tolist() for k in range(2) for f in (math.sin, math.cos)]
+    torch.testing.assert_close(out, torch.tensor(expected), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("random", [False, True])
+def test_centres_are_deterministic_unless_asked_otherwise(random: bool) -> None:
+    torch.manual_seed(0)
+    tokenizer, points = Tokenizer(random, batch_scale=False).eval(), torch.rand(2, 128, 3) - 0.5
+    first, second = tokenizer(points), tokenizer(points)
+    assert first[0].shape == (2, 16, 3)
+    assert first[1].shape == (2, 16, 768)
+    assert torch.equal(first[1], second[1]) != random
+
+
+def test_offsets_are_scaled_batch_wide_only_in_compat_training() -> None:
+    torch.manual_seed(0)
+    points = torch.rand(2, 128, 3) - 0.5
+    points[1] *= 0.1
+    for batch_scale in (False, True):
+        tokenizer = Tokenizer(False, batch_scale).eval()
+        assert torch.allclose(tokenizer(points[:1])[1], tokenizer(points)[1][:1], atol=1e-4)
+        tokenizer.training = True  # its BatchNorms stay in evaluation, so that only the spread can differ
+        alike = torch.allclose(tokenizer(points[:1])[1], tokenizer(points)[1][:1], atol=1e-4)
+        assert alike != batch_scale
