@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
 import sys
 import traceback
@@ -13,33 +11,24 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli_errors import explained
-from benchmark.progress import say
-
-app = typer.Typer(
-    help="With everything else held equal, how good is this visual representation for robot manipulation?",
-    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)  # fmt: skip
-
-Suite = Annotated[str, typer.Option("--suite", help="`bench list suites`")]
-Tasks = Annotated[str | None, typer.Option("--tasks", help="comma-separated; default: all of the suite")]
-Protocol = Annotated[str, typer.Option("--protocol", help="clar | matched | quick")]
-Out = Annotated[Path, typer.Option("--out", help="where records, plots and checkpoints go")]
-Data = Annotated[Path | None, typer.Option("--data", help="demonstrations and caches; default: OUT/data")]
-Weights = Annotated[str | None, typer.Option("--weights", help="random, or a file; default: the published ones")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Hydra overrides")]
-
-
-def print_json(data: Any) -> None:
-    typer.echo(json.dumps(data, indent=1, sort_keys=True, default=str))
-
-
-def _register_baselines() -> None:
-    from baselines import BASELINES
-    from methods import registry
-
-    registry.add(BASELINES)
+from benchmark.cli_options import (
+    Data,
+    Json,
+    Out,
+    Overrides,
+    Protocol,
+    Suite,
+    Tasks,
+    WeightsOption,
+    app,
+    measured,
+    parse_seeds,
+    print_json,
+    read_records,
+    register_baselines,
+    split,
+    width,
+)
 
 
 @app.command()
@@ -50,7 +39,7 @@ def run(
     tasks: Tasks = None,
     head: Annotated[str, typer.Option("--head", help="mlp | bnmlp")] = "mlp",
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
-    weights: Weights = None,
+    weights: WeightsOption = None,
     protocol: Protocol = "clar",
     device: Annotated[str, typer.Option("--device", help="auto | cpu | cuda")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
@@ -70,8 +59,8 @@ def run(
     overrides = [*(overrides or []), f"runtime.device={device}"]
     settings = load_settings(suite, protocol, head, overrides)
     paths = Paths(out, data or out / "data")
-    _register_baselines()
-    cells = make_cells(settings, _split(tasks), _split(method) or [], _seeds(seeds), weights)
+    register_baselines()
+    cells = make_cells(settings, split(tasks), split(method) or [], parse_seeds(seeds), weights)
     preflight(cells)
     if dry_run:
         from benchmark.plan import describe, plan
@@ -109,7 +98,7 @@ def collect(
     settings = load_settings(suite, protocol, "mlp", overrides)
     root, s = data or out / "data", settings.suite
     found: list[dict[str, Any]] = []
-    for task in s.select(_split(tasks)):
+    for task in s.select(split(tasks)):
         workers = resolve_workers(settings.runtime)
         demos = load_or_collect(root, s.name, s.env, task, settings.protocol, workers, settings.env_python)
         path = demo_path(root, s.name, s.env, task, settings.protocol)
@@ -152,7 +141,7 @@ def table(
     if form not in FORMATS:
         raise ConfigError(f"--format {form} is none of {', '.join(FORMATS)}")
     settings = load_settings(suite, protocol, "mlp")
-    found = _read_records(records or [out / "records", _measured()])
+    found = read_records(records or [out / "records", measured()])
     if cells:
         chosen = [r for r in found if r.suite == suite and r.protocol == protocol]
         result = cells_table(chosen, f"Cells of {suite}, protocol {protocol}")
@@ -163,8 +152,7 @@ def table(
 
         print_json({**dataclasses.asdict(result), "rules": sorted(result.rules)})
     else:
-        width = int(os.environ.get("COLUMNS", "0")) or (None if not sys.stdout.isatty() else _terminal_width())
-        typer.echo(render(result, form, width), nl=False)
+        typer.echo(render(result, form, width()), nl=False)
 
 
 @app.command(name="list")
@@ -177,7 +165,7 @@ def list_(
     """Name what there is. Imports neither torch nor a simulator."""
     from benchmark.catalog import listing, render_listing
 
-    _register_baselines()
+    register_baselines()
     found = listing(what, suite)
     print_json(found) if as_json else typer.echo(render_listing(found))
 
@@ -191,7 +179,7 @@ def show(
     """The whole card, suite or protocol."""
     from benchmark.catalog import describe, render_description
 
-    _register_baselines()
+    register_baselines()
     found = describe(name)
     print_json(found) if as_json else typer.echo(render_description(found))
 
@@ -222,52 +210,12 @@ def perf(
 
     if compare not in (None, "naive"):
         raise ConfigError(f"--compare {compare}: there is only naive")
-    _register_baselines()
+    register_baselines()
     report = measure(task, seconds, naive=compare == "naive")
     print_json(report) if as_json else typer.echo(render_report(report))
 
 
-def _read_records(roots: list[Path]) -> list[Any]:
-    from benchmark.report.record import BadRecord, read_all
-
-    found = []
-    for _path, record in read_all([root for root in roots if root.is_dir()]):
-        if isinstance(record, BadRecord):
-            say(f"skipped: {record}")
-        else:
-            found.append(record)
-    return found
-
-
-def _measured() -> Path:
-    return Path(__file__).resolve().parents[1] / "results" / "measured"
-
-
-def _terminal_width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size().columns
-
-
-def _split(text: str | None) -> list[str] | None:
-    return [part.strip() for part in text.split(",") if part.strip()] if text else None
-
-
-def _seeds(text: str) -> list[int]:
-    """`0`, `0,2,5` or `0:3` (0, 1, 2)."""
-    from benchmark.protocol import ConfigError
-
-    try:
-        if ":" in text:
-            first, _, end = text.partition(":")
-            found = list(range(int(first or 0), int(end)))
-        else:
-            found = [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise ConfigError(f"--seeds {text}: give 0, 0,2,5 or 0:3") from None
-    if not found or min(found) < 0 or len(set(found)) != len(found):
-        raise ConfigError(f"--seeds {text}: give different numbers from 0 up, such as 0:3")
-    return found
+from benchmark import cli_encoders  # noqa: E402, F401  its verbs come after those above
 
 
 def main() -> None:

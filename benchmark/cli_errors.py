@@ -41,4 +41,9 @@ def _expected(error: Exception) -> bool:
 
     kinds = (ConfigError, Busy, StorageError, WorkerDied, WorkerError, UnknownName, GLMissing, SpecMismatch,
              BadWeights, FileNotFoundError)  # fmt: skip
-    return isinstance(error, kinds) or type(error).__name__ in {"OtherSettings", "ExpertFails", "BadRecord"}
+    return isinstance(error, kinds) or type(error).__name__ in {
+        "OtherSettings",
+        "ExpertFails",
+        "BadRecord",
+        "FetchFailed",
+    }

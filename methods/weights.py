@@ -65,7 +65,7 @@ def choose_weights(card: MethodCard, choice: str | None, folder: Path) -> Weight
         if not path.is_file():
             raise WeightsMissing(f"--weights {choice}: no such file")
         return Weights(path.stem, (path,))
-    paths = tuple(folder / card.name / file.filename for file in card.weights)
+    paths = tuple(locate(card, file, folder) for file in card.weights)
     absent = [str(path) for path in paths if not path.is_file()]
     if absent:
         if any(file.url is None for file in card.weights):
@@ -75,11 +75,18 @@ def choose_weights(card: MethodCard, choice: str | None, folder: Path) -> Weight
             )
         raise WeightsMissing(
             f"{card.name} needs {', '.join(absent)}. Fetch with: bench weights {card.name} --fetch\n"
-            f"  (no internet here: bring the file and add --dir FOLDER), or run it untrained with --weights random"
+            "  (no internet here: bring the files and add runtime.weights_dir=FOLDER), "
+            "or run it untrained with --weights random"
         )
     for path, file in zip(paths, card.weights, strict=True):
         check(path, file)
     return Weights(PUBLISHED, paths)
+
+
+def locate(card: MethodCard, file: WeightFile, folder: Path) -> Path:
+    """folder/METHOD/FILE, or folder/FILE where somebody brought it without the method's folder."""
+    own, flat = folder / card.name / file.filename, folder / file.filename
+    return flat if flat.is_file() and not own.is_file() else own
 
 
 def check(path: Path, file: WeightFile) -> None:
