@@ -19,5 +19,6 @@ BASELINES: dict[str, str] = {
     "pointnet2": "baselines.pointnet2:PointNet2",
     "pointnext": "baselines.pointnext:PointNeXt",
     "dp3": "baselines.dp3:DP3",
+    "dp3-policy": "baselines.dp3_policy:DP3Policy",
     "lift3d": "baselines.lift3d:Lift3D",
 }

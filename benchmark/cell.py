@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import json
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.protocol import ConfigError, Settings
+from benchmark.config import load_head
+from benchmark.protocol import ConfigError, DiffusionConfig, Settings
 from benchmark.report.record import SCHEMA, record_path
 from benchmark.runtime import resolve_device
 from envs.render import choose_backend
@@ -69,7 +71,8 @@ class Cell:
     def request(self) -> ObservationRequest:
         card = self.representation.card
         points = card.input.num_points if isinstance(card.input, PointInput) else None
-        return self.settings.suite.request(card.observes, points)
+        seen = tuple(name for name in card.observes if name != "past_actions")  # the runner's to give
+        return self.settings.suite.request(seen, points)
 
     @property
     def batch_size(self) -> int:
@@ -95,24 +98,29 @@ class Cell:
         """Match what the method's card observes with what the simulator gives. Raises `SpecMismatch`."""
         env = self.settings.suite.env_class()
         card = self.representation.card
-        missing = sorted(set(card.observes) - env.provides)
+        missing = sorted(set(card.observes) - env.provides - {"past_actions"})
         if missing:
             raise SpecMismatch(
                 f"{card.name} observes {missing}, which {env.name} cannot give (it gives {sorted(env.provides)}); "
                 f"choose a suite whose simulator does, or another method (`bench list methods`)"
             )
-        return env.specs(self.request)
+        specs = env.specs(self.request)
+        if card.past_actions:
+            shape = (card.past_actions, env.action_spec.size)
+            specs["past_actions"] = FieldSpec("past_actions", shape, "float32", env.action_spec.unit, "", "newest last")
+        return specs
 
     def identity(self) -> dict[str, Any]:
         """Everything the cell's numbers depend on, apart from versions and hardware."""
         card = self.representation.card.as_dict()
+        optional = {"options": dict(self.options), "past_actions": card["past_actions"]}
         facts = {
             "schema": SCHEMA,
             "task": self.task,
             "seed": self.seed,
             "method": {key: card[key] for key in ("name", "observes", "input", "training", "batch")}
             | {"weights": self.weights.identity()}
-            | ({"options": dict(self.options)} if self.options else {}),
+            | {key: value for key, value in optional.items() if value},
             "env": self.settings.suite.env_class().version,
             "observation": self.request.canonical(),
             **self.settings.identity(),
@@ -132,6 +140,8 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
     Raises `UnknownName` for an unknown task or method, `SpecMismatch` where a method cannot see what it needs and
     `WeightsMissing` or `BadWeights` for its weights: all of it before any work is done.
     """
+    from methods.base import Representation
+
     if not seeds:
         raise ConfigError("no seeds: --seeds takes 0, 0,1,2 or 0:3")
     folder = weights_folder(settings.runtime.weights_dir)
@@ -144,15 +154,27 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
             raise ConfigError(str(error)) from error
         chosen = choose_weights(card, weights, folder)
         variants[method] = (method_label(card.name, options, chosen), options, chosen)
+    settings_of = {method: _with_own_head(settings, method) for method in methods}
     cells = [
-        Cell(settings, task, method, variants[method][0], seed, *variants[method][1:])
+        Cell(settings_of[method], task, method, variants[method][0], seed, *variants[method][1:])
         for task in settings.suite.select(tasks)
         for method in methods
         for seed in seeds
     ]
     for cell in {cell.method: cell for cell in cells}.values():
         cell.specs()
+        tokens = cell.representation.encode_tokens is not Representation.encode_tokens
+        if isinstance(cell.settings.head, DiffusionConfig) and cell.settings.head.condition == "tokens" and not tokens:
+            raise SpecMismatch(f"{cell.method_name} keeps no tokens, only one feature: use head.condition=pooled")
     return cells
+
+
+def _with_own_head(settings: Settings, method: str) -> Settings:
+    """A policy that brings its own head gets it, unless that head was asked for (and perhaps changed) by name."""
+    own = method_class(method).card.head
+    if own is None or own == settings.head.name:
+        return settings
+    return dataclasses.replace(settings, head=load_head(own))
 
 
 def method_label(name: str, options: Mapping[str, str], weights: Weights) -> str:

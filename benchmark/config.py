@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark.protocol import ConfigError, HeadConfig, Protocol, Runtime, Settings, Suite
+from benchmark.protocol import ConfigError, DiffusionConfig, HeadConfig, Protocol, Runtime, Settings, Suite
 from envs.registry import UnknownName
 
 CONF = Path(__file__).parent / "conf"
@@ -43,11 +43,22 @@ def load_settings(suite: str, protocol: str, head: str, overrides: list[str] | N
     return Settings(
         suite=_build(Suite, plain["suite"], "suite"),
         protocol=_build(Protocol, plain["protocol"], "protocol"),
-        head=_build(HeadConfig, plain["head"], "head"),
+        head=_head(plain["head"]),
         runtime=_build(Runtime, plain["runtime"], "runtime"),
         env_python=(plain["env"].get(env) or {}).get("python"),
         method_options=plain["method"],
     )
+
+
+def load_head(name: str) -> HeadConfig | DiffusionConfig:
+    """A head as its file says, for methods that bring their own."""
+    return _head(show("head", name))
+
+
+def _head(values: dict[str, Any]) -> HeadConfig | DiffusionConfig:
+    if "denoiser" in values:
+        return _build(DiffusionConfig, values, "head")
+    return _build(HeadConfig, values, "head")
 
 
 def _compose(groups: list[str], overrides: list[str]) -> DictConfig:

@@ -23,10 +23,9 @@ import torch
 from benchmark import provenance, seeds
 from benchmark.cell import Cell, Paths, difference
 from benchmark.data.demos import Demos, load_or_collect
-from benchmark.data.features import FeatureCache, encode_rows
+from benchmark.data.features import FeatureCache, encode_rows, histories
 from benchmark.data.observations import cache_key, load_or_render, open_pool
-from benchmark.policy.heads import make_head
-from benchmark.policy.policy import Policy, act
+from benchmark.policy.policy import Policy, act, make_policy
 from benchmark.progress import bar
 from benchmark.report.record import SCHEMA, BadRecord, Evaluation, Record, Tally, read, write
 from benchmark.rollout import Episode, rollout
@@ -123,19 +122,22 @@ class _Run:
         env = self.suite.env_class()
         torch.manual_seed(seeds.training_seed(cell.seed, "init"))
         representation = cell.build(specs)
-        head = make_head(cell.settings.head, representation.feature_dim, len(env.proprio_names), env.action_spec.size)
         steps = demos.arrays["actions"].shape[1]
         train_rows = demos.train * steps
         targets = torch.from_numpy(demos.arrays["actions"].reshape(-1, env.action_spec.size))
         if self.protocol.clip_actions:
             low, high = torch.tensor(env.action_spec.low), torch.tensor(env.action_spec.high)
             targets = targets.clamp(low, high)
-        policy = Policy(representation, head).to(self.device)
+        proprio_size, action_size = len(env.proprio_names), env.action_spec.size
+        policy = make_policy(cell.settings.head, representation, proprio_size, action_size).to(self.device)
 
         @functools.cache
         def fields() -> dict[str, np.ndarray]:
             with self._timed("observations"):
-                return load_or_render(self.paths.data, demos, cell.request, pool, renderer)
+                rendered = load_or_render(self.paths.data, demos, cell.request, pool, renderer)
+            if representation.card.past_actions:
+                rendered["past_actions"] = histories(demos.arrays["actions"], representation.card.past_actions)
+            return rendered
 
         if type(representation).fit is not Representation.fit:
             training = {name: torch.from_numpy(np.array(array[:train_rows])) for name, array in fields().items()}
@@ -146,20 +148,21 @@ class _Run:
             tensors = {name: torch.from_numpy(np.array(array)).to(self.device) for name, array in fields().items()}
         elif not list(part.parameters()):  # a control: nothing is worth keeping
             with self._timed("features"):
-                feature = encode_rows(representation, fields(), slice(0, len(targets)), self.device, self.bf16)
+                feature = encode_rows(policy, fields(), slice(0, len(targets)), self.device, self.bf16)
             tensors = {"feature": feature.to(self.device), "proprio": self._resident(fields()["proprio"])}
         else:
             cache = FeatureCache(
                 self.paths.data, f"{cell.task}-{cell.method_name}", cache_key(demos, cell.request, renderer),
-                representation, cell.options, self.device, self.bf16,
+                policy, cell.options, self.device, self.bf16,
             )  # fmt: skip
             with self._timed("features"):
                 stored, proprio = cache.load(fields, steps)
             tensors = {"feature": self._resident(stored), "proprio": self._resident(proprio)}
         samples = [
-            Samples({name: tensor[rows] for name, tensor in tensors.items()}, targets[rows].to(self.device))
+            Samples({name: tensor[rows] for name, tensor in tensors.items()}, targets[rows].to(self.device), steps)
             for rows in (slice(0, train_rows), slice(train_rows, None))
         ]
+        policy.head.fit(samples[0].actions, samples[0].inputs["proprio"])
         return policy, samples[0], samples[1]
 
     def _resident(self, array: np.ndarray) -> torch.Tensor:
@@ -186,7 +189,9 @@ class _Run:
                 trainer.save(self._checkpoint(epoch), self.identity)
             if number >= len(self.evaluations):
                 chosen = seeds.selection_seeds(self.suite.name, cell.task, number, protocol.rollouts)
-                episodes = self._rollout(trainer.policy, chosen, pool, f"evaluate {cell.task} epoch {epoch}")
+                title_ = f"evaluate {cell.task} epoch {epoch}"
+                with trainer.recipe.averaged():
+                    episodes = self._rollout(trainer.policy, chosen, pool, title_)
                 history = trainer.history[epoch - 1]
                 self.evaluations.append(_evaluation(epoch, episodes, history["train_loss"], history.get("valid_loss")))
                 self._write_progress()
@@ -197,7 +202,7 @@ class _Run:
         with self._timed("rollouts"), bar(title, len(chosen)) as advance, torch_threads(None if on_gpu else 1):
             return rollout(
                 pool,
-                lambda observations: act(policy, observations, self.device, self.bf16),
+                lambda observations, memories: act(policy, observations, memories, self.device, self.bf16),
                 chosen,
                 self.protocol.horizon,
                 self.protocol.success,

@@ -15,8 +15,8 @@ import torch
 
 from benchmark.cell import Cell, Paths
 from benchmark.data.demos import demo_path
-from benchmark.policy.heads import make_head
-from benchmark.policy.policy import Policy, act
+from benchmark.policy.memory import Memory
+from benchmark.policy.policy import act, make_policy
 from benchmark.report.record import BadRecord, read
 from benchmark.runtime import resolve_device, resolve_workers
 from benchmark.train import Samples, Trainer
@@ -91,14 +91,13 @@ def _calibrate(cell: Cell) -> dict[str, float]:
     settings, specs = cell.settings, cell.specs()
     device, env = resolve_device(settings.runtime), settings.suite.env_class()
     representation = cell.build(specs)
-    head = make_head(settings.head, representation.feature_dim, len(env.proprio_names), env.action_spec.size)
-    policy = Policy(representation, head).to(device)
+    policy = make_policy(settings.head, representation, len(env.proprio_names), env.action_spec.size).to(device)
     representation.freeze_as_card_says()
     rows = cell.batch_size * CALIBRATION_STEPS
     inputs = {n: _random(spec, rows).to(device) for n, spec in specs.items()}
     if representation.frozen_part is not None:
         with torch.inference_mode():
-            few = representation.encode_frozen({n: value[:2] for n, value in inputs.items()}).cpu()
+            few = policy.encode_frozen({n: value[:2] for n, value in inputs.items()}).cpu()
         inputs = {
             "feature": few.clone().repeat(rows // 2 + 1, *[1] * (few.dim() - 1))[:rows],
             "proprio": inputs["proprio"],
@@ -112,10 +111,12 @@ def _calibrate(cell: Cell) -> dict[str, float]:
 
     policy.eval()
     one = {n: _random(spec, 4).numpy() for n, spec in specs.items()}
-    act(policy, one, device, bf16=False)
+    act(policy, one, [Memory(row) for row in range(4)], device, bf16=False)
+    memories = [Memory(row) for row in range(4)]
     start = time.perf_counter()
-    act(policy, one, device, bf16=False)
-    acting = (time.perf_counter() - start) / 4
+    for _ in range(policy.head.execute):
+        act(policy, one, memories, device, bf16=False)
+    acting = (time.perf_counter() - start) / 4 / policy.head.execute
 
     with Pool(EnvConfig(env.name, cell.task, cell.request, settings.env_python), 1) as pool:
         list(pool.map("reset", [(0,)]))

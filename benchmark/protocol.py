@@ -86,6 +86,66 @@ class HeadConfig:
 
 
 @dataclass(frozen=True)
+class DiffusionConfig:
+    """See `benchmark/conf/head/diffusion.yaml`."""
+
+    name: str
+    condition: str
+    denoiser: str
+    obs_steps: int
+    chunk: int
+    lead: int
+    execute: int
+    train_steps: int
+    sample_steps: int
+    sampler: str
+    schedule: str
+    prediction: str
+    width: int
+    heads: int
+    encoder_layers: int
+    decoder_layers: int
+    dropout: float
+    channels: tuple[int, ...]
+    kernel: int
+    groups: int
+    step_embedding: int
+    learning_rate: float
+    betas: tuple[float, float]
+    weight_decay: float
+    warmup_steps: int
+    ema_power: float
+
+    def __post_init__(self) -> None:
+        _one_of("head.condition", self.condition, ("pooled", "tokens"))
+        _one_of("head.denoiser", self.denoiser, ("transformer", "unet"))
+        _one_of("head.sampler", self.sampler, ("ddim", "ddpm"))
+        _one_of("head.schedule", self.schedule, ("squaredcos_cap_v2", "linear"))
+        _one_of("head.prediction", self.prediction, ("epsilon", "sample"))
+        if not 1 <= self.execute <= self.chunk - self.lead:
+            raise ConfigError(
+                f"head.execute={self.execute}: between 1 and the {self.chunk - self.lead} actions of a chunk that are "
+                f"not past (head.chunk={self.chunk}, head.lead={self.lead})"
+            )
+        if not 0 <= self.lead < self.chunk or self.obs_steps < 1:
+            raise ConfigError("head.lead must be from 0 to head.chunk - 1, and head.obs_steps at least 1")
+        if not 1 <= self.sample_steps <= self.train_steps:
+            raise ConfigError(
+                f"head.sample_steps={self.sample_steps} is not from 1 to head.train_steps={self.train_steps}"
+            )
+        if self.denoiser == "unet":
+            if self.condition == "tokens":
+                raise ConfigError("head.denoiser=unet takes the pooled feature; tokens need head.denoiser=transformer")
+            shrinks = 2 ** (len(self.channels) - 1)
+            if self.chunk % shrinks:
+                raise ConfigError(f"head.chunk={self.chunk} must be a multiple of {shrinks} for head.denoiser=unet")
+        elif self.width % self.heads:
+            raise ConfigError(f"head.width={self.width} must be a multiple of head.heads={self.heads}")
+        if self.condition == "tokens" and self.obs_steps > 1:
+            raise ConfigError("head.condition=tokens takes one observation: head.obs_steps=1")
+
+
+@dataclass(frozen=True)
 class Suite:
     """A named list of tasks with their cameras. `tasks` maps a group (easy, ...) to task names."""
 
@@ -147,7 +207,7 @@ class Settings:
 
     suite: Suite
     protocol: Protocol
-    head: HeadConfig
+    head: HeadConfig | DiffusionConfig
     runtime: Runtime
     env_python: str | None
     method_options: Mapping[str, Any] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from benchmark.policy.memory import Memory
 from benchmark.progress import Advance
 from envs.pool import Pool, Worker, WorkerDied, WorkerError
 from envs.spec import Observation
@@ -19,8 +20,8 @@ from envs.spec import Observation
 RETRIES = 2
 """How often an episode is run again when its worker dies, before it counts as an error."""
 
-PolicyFunction = Callable[[Observation], np.ndarray]
-"""Stacked observations (B, ...) to actions (B, A)."""
+PolicyFunction = Callable[[Observation, Sequence[Memory]], np.ndarray]
+"""Stacked observations (B, ...) and what is remembered of each episode to actions (B, A)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class _Live:
     index: int
     seed: int
     attempt: int
-    actions: list[np.ndarray]
+    memory: Memory
 
 
 def rollout(
@@ -66,13 +67,14 @@ def rollout(
     live: dict[Worker, _Live] = {}
 
     def start(worker: Worker, index: int, seed: int, attempt: int) -> None:
-        live[worker] = _Live(index, seed, attempt, [])
+        live[worker] = _Live(index, seed, attempt, Memory(seed))
         worker.ask("reset", seed)
 
     def finish(worker: Worker, success: bool, error: str | None = None) -> None:
         episode = live.pop(worker)
-        actions = np.stack(episode.actions) if episode.actions else np.zeros((0, 0), np.float32)
-        results[episode.index] = Episode(episode.seed, success, len(episode.actions), error, actions)
+        played = episode.memory.actions
+        actions = np.stack(played) if played else np.zeros((0, 0), np.float32)
+        results[episode.index] = Episode(episode.seed, success, len(played), error, actions)
         advance()
         if queue:
             start(worker, *queue.pop(), 0)
@@ -102,14 +104,15 @@ def rollout(
                 continue
             success = reply is not None and reply[1]
             decided = success and success_rule == "any-step"
-            if decided or len(live[worker].actions) == horizon:
+            if decided or len(live[worker].memory.actions) == horizon:
                 finish(worker, success=bool(success))
             else:
                 observed.append(worker)
         if observed and (not together or len(observed) == len(live)):
             stacked = {name: np.stack([w.observation[name] for w in observed]) for name in observed[0].observation}
-            for worker, action in zip(observed, policy(stacked), strict=True):
-                live[worker].actions.append(action)
+            memories = [live[worker].memory for worker in observed]
+            for worker, action in zip(observed, policy(stacked, memories), strict=True):
+                live[worker].memory.actions.append(action)
                 worker.ask("step", action)
             observed = []
     return [results[index] for index in range(len(seeds))]

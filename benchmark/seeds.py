@@ -42,3 +42,8 @@ def retest_seeds(suite: str, task: str, count: int) -> list[int]:
 def training_seed(seed: int, purpose: str, index: int = 0) -> int:
     """A torch seed for one stream (`init`, `order`, `noise`) of training run `seed`."""
     return derive(purpose, str(seed), "train", index)
+
+
+def plan_seed(episode: int, step: int) -> int:
+    """A torch seed for what a policy draws at one step of one episode."""
+    return derive("plan", str(episode), "train", step)

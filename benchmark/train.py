@@ -1,4 +1,4 @@
-"""Behaviour cloning: mean squared error on the expert's actions, Adam at a constant rate.
+"""Behaviour cloning: the head's loss on the expert's actions, under the head's or the protocol's recipe.
 
 The order of samples and every random draw of an epoch come from (seed, epoch), so training that was stopped after an
 epoch continues to the same weights as training that was not.
@@ -13,33 +13,43 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from benchmark import seeds
+from benchmark.policy.heads import Head
 from benchmark.policy.policy import Policy, PolicyDiverged
 from benchmark.protocol import Protocol
+from benchmark.recipe import make_recipe
 from benchmark.storage import write_atomically
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Training data: fields (T, ...), with the frozen part's outputs, `feature`, in place of the method's input."""
+    """Training data: fields (T, ...), with the frozen part's outputs, `feature`, in place of the method's input.
+
+    steps: frames of each episode; they follow each other. None: a single one. A window never leaves its episode: at
+    the ends the first observation and the last action are repeated.
+    """
 
     inputs: Mapping[str, Tensor]
     actions: Tensor
+    steps: int | None = None
 
     def __len__(self) -> int:
         return len(self.actions)
 
-    def batch(self, rows: Tensor, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
-        inputs = {n: v[rows.to(v.device)].to(device, non_blocking=True) for n, v in self.inputs.items()}
-        return inputs, self.actions[rows.to(self.actions.device)].to(device, non_blocking=True)
-
-
-def predict(policy: Policy, inputs: Mapping[str, Tensor]) -> Tensor:
-    if "feature" in inputs:
-        return policy.from_frozen(inputs["feature"], inputs["proprio"])
-    return policy(inputs)
+    def batch(self, rows: Tensor, device: torch.device, head: Head | None = None) -> tuple[dict[str, Tensor], Tensor]:
+        """Inputs (B, ...), or (B, obs_steps, ...), and targets (B, A), or (B, chunk, A), as the head wants them."""
+        seen, aimed = rows, rows
+        if head is not None and (head.obs_steps > 1 or head.chunk > 1):
+            steps = self.steps or len(self)
+            first = (rows // steps * steps).unsqueeze(1)
+            if head.obs_steps > 1:
+                seen = (rows.unsqueeze(1) + torch.arange(1 - head.obs_steps, 1)).maximum(first)
+            if head.chunk > 1:
+                aimed = rows.unsqueeze(1) + torch.arange(-head.lead, head.chunk - head.lead)
+                aimed = aimed.maximum(first).minimum(first + steps - 1)
+        inputs = {n: v[seen.to(v.device)].to(device, non_blocking=True) for n, v in self.inputs.items()}
+        return inputs, self.actions[aimed.to(self.actions.device)].to(device, non_blocking=True)
 
 
 class Trainer:
@@ -52,12 +62,8 @@ class Trainer:
                  bf16: bool) -> None:  # fmt: skip
         self.policy, self.protocol, self.seed = policy, protocol, seed
         self.batch_size, self.device, self.bf16 = batch_size, device, bf16
-        encoder = [p for p in policy.representation.parameters() if p.requires_grad]
-        rate = protocol.learning_rate
-        groups = [{"params": list(policy.head.parameters()), "lr": rate}]
-        if encoder:
-            groups.append({"params": encoder, "lr": rate * protocol.encoder_lr_multiplier})
-        self.optimizer = torch.optim.Adam(groups, lr=rate, weight_decay=protocol.weight_decay, fused=True)
+        self.recipe = make_recipe(policy, protocol)
+        self.optimizer = self.recipe.optimizer
         self.epoch = 0
         self.steps = 0
         self.history: list[dict[str, float]] = []
@@ -69,15 +75,18 @@ class Trainer:
         torch.manual_seed(seeds.training_seed(self.seed, "noise", self.epoch))
         total = torch.zeros((), device=self.device)
         rows_of_epoch = torch.randperm(len(samples), generator=order)
-        for rows in rows_of_epoch.split(self.batch_size):
+        batches = rows_of_epoch.split(self.batch_size)
+        for rows in batches:
             if len(rows) == 1 and len(samples) > 1:
                 continue  # BatchNorm cannot normalise a single sample
-            inputs, actions = samples.batch(rows, self.device)
+            inputs, actions = samples.batch(rows, self.device, self.policy.head)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                loss = functional.mse_loss(predict(self.policy, inputs).float(), actions)
+                loss = self.policy.loss(inputs, actions)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            self.recipe.before_step(self.steps, self.protocol.epochs * len(batches))
             self.optimizer.step()
+            self.recipe.after_step()
             total += loss.detach() * len(rows)
             self.steps += 1
         mean = float(total) / len(samples)
@@ -96,10 +105,11 @@ class Trainer:
             return None
         self.policy.eval()
         total = 0.0
+        torch.manual_seed(seeds.training_seed(self.seed, "validation", self.epoch))
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             for rows in torch.arange(len(samples)).split(256):
-                inputs, actions = samples.batch(rows, self.device)
-                total += float(functional.mse_loss(predict(self.policy, inputs).float(), actions)) * len(rows)
+                inputs, actions = samples.batch(rows, self.device, self.policy.head)
+                total += float(self.policy.loss(inputs, actions)) * len(rows)
         loss = total / len(samples)
         self.history[-1]["valid_loss"] = loss
         return loss
@@ -107,7 +117,7 @@ class Trainer:
     def save(self, path: Path, identity: str) -> None:
         state = {
             "identity": identity, "epoch": self.epoch, "steps": self.steps, "history": self.history,
-            "policy": self.policy.trained_state(), "optimizer": self.optimizer.state_dict(),
+            "policy": self.policy.trained_state(), "optimizer": self.optimizer.state_dict(), **self.recipe.state(),
         }  # fmt: skip
         write_atomically(path, lambda file: torch.save(state, file))
 
@@ -118,6 +128,7 @@ class Trainer:
             raise ValueError(f"{path} was trained under other settings; --overwrite starts again")
         self.policy.load_trained_state(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.recipe.load_state(state)
         self.epoch, self.steps, self.history = state["epoch"], state["steps"], state["history"]
 
 
@@ -127,4 +138,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_policy(policy: Policy, path: Path) -> None:
-    policy.load_trained_state(load_checkpoint(path)["policy"])
+    """The weights that are to be played: averaged ones where the recipe keeps an average."""
+    state = load_checkpoint(path)
+    policy.load_trained_state({**state["policy"], **state.get("averaged", {})})

@@ -25,6 +25,8 @@ class Representation(nn.Module):
 
     card: ClassVar[MethodCard]
     feature_dim: int
+    token_dim: int = 0
+    """Width of a token, for methods that keep tokens."""
 
     def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
         super().__init__()

@@ -91,6 +91,9 @@ class MethodCard:
     batch: which of the protocol's batch sizes applies; Lift3D's public code uses one for 2D and one for 3D methods.
     parameters: published or computed count of the encoder, asserted in a test; None where it depends on the input.
     requires: optional Python packages, each with the command that installs it.
+    head: the head a policy brings along; None takes whichever the run asks for.
+    past_actions: how many of the latest actions `encode` reads, as the field `past_actions` (B, H, A): zeros before
+        the first step, the newest last.
     reported_as: the method's row in the papers' tables, None if they have none.
     """
 
@@ -109,6 +112,8 @@ class MethodCard:
     weights: tuple[WeightFile, ...] = ()
     options: tuple[MethodOption, ...] = ()
     requires: tuple[tuple[str, str], ...] = ()
+    head: str | None = None
+    past_actions: int = 0
     reported_as: str | None = None
     notes: tuple[str, ...] = ()
 

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmark.policy.policy import Policy, latest
 from benchmark.progress import bar, say
 from benchmark.storage import allocate, discard, exclusive, explain, write_json
-from methods.base import Representation
 from methods.frozen import fingerprint
 
 FORMAT = 1
@@ -33,16 +33,17 @@ Fields = Mapping[str, np.ndarray]
 class FeatureCache:
     """The entry of one (demonstrations, observation, frozen network, precision)."""
 
-    def __init__(self, root: Path, title: str, observations_key: str, representation: Representation,
+    def __init__(self, root: Path, title: str, observations_key: str, policy: Policy,
                  options: Mapping[str, str], device: torch.device, bf16: bool) -> None:  # fmt: skip
+        representation = policy.representation
         part = representation.frozen_part
         assert part is not None, "only what is frozen can be cached"
-        self.representation, self.device, self.bf16, self.title = representation, device, bf16, title
+        self.policy, self.device, self.bf16, self.title = policy, device, bf16, title
         card = representation.card.as_dict()
         self.facts: dict[str, Any] = {
             "format": FORMAT, "observations": observations_key, "method": card["name"], "input": card["input"],
             "options": dict(options), "weights": fingerprint(part), "torch": torch.__version__,
-            "device": device.type, "bf16": bf16,
+            "device": device.type, "bf16": bf16, "condition": policy.condition,
         }  # fmt: skip
         key = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode()).hexdigest()[:16]
         self.folder = root / "features" / f"{title}-{key}"
@@ -83,18 +84,23 @@ class FeatureCache:
         write_json(self.folder / "complete.json", self.facts)
 
     def _encode_rows(self, fields: Fields, rows: slice) -> Tensor:
-        return encode_rows(self.representation, fields, rows, self.device, self.bf16)
+        return encode_rows(self.policy, fields, rows, self.device, self.bf16)
 
 
-def encode_rows(
-    representation: Representation, fields: Fields, rows: slice, device: torch.device, bf16: bool
-) -> Tensor:
+def encode_rows(policy: Policy, fields: Fields, rows: slice, device: torch.device, bf16: bool) -> Tensor:
     """The frozen part's outputs (rows, ...) float32 on the CPU."""
     parts = []
-    representation.eval()
+    policy.eval()
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for first in range(rows.start, rows.stop, BATCH):
             part = slice(first, min(first + BATCH, rows.stop))
             inputs = {name: torch.from_numpy(np.array(array[part])).to(device) for name, array in fields.items()}
-            parts.append(representation.encode_frozen(inputs).float().cpu())
+            parts.append(policy.encode_frozen(inputs).float().cpu())
     return torch.cat(parts).clone()  # an inference tensor could not be trained on
+
+
+def histories(actions: np.ndarray, count: int) -> np.ndarray:
+    """The `count` actions before each step of each demonstration: (E, T, A) to (E * T, count, A) float32."""
+    return np.stack(
+        [latest(episode[:step], count, actions.shape[-1]) for episode in actions for step in range(len(episode))]
+    )

@@ -16,7 +16,7 @@ from benchmark.config import load_settings
 from benchmark.policy.heads import make_head
 from benchmark.policy.policy import Policy, act
 from benchmark.rollout import PolicyFunction, rollout
-from benchmark.train import Samples, Trainer, predict
+from benchmark.train import Samples, Trainer
 from envs import points
 from envs.metaworld import MetaWorld
 from envs.pool import EnvConfig, Pool
@@ -32,7 +32,7 @@ def request_for(fields: tuple[str, ...], render: str = "paper") -> ObservationRe
     return ObservationRequest(fields=fields, cameras=("corner",), render=render)
 
 
-def zero_actions(observations: dict[str, np.ndarray]) -> np.ndarray:
+def zero_actions(observations: dict[str, np.ndarray], _: object = None) -> np.ndarray:
     """The free policy."""
     return np.zeros((len(observations["proprio"]), 4), np.float32)
 
@@ -40,7 +40,7 @@ def zero_actions(observations: dict[str, np.ndarray]) -> np.ndarray:
 def dp3_policy() -> PolicyFunction:
     """An untrained DP3 policy: it costs what a trained one costs."""
     policy = _policy("dp3").eval()
-    return lambda observations: act(policy, observations, torch.device("cpu"), False)
+    return lambda observations, memories: act(policy, observations, memories, torch.device("cpu"), False)
 
 
 def rollouts(task: str, request: ObservationRequest, workers: int, policy: PolicyFunction, seconds: float,
@@ -83,7 +83,7 @@ def training(method: str, batches: int) -> tuple[float, float]:
     def bare() -> None:
         for inputs, actions in ready:
             optimizer.zero_grad(set_to_none=True)
-            functional.mse_loss(predict(policy, inputs), actions).backward()
+            functional.mse_loss(policy.head(policy.encode(inputs), inputs["proprio"]), actions).backward()
             optimizer.step()
 
     ours, floor = [], []

@@ -1,23 +1,64 @@
-"""The shared heads: feature and proprioception to one action.
+"""The shared heads: a condition and proprioception to actions.
 
 `mlp` projects each modality to one width and concatenates them, which is what CLAR's text describes (section III-D:
 "features from different modalities are projected to a shared dimensionality before being fused"). `bnmlp` is the
 head behind Lift3D's published numbers (maintainer, LIFT3D issue 7): BatchNorm over the raw concatenation.
+`diffusion` is in `benchmark.policy.diffusion`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from benchmark.protocol import HeadConfig
+from benchmark.protocol import DiffusionConfig, HeadConfig
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "selu": nn.SELU}
 
 
-class MLPHead(nn.Module):
+class Head(nn.Module):
+    """What every head offers to the trainer and to rollouts.
+
+    chunk: actions it is trained to give for one observation; lead: how many of them lie before the present; execute:
+    how many from the present on are played before it is asked again; obs_steps: observations it looks at.
+    """
+
+    chunk = 1
+    lead = 0
+    execute = 1
+    obs_steps = 1
+
+    def fit(self, actions: Tensor, proprio: Tensor) -> None:
+        """Set normalisers from the training data, (T, A) and (T, S). Called once, before training."""
+
+    def loss(self, condition: Tensor, proprio: Tensor, actions: Tensor) -> Tensor:
+        """Scalar, for targets (B, A), or (B, chunk, A) where chunk > 1."""
+        raise NotImplementedError
+
+    def plan(self, condition: Tensor, proprio: Tensor, seeds: Sequence[int]) -> Tensor:
+        """(B, chunk, A). What is random is drawn from each row's own seed."""
+        raise NotImplementedError
+
+
+class DirectHead(Head):
+    """One action, by regression."""
+
+    def forward(self, feature: Tensor, proprio: Tensor) -> Tensor:
+        """(B, feature_dim), (B, S) to (B, A)."""
+        raise NotImplementedError
+
+    def loss(self, condition: Tensor, proprio: Tensor, actions: Tensor) -> Tensor:
+        return functional.mse_loss(self(condition, proprio).float(), actions)
+
+    def plan(self, condition: Tensor, proprio: Tensor, seeds: Sequence[int]) -> Tensor:
+        return self(condition, proprio).unsqueeze(1)
+
+
+class MLPHead(DirectHead):
     """Projected modalities side by side, then an MLP. A modality of width 0 is left out."""
 
     def __init__(self, config: HeadConfig, feature_dim: int, proprio_dim: int, action_dim: int) -> None:
@@ -28,14 +69,13 @@ class MLPHead(nn.Module):
         self.layers = _mlp(modalities * config.width, config, action_dim)
 
     def forward(self, feature: Tensor, proprio: Tensor) -> Tensor:
-        """(B, feature_dim), (B, S) to (B, A)."""
         parts = [self.project_proprio(proprio)]
         if self.project_feature is not None:
             parts.insert(0, self.project_feature(feature))
         return self.layers(torch.cat(parts, dim=1))
 
 
-class BatchNormMLPHead(nn.Module):
+class BatchNormMLPHead(DirectHead):
     """BatchNorm over [feature, proprio], then an MLP.
 
     `input_scale` 0.01 reproduces a slip of Lift3D's code: meant to shrink the last layer, it takes "the last two
@@ -50,15 +90,19 @@ class BatchNormMLPHead(nn.Module):
         self.layers = _mlp(feature_dim + proprio_dim, config, action_dim)
 
     def forward(self, feature: Tensor, proprio: Tensor) -> Tensor:
-        """(B, feature_dim), (B, S) to (B, A)."""
         return self.layers(self.normalize(torch.cat([feature, proprio], dim=1)))
 
 
-HEADS: dict[str, type[MLPHead] | type[BatchNormMLPHead]] = {"mlp": MLPHead, "bnmlp": BatchNormMLPHead}
+DIRECT: dict[str, type[MLPHead] | type[BatchNormMLPHead]] = {"mlp": MLPHead, "bnmlp": BatchNormMLPHead}
 
 
-def make_head(config: HeadConfig, feature_dim: int, proprio_dim: int, action_dim: int) -> nn.Module:
-    return HEADS[config.name](config, feature_dim, proprio_dim, action_dim)
+def make_head(config: HeadConfig | DiffusionConfig, feature_dim: int, proprio_dim: int, action_dim: int) -> Head:
+    """feature_dim: width of the pooled feature or of one token, whichever the head is conditioned on."""
+    if isinstance(config, DiffusionConfig):
+        from benchmark.policy.diffusion import DiffusionHead
+
+        return DiffusionHead(config, feature_dim, proprio_dim, action_dim)
+    return DIRECT[config.name](config, feature_dim, proprio_dim, action_dim)
 
 
 def _mlp(inputs: int, config: HeadConfig, outputs: int) -> nn.Sequential:

@@ -55,6 +55,7 @@ class CLAR(Representation):
         self.preprocess = PointPreprocess(PointInput(1024, norm))  # type: ignore[arg-type]
         self.encoder = Encoder(self.config)
         self.feature = feature
+        self.token_dim = self.config.width
         self.feature_dim = self.config.width * (2 if feature == "cls+max" else 1)
 
     def load_weights(self, paths: Sequence[Path]) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from benchmark.data import features
 from benchmark.data.features import FeatureCache
-from benchmark.policy.heads import make_head
+from benchmark.policy.heads import Head, make_head
 from benchmark.policy.policy import Policy
 from benchmark.protocol import Settings
 from methods.base import Representation
@@ -32,7 +32,7 @@ def build(method: str, seed: int = 0) -> tuple[Representation, dict[str, np.ndar
 
 
 def cache(root: Path, representation: Representation, key: str = "demos", **options: str) -> FeatureCache:
-    return FeatureCache(root, "task-method", key, representation, options, CPU, bf16=False)
+    return FeatureCache(root, "task-method", key, Policy(representation, Head()), options, CPU, bf16=False)
 
 
 @pytest.mark.parametrize("method", ["random-features", TINY_VGGT])
@@ -89,13 +89,13 @@ def test_checkpoints_leave_out_what_never_changes(method: str, toy_settings: Set
     frozen = 0 if part is None else len(part.state_dict())
     assert len(state) == len(policy.state_dict()) - frozen
     observations = {n: torch.from_numpy(a) for n, a in fields.items()}
-    expected = policy(observations)
+    expected = policy.plan(observations, range(EPISODES * STEPS))
     saved = {name: tensor.clone() for name, tensor in state.items()}
     with torch.no_grad():
         for parameter in policy.parameters():
             if parameter.requires_grad:
                 parameter.add_(1)
     policy.load_trained_state(saved)
-    torch.testing.assert_close(policy(observations), expected)
+    torch.testing.assert_close(policy.plan(observations, range(EPISODES * STEPS)), expected)
     with pytest.raises(RuntimeError, match="Missing key"):
         policy.load_trained_state({})

@@ -14,7 +14,7 @@ REQUEST = ObservationRequest(("ground_truth", "proprio"))
 SEEDS = list(range(100, 117))
 
 
-def expert(observations: dict[str, np.ndarray]) -> np.ndarray:
+def expert(observations: dict[str, np.ndarray], _: object = None) -> np.ndarray:
     truth = observations["ground_truth"]
     return np.clip(10 * (truth[:, 2:] - truth[:, :2]), -1, 1).astype(np.float32)
 
@@ -45,7 +45,7 @@ def test_a_decided_episode_stops_early_and_an_undecided_one_at_the_horizon() -> 
 
 
 def test_the_two_rules_differ_for_a_policy_that_leaves_the_goal() -> None:
-    def through(observations: dict[str, np.ndarray]) -> np.ndarray:
+    def through(observations: dict[str, np.ndarray], _: object = None) -> np.ndarray:
         truth = observations["ground_truth"]
         away = truth[:, 2:] / np.linalg.norm(truth[:, 2:], axis=1, keepdims=True)
         return away.astype(np.float32)
@@ -57,7 +57,7 @@ def test_the_two_rules_differ_for_a_policy_that_leaves_the_goal() -> None:
 def test_the_parent_serves_all_live_episodes_in_one_batch() -> None:
     sizes: list[int] = []
 
-    def counting(observations: dict[str, np.ndarray]) -> np.ndarray:
+    def counting(observations: dict[str, np.ndarray], _: object = None) -> np.ndarray:
         sizes.append(len(observations["proprio"]))
         return expert(observations)
 
@@ -84,7 +84,7 @@ def test_a_worker_that_is_killed_changes_no_outcome() -> None:
     calls = 0
     with Pool(EnvConfig(TOY, "far", REQUEST), 2) as pool:
 
-        def murderous(observations: dict[str, np.ndarray]) -> np.ndarray:
+        def murderous(observations: dict[str, np.ndarray], _: object = None) -> np.ndarray:
             nonlocal calls
             calls += 1
             if calls in (5, 60):

@@ -17,6 +17,7 @@ from benchmark.config import load_settings
 from benchmark.data.features import encode_rows
 from benchmark.experiment import OtherSettings, run_cell
 from benchmark.policy.heads import BatchNormMLPHead, MLPHead, make_head
+from benchmark.policy.memory import Memory
 from benchmark.policy.policy import EmptyCloud, Policy, PolicyDiverged, act
 from benchmark.protocol import Settings
 from benchmark.report.record import BadRecord, Record, read
@@ -55,6 +56,10 @@ def test_the_bnmlp_head_normalises_the_raw_concatenation() -> None:
     assert make_head(config("bnmlp", input_scale=0.01), 64, 4, 4).normalize.weight.unique().item() == pytest.approx(
         0.01
     )
+
+
+def memories(rows: int = 9) -> list[Memory]:
+    return [Memory(seed) for seed in range(rows)]
 
 
 def samples(rows: int = 40) -> Samples:
@@ -109,7 +114,7 @@ def test_a_frozen_methods_features_are_computed_once_and_train_alike() -> None:
     live, cached = trainer("random-features"), trainer("random-features")
     whole = samples()
     arrays = {name: value.numpy() for name, value in whole.inputs.items()}
-    feature = encode_rows(cached.policy.representation, arrays, slice(0, len(whole)), CPU, False)
+    feature = encode_rows(cached.policy, arrays, slice(0, len(whole)), CPU, False)
     features = Samples({"feature": feature, "proprio": whole.inputs["proprio"]}, whole.actions)
     live.train_epoch(samples())
     cached.train_epoch(features)
@@ -126,22 +131,22 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
 def test_an_action_that_is_not_finite_is_an_error_and_rows_do_not_depend_on_their_batch() -> None:
     policy = trainer().policy.eval()
     observations = {name: value.numpy() for name, value in samples(9).inputs.items()}
-    whole = act(policy, observations, CPU, False)
+    whole = act(policy, observations, memories(), CPU, False)
     for rows in ([0], [4, 2], [8, 7, 6], list(range(9))[::-1]):
         np.testing.assert_array_equal(
-            act(policy, {k: v[rows] for k, v in observations.items()}, CPU, False), whole[rows]
+            act(policy, {k: v[rows] for k, v in observations.items()}, memories(len(rows)), CPU, False), whole[rows]
         )
     with torch.no_grad():
         policy.head.layers[-1].bias[0] = float("inf")
     with pytest.raises(PolicyDiverged, match="action is not finite"):
-        act(policy, observations, CPU, False)
+        act(policy, observations, memories(), CPU, False)
 
 
 def test_a_cloud_without_points_is_an_error() -> None:
     observations = {name: value.numpy().copy() for name, value in samples(3).inputs.items()}
     observations["points_valid"][1] = False
     with pytest.raises(EmptyCloud, match="nothing is inside the crop"):
-        act(trainer().policy.eval(), observations, CPU, False)
+        act(trainer().policy.eval(), observations, memories(), CPU, False)
 
 
 @pytest.mark.cuda

@@ -1,0 +1,110 @@
+"""The diffusion head: a chunk of actions, denoised under the observation as condition.
+
+Schedules and sampling steps are those of the diffusers library. Actions and proprioception are mapped to [-1, 1] by
+their range in the training data (ALOHA Unleashed, DP3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.policy.denoisers import TransformerDenoiser, UNetDenoiser
+from benchmark.policy.heads import Head
+from benchmark.protocol import DiffusionConfig
+
+
+class RangeNormalizer(nn.Module):
+    """Each entry's training range to [-1, 1]. An entry that never changes becomes 0."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.low: Tensor
+        self.high: Tensor
+        self.register_buffer("low", torch.full((size,), -1.0))
+        self.register_buffer("high", torch.full((size,), 1.0))
+
+    def fit(self, values: Tensor) -> None:
+        self.low.copy_(values.amin(0))
+        self.high.copy_(values.amax(0))
+
+    def _scale(self) -> tuple[Tensor, Tensor]:
+        half = (self.high - self.low) / 2
+        return (self.high + self.low) / 2, torch.where(half < 1e-6, torch.ones_like(half), half)
+
+    def forward(self, values: Tensor) -> Tensor:
+        middle, half = self._scale()
+        return (values - middle) / half
+
+    def undo(self, values: Tensor) -> Tensor:
+        middle, half = self._scale()
+        return values * half + middle
+
+
+class DiffusionHead(Head):
+    """See `benchmark/conf/head/diffusion.yaml` for each number's source."""
+
+    def __init__(self, config: DiffusionConfig, feature_dim: int, proprio_dim: int, action_dim: int) -> None:
+        super().__init__()
+        self.config = config
+        self.chunk, self.lead, self.execute = config.chunk, config.lead, config.execute
+        self.obs_steps = config.obs_steps
+        self.action_dim = action_dim
+        self.actions, self.proprio = RangeNormalizer(action_dim), RangeNormalizer(proprio_dim)
+        self.denoiser: nn.Module
+        if config.denoiser == "transformer":
+            self.embed_feature = nn.Linear(feature_dim, config.width) if feature_dim else None
+            self.embed_proprio: nn.Module = nn.Linear(proprio_dim, config.width)
+            self.denoiser = TransformerDenoiser(config, action_dim)
+        else:
+            self.embed_feature = None
+            self.embed_proprio = nn.Sequential(nn.Linear(proprio_dim, 64), nn.ReLU(), nn.Linear(64, 64))
+            self.denoiser = UNetDenoiser(config, action_dim, config.obs_steps * (feature_dim + 64))
+
+    def fit(self, actions: Tensor, proprio: Tensor) -> None:
+        self.actions.fit(actions)
+        self.proprio.fit(proprio)
+
+    def _memory(self, condition: Tensor, proprio: Tensor) -> Tensor:
+        """The observation as tokens (B, T, D). condition is (B, D), (B, obs_steps, D) or tokens (B, T, D)."""
+        state = self.embed_proprio(self.proprio(proprio))
+        condition, state = (x if x.dim() == 3 else x.unsqueeze(1) for x in (condition.float(), state))
+        if self.config.denoiser == "unet":
+            return torch.cat([condition, state], dim=-1)
+        return state if self.embed_feature is None else torch.cat([self.embed_feature(condition), state], dim=1)
+
+    def loss(self, condition: Tensor, proprio: Tensor, actions: Tensor) -> Tensor:
+        clean = self.actions(actions if actions.dim() == 3 else actions.unsqueeze(1))
+        noise = torch.randn_like(clean)
+        step = torch.randint(self.config.train_steps, (len(clean),), device=clean.device)
+        noised = self._scheduler("ddpm").add_noise(clean, noise, step)
+        guess = self.denoiser(noised, step, self._memory(condition, proprio))
+        target = noise if self.config.prediction == "epsilon" else clean
+        return functional.mse_loss(guess.float(), target)
+
+    def plan(self, condition: Tensor, proprio: Tensor, seeds: Sequence[int]) -> Tensor:
+        memory = self._memory(condition, proprio)
+        draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+        shape = (self.chunk, self.action_dim)
+        values = torch.stack([torch.randn(shape, generator=draw) for draw in draws]).to(memory.device)
+        scheduler = self._scheduler(self.config.sampler)
+        scheduler.set_timesteps(self.config.sample_steps)
+        options: dict[str, Any] = {}
+        if self.config.sampler == "ddpm":  # each row's noise from its own generator; DDIM (eta 0) draws none
+            options["generator"] = draws if len(draws) > 1 else draws[0]
+        for step in scheduler.timesteps:
+            guess = self.denoiser(values, step.expand(len(values)).to(values.device), memory).float()
+            values = scheduler.step(guess, step, values, **options).prev_sample
+        return self.actions.undo(values)
+
+    def _scheduler(self, kind: str) -> Any:
+        from diffusers import DDIMScheduler, DDPMScheduler
+
+        c = self.config
+        return {"ddpm": DDPMScheduler, "ddim": DDIMScheduler}[kind](
+            num_train_timesteps=c.train_steps, beta_schedule=c.schedule, prediction_type=c.prediction, clip_sample=True
+        )

@@ -1,0 +1,24 @@
+"""What a policy remembers of one running episode."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from envs.spec import Observation
+
+
+@dataclass
+class Memory:
+    """Fresh for every attempt at an episode, so an outcome depends on the episode's seed alone.
+
+    seed: of the episode; what a policy draws, it draws from this. actions: those sent so far, in order.
+    plan: actions decided and not yet sent. seen: the latest observations, newest last, as many as the head looks at.
+    """
+
+    seed: int
+    actions: list[np.ndarray] = field(default_factory=list)
+    plan: deque[np.ndarray] = field(default_factory=deque)
+    seen: deque[Observation] = field(default_factory=deque)
