@@ -19,7 +19,7 @@ from benchmark.report.record import SCHEMA, record_path
 from benchmark.runtime import resolve_device
 from envs.render import choose_backend
 from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
-from methods.card import PointInput
+from methods.card import PointInput, past_actions_spec
 from methods.registry import method_class
 from methods.weights import NONE, PUBLISHED, Weights, choose_weights, weights_folder
 
@@ -104,11 +104,7 @@ class Cell:
                 f"{card.name} observes {missing}, which {env.name} cannot give (it gives {sorted(env.provides)}); "
                 f"choose a suite whose simulator does, or another method (`bench list methods`)"
             )
-        specs = env.specs(self.request)
-        if card.past_actions:
-            shape = (card.past_actions, env.action_spec.size)
-            specs["past_actions"] = FieldSpec("past_actions", shape, "float32", env.action_spec.unit, "", "newest last")
-        return specs
+        return env.specs(self.request) | past_actions_spec(card, env.action_spec)
 
     def identity(self) -> dict[str, Any]:
         """Everything the cell's numbers depend on, apart from versions and hardware."""

@@ -15,7 +15,7 @@ from benchmark.protocol import ConfigError
 from benchmark.report.table import Table
 from envs.registry import env_class
 from envs.spec import FieldSpec, ObservationRequest
-from methods.card import MethodCard, PointInput
+from methods.card import MethodCard, PointInput, past_actions_spec
 from methods.errors import BadWeights
 from methods.registry import method_class, table
 from methods.verify import certificate
@@ -79,8 +79,10 @@ def weights_table(rows: Sequence[dict[str, Any]], folder: Path) -> Table:
 def encoder_specs(card: MethodCard, env: str = "metaworld", camera: str = "corner") -> dict[str, FieldSpec]:
     """The fields an encoder is verified on: MetaWorld's, one camera."""
     points = card.input.num_points if isinstance(card.input, PointInput) else 1024
-    fields = tuple(dict.fromkeys((*card.observes, "proprio")))
-    return env_class(env).specs(ObservationRequest(fields=fields, cameras=(camera,), num_points=points))
+    fields = tuple(name for name in dict.fromkeys((*card.observes, "proprio")) if name != "past_actions")
+    kind = env_class(env)
+    request = ObservationRequest(fields=fields, cameras=(camera,), num_points=points)
+    return kind.specs(request) | past_actions_spec(card, kind.action_spec)
 
 
 def verify(name: str, weights: str | None, folder: Path, options: dict[str, Any]) -> dict[str, Any]:

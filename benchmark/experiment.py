@@ -140,8 +140,7 @@ class _Run:
             return rendered
 
         if type(representation).fit is not Representation.fit:
-            training = {name: torch.from_numpy(np.array(array[:train_rows])) for name, array in fields().items()}
-            representation.fit(training)
+            representation.fit({name: _mapped(array[:train_rows]) for name, array in fields().items()})
         representation.freeze_as_card_says()
         part = representation.frozen_part
         if part is None:
@@ -167,11 +166,7 @@ class _Run:
 
     def _resident(self, array: np.ndarray) -> torch.Tensor:
         """In the device's memory if it is small, else read from the file batch by batch."""
-        if array.nbytes > LARGEST_RESIDENT:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*not writable.*")  # it is only read
-                return torch.from_numpy(array)
-        return torch.from_numpy(np.array(array)).to(self.device)
+        return _mapped(array) if array.nbytes > LARGEST_RESIDENT else torch.from_numpy(np.array(array)).to(self.device)
 
     def _train_and_evaluate(self, trainer: Trainer, train: Samples, valid: Samples, pool: Pool) -> None:
         newest = max(self.work.glob("epoch-*.pt"), default=None)
@@ -285,6 +280,13 @@ class _Run:
             yield
         finally:
             self.timings[phase] = self.timings.get(phase, 0.0) + time.perf_counter() - start
+
+
+def _mapped(array: np.ndarray) -> torch.Tensor:
+    """A tensor over a read-only memory map, without a copy. It is only read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable.*")
+        return torch.from_numpy(array)
 
 
 def _evaluation(epoch: int, episodes: list[Episode], train: float | None, valid: float | None) -> Evaluation:

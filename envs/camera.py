@@ -44,3 +44,20 @@ def project(points: np.ndarray, intrinsics: np.ndarray, extrinsics: np.ndarray) 
     with np.errstate(divide="ignore", invalid="ignore"):
         pixels = homogeneous[:, :2] / homogeneous[:, 2:]
     return pixels, depth
+
+
+def look_at(eye: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """robot_from_camera (4,4) float64 of a camera at `eye` that sees `target` in the middle and `up` upwards.
+
+    Raises ValueError if `up` is along the line of sight.
+    """
+    forward = np.asarray(target, np.float64) - eye
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, up)
+    if np.linalg.norm(right) < 1e-6:
+        raise ValueError(f"up {up} is along the line of sight {forward}")
+    right /= np.linalg.norm(right)
+    matrix = np.eye(4)
+    matrix[:3, 0], matrix[:3, 1], matrix[:3, 2] = right, np.cross(forward, right), forward
+    matrix[:3, 3] = eye
+    return matrix

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from envs import camera, points
+from envs import camera, points, views
 from envs.base import Step
 from envs.metaworld_tasks import INSTRUCTIONS
 from envs.registry import UnknownName
@@ -23,6 +23,20 @@ WORKSPACE = Crop(low=(-0.6, 0.3, 0.005), high=(0.6, 0.9, 2.0))
 """One crop for every camera, metres. The floor is 5 mm above the table: the table's own pixels come out of the
 depth buffer at z = 0 plus or minus rounding, and a crop at exactly 0 lets a third to three quarters of the cloud be
 table points that rounding happened to lift, others for each camera."""
+
+MIDDLE = np.array([0.0, 0.6, 0.0])
+"""Of the table, where the virtual cameras look."""
+
+FIXED_VIEWS = (
+    camera.look_at(np.array([0.0, 0.6, 1.0]), MIDDLE, np.array([0.0, 1.0, 0.0])),
+    camera.look_at(np.array([0.6, 0.9, 0.7]), MIDDLE, np.array([0.0, 0.0, 1.0])),
+    camera.look_at(np.array([-0.6, 0.3, 0.7]), MIDDLE, np.array([0.0, 0.0, 1.0])),
+)
+"""robot_from_camera of overhead, back-right and front-left, in the order of `envs.views.NAMES`. The robot looks along
++y, so "front" is its side of the table and "left" is -x."""
+
+WRIST_EYE, WRIST_TARGET = np.array([0.0, -0.12, 0.08]), np.array([0.0, 0.03, -0.08])
+"""Where the wrist's virtual camera is and looks, from the hand; the hand never turns."""
 
 UPSIDE_DOWN = frozenset({"corner", "corner2", "corner3", "corner4"})
 """Cameras mounted upside down: their pictures are rotated by 180 degrees, and their axes with them."""
@@ -46,8 +60,8 @@ class MetaWorld:
         "corner", "corner2", "corner3", "corner4", "topview", "behindGripper", "gripperPOV",
     )  # fmt: skip
     provides: ClassVar[frozenset[str]] = frozenset(
-        {"rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors", "proprio",
-         "ground_truth"}
+        {"rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors", "views", "views_valid",
+         "proprio", "ground_truth"}
     )  # fmt: skip
     proprio_names: ClassVar[tuple[str, ...]] = ("hand_x_m", "hand_y_m", "hand_z_m", "gripper_opening_0_1")
     action_spec: ClassVar[ActionSpec] = ActionSpec(
@@ -108,6 +122,8 @@ class MetaWorld:
             FieldSpec("points", (n, 3), "float32", "m", "robot"),
             FieldSpec("points_valid", (n,), "bool", "", "", "False for padding"),
             FieldSpec("point_colors", (n, 3), "uint8", "0..255"),
+            FieldSpec("views", (5, views.SIZE, views.SIZE, 4), "float32", "m", "robot", f"depth, xyz; {views.NAMES}"),
+            FieldSpec("views_valid", (5, views.SIZE, views.SIZE), "bool", "", "", "False where no point is seen"),
             FieldSpec("proprio", (4,), "float32", "m, m, m, 1", "robot", ", ".join(cls.proprio_names)),
             FieldSpec("ground_truth", (21,), "float32", "m, quaternions", "robot", "hand, objects, goal"),
         ]
@@ -207,6 +223,13 @@ class MetaWorld:
             known = self._projections[camera_id] = extrinsics, projection
         return known[1]
 
+    def _virtual_views(self, cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        hand = self._env.get_endeff_pos()
+        wrist = camera.look_at(hand + WRIST_EYE, hand + WRIST_TARGET, np.array([0.0, 0.0, 1.0]))
+        pictures, filled = views.render_views(cloud, np.stack([*FIXED_VIEWS, wrist]))
+        blank = len(views.NAMES) - len(pictures)
+        return np.pad(pictures, ((0, blank), *[(0, 0)] * 3)), np.pad(filled, ((0, blank), *[(0, 0)] * 2))
+
     def _render_into(self, observation: Observation) -> None:
         request = self.request
         rgb, depth, clouds, colours = [], [], [], []
@@ -220,7 +243,7 @@ class MetaWorld:
             if distance is not None:
                 distance = np.ascontiguousarray(distance[::-1, ::-1]) if turned else distance
                 depth.append(distance)
-                if "points" in request.fields:
+                if "points" in request.fields or "views" in request.fields:
                     cloud, index = self._back_projection(camera_id)(distance)
                     clouds.append(cloud)
                     if picture is not None:
@@ -229,7 +252,10 @@ class MetaWorld:
             observation["rgb"] = np.stack(rgb)
         if depth:
             observation["depth"] = np.stack(depth)
-        if clouds:
+        if "views" in request.fields:
+            merged = views.cap(views.voxel_grid(np.concatenate(clouds)))
+            observation["views"], observation["views_valid"] = self._virtual_views(merged)
+        if "points" in request.fields:
             cloud = clouds[0] if len(clouds) == 1 else np.concatenate(clouds)
             chosen = points.sample(cloud, request.num_points, request.sampler)
             observation["points"], observation["points_valid"] = points.pad(cloud[chosen], request.num_points)

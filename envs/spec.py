@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs import views
+
 Observation = dict[str, np.ndarray]
 """One step: field name -> array as its `FieldSpec` says. Batched observations have one leading axis."""
 
@@ -120,7 +122,7 @@ class ObservationRequest:
 
     @property
     def geometry(self) -> bool:
-        return not {"depth", "points"}.isdisjoint(self.fields)
+        return not {"depth", "points", "views"}.isdisjoint(self.fields)
 
     @property
     def renders(self) -> bool:
@@ -139,8 +141,10 @@ class ObservationRequest:
         if not self.colour:  # depth is drawn without multisampling at both qualities, and is the same
             irrelevant |= {"render"}
         if "points" not in self.fields:
-            irrelevant |= {"num_points", "crop", "sampler"}
-        return {key: value for key, value in data.items() if key not in irrelevant}
+            irrelevant |= {"num_points", "sampler"}
+            irrelevant |= set() if "views" in self.fields else {"crop"}
+        kept = {key: value for key, value in data.items() if key not in irrelevant}
+        return kept | ({"views": views.VERSION} if "views" in self.fields else {})
 
 
 FIELD_NAMES: Mapping[str, str] = {
@@ -151,6 +155,8 @@ FIELD_NAMES: Mapping[str, str] = {
     "points": "(N,3) float32, metres, robot base frame, z up; rows with points_valid False are zero",
     "points_valid": "(N,) bool, False where a row of points is padding",
     "point_colors": "(N,3) uint8",
+    "views": "(5,224,224,4) float32, depth, x, y, z in metres of virtual cameras, x, y, z in the robot frame",
+    "views_valid": "(5,224,224) bool, False where no point is seen",
     "proprio": "(S,) float32, each simulator's spec names the entries",
     "ground_truth": "(G,) float32, simulator state a policy could not see on a robot",
 }

@@ -8,5 +8,6 @@ METHODS: dict[str, str] = {
     "state": "methods.controls:State",
     "random-features": "methods.controls:RandomFeatures",
     "clar": "methods.clar.representation:CLAR",
+    "clamp": "methods.clamp.representation:CLAMP",
     "proprio-only": "methods.controls:ProprioOnly",
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from envs.registry import UnknownName
+from envs.spec import ActionSpec, FieldSpec
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,14 @@ class MethodOption:
     default: str
     allowed: tuple[str, ...]
     meaning: str
+
+
+def past_actions_spec(card: MethodCard, action: ActionSpec) -> dict[str, FieldSpec]:
+    """The field that a method with `past_actions` reads and no simulator gives; empty for other methods."""
+    if not card.past_actions:
+        return {}
+    shape = (card.past_actions, action.size)
+    return {"past_actions": FieldSpec("past_actions", shape, "float32", action.unit, "", "newest last, zeros before")}
 
 
 @dataclass(frozen=True)

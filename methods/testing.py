@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from envs.registry import env_class
 from envs.spec import FieldSpec, ObservationRequest
 from methods.base import Representation
-from methods.card import ImageInput, PointInput
+from methods.card import ImageInput, PointInput, past_actions_spec
 from methods.frozen import count_parameters, fingerprint
 from methods.registry import method_class
 
@@ -38,8 +38,10 @@ class RepresentationContract:
     def specs(self) -> dict[str, FieldSpec]:
         card = method_class(self.method).card
         points = card.input.num_points if isinstance(card.input, PointInput) else 1024
-        fields = tuple(dict.fromkeys((*card.observes, "proprio")))
-        return env_class(self.env).specs(ObservationRequest(fields=fields, cameras=self.cameras, num_points=points))
+        fields = tuple(name for name in dict.fromkeys((*card.observes, "proprio")) if name != "past_actions")
+        env = env_class(self.env)
+        specs = env.specs(ObservationRequest(fields=fields, cameras=self.cameras, num_points=points))
+        return specs | past_actions_spec(card, env.action_spec)
 
     def build(self) -> Representation:
         """The method with random weights. Built once for all rules, since some have a billion parameters."""

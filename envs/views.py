@@ -1,0 +1,109 @@
+"""A cloud seen from virtual cameras: CLAMP's observation (section III-B).
+
+Merged cloud, crop, voxel grid of 1 mm, at most 0.3 million points, then pictures of (depth, x, y, z) by a z-buffer.
+The paper gives the views' places only in words and no field of view; each simulator's cameras here are this
+benchmark's choice: overhead from 1 m, the two others from opposite corners of the table 0.70 m above it, the wrist's
+beside the gripper, 60 degrees. One pixel for each point, zeros where there is none, with a mask beside it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SIZE = 224
+FOVY = 60.0
+VOXEL = 0.001
+MAX_POINTS = 300_000
+CHUNK = 65536
+"""Points drawn at a time: what is computed for them stays in the processor's cache."""
+
+NEAR = np.float32(1e-3)
+"""Metres in front of a camera; what is nearer or behind it is not seen."""
+
+NAMES = ("overhead", "back-right", "front-left", "wrist-left", "wrist-right")
+"""The order of the tiles (CLAMP, Fig. 2). A single arm has the left wrist; the right one's view stays empty."""
+
+VERSION = f"{len(NAMES)}x{SIZE}, fovy {FOVY}, voxel {VOXEL}, at most {MAX_POINTS}, first"
+"""Part of every cache key of views."""
+
+
+def voxel_grid(points: np.ndarray, edge: float = VOXEL) -> np.ndarray:
+    """The mean of the points in each occupied voxel of a grid through the origin: (N, 3) to (M, 3) float32."""
+    if not len(points):
+        return points.astype(np.float32)
+    cells = np.floor(points / edge).astype(np.int64)
+    cells -= cells.min(axis=0)
+    spans = cells.max(axis=0) + 1
+    _, place, counts = np.unique(
+        (cells[:, 0] * spans[1] + cells[:, 1]) * spans[2] + cells[:, 2], return_inverse=True, return_counts=True
+    )
+    sums = [np.bincount(place, weights=points[:, axis], minlength=len(counts)) for axis in range(3)]
+    return (np.stack(sums, axis=1) / counts[:, None]).astype(np.float32)
+
+
+def cap(points: np.ndarray, count: int = MAX_POINTS) -> np.ndarray:
+    """At most `count` points, chosen at random but the same on every call."""
+    if len(points) <= count:
+        return points
+    return points[np.sort(np.random.default_rng(0).choice(len(points), count, replace=False))]
+
+
+def render_views(
+    points: np.ndarray,
+    extrinsics: np.ndarray,
+    valid: np.ndarray | None = None,
+    size: int = SIZE,
+    fovy: float = FOVY,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of a cloud by a z-buffer: the nearest point of each pixel wins, of equal ones the first.
+
+    points (N, 3) float32, robot frame; extrinsics (V, 4, 4) robot_from_camera, OpenCV axes; valid (N,) bool leaves
+    padding out. Gives views (V, size, size, 4) float32 of depth along the optical axis and x, y, z in the robot
+    frame, metres, zero where nothing is; and which pixels are filled, (V, size, size) bool. Points that are not
+    finite or not in front of the camera never reach a picture.
+    """
+    if valid is not None or not np.isfinite(points.sum()):  # a sum is ten times cheaper than looking at each
+        usable = np.isfinite(points).all(axis=1)
+        points = points[usable if valid is None else usable & valid]
+    columns = np.ascontiguousarray(points.T, np.float32)
+    views = np.zeros((len(extrinsics), size * size, 4), np.float32)
+    filled = np.zeros((len(extrinsics), size * size), bool)
+
+    for view in range(len(extrinsics)):
+        nearest = np.full(size * size, np.inf, np.float32)
+        parts = []
+        for first in range(0, len(points), CHUNK):
+            index, pixel, depth = _project(columns[:, first : first + CHUNK], extrinsics[view], size, fovy)
+            np.minimum.at(nearest, pixel, depth)
+            parts.append((index + first, pixel, depth))
+        for index, pixel, depth in reversed(parts):
+            won = np.flatnonzero(depth == nearest.take(pixel))[::-1]  # written backwards, the first of equals stays
+            pixel = pixel.take(won)
+            views[view, pixel, 0] = depth.take(won)
+            views[view, pixel, 1:] = points.take(index.take(won), axis=0)
+            filled[view, pixel] = True
+
+    return views.reshape(-1, size, size, 4), filled.reshape(-1, size, size)
+
+
+def _project(
+    columns: np.ndarray, extrinsics: np.ndarray, size: int, fovy: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which of the points (3, N) are in the picture, their flat pixel and their depth.
+
+    Intrinsics and extrinsics in one product: the rows are (column * depth, row * depth, depth).
+    """
+    focal = 0.5 * size / np.tan(np.deg2rad(fovy) / 2)
+    intrinsics = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
+    camera_from_robot = np.linalg.inv(extrinsics)[:3]
+    whole = (intrinsics @ camera_from_robot).astype(np.float32)
+    u, v, depth = whole[:, :3] @ columns + whole[:, 3:]
+    edge = depth * np.float32(size)
+    inside = depth > NEAR
+    for coordinate in (u, v):
+        inside &= coordinate >= 0
+        inside &= coordinate < edge
+    index = np.flatnonzero(inside)
+    depth = depth.take(index)
+    column, row = ((x.take(index) / depth).astype(np.intp) for x in (u, v))
+    return index, np.minimum(row, size - 1) * size + np.minimum(column, size - 1), depth
