@@ -128,10 +128,10 @@ class Cell:
 
 
 def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], seeds: list[int],
-               weights: str | None = None) -> list[Cell]:  # fmt: skip
+               weights: str | Weights | None = None) -> list[Cell]:  # fmt: skip
     """Every combination, tasks innermost last: all seeds of a task follow each other, so its data is prepared once.
 
-    weights: None for the published ones, `random`, or a file.
+    weights: None for the published ones, `random`, a file, or weights that were chosen already.
 
     Raises `UnknownName` for an unknown task or method, `SpecMismatch` where a method cannot see what it needs and
     `WeightsMissing` or `BadWeights` for its weights: all of it before any work is done.
@@ -148,7 +148,7 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
             options = card.choose_options(settings.method_options)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        chosen = choose_weights(card, weights, folder)
+        chosen = weights if isinstance(weights, Weights) else choose_weights(card, weights, folder)
         variants[method] = (method_label(card.name, options, chosen), options, chosen)
     settings_of = {method: _with_own_head(settings, method) for method in methods}
     cells = [

@@ -37,7 +37,7 @@ def run(
     suite: Suite = "metaworld-15",
     method: Annotated[str, typer.Option("--method", help="a name, path/to/file.py:Class, or several by comma")] = "",
     tasks: Tasks = None,
-    head: Annotated[str, typer.Option("--head", help="mlp | bnmlp")] = "mlp",
+    head: Annotated[str, typer.Option("--head", help="mlp | bnmlp | diffusion")] = "mlp",
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
     weights: WeightsOption = None,
     protocol: Protocol = "clar",
@@ -202,20 +202,21 @@ def perf(
     task: Annotated[str, typer.Option("--task", help="a MetaWorld task")] = "hammer",
     compare: Annotated[str | None, typer.Option("--compare", help="naive: also the loop the field uses")] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="of each measurement")] = 8.0,
+    encoders: Annotated[bool, typer.Option("--encoders", help="encoders, grouping, views and feature cache")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure speed against floors taken in the same run on this machine."""
-    from benchmark.perf import measure, render_report
+    from benchmark.perf import measure, measure_encoders, render_report
     from benchmark.protocol import ConfigError
 
     if compare not in (None, "naive"):
         raise ConfigError(f"--compare {compare}: there is only naive")
     register_baselines()
-    report = measure(task, seconds, naive=compare == "naive")
+    report = measure_encoders() if encoders else measure(task, seconds, naive=compare == "naive")
     print_json(report) if as_json else typer.echo(render_report(report))
 
 
-from benchmark import cli_encoders  # noqa: E402, F401  its verbs come after those above
+from benchmark import cli_encoders, cli_features  # noqa: E402, F401  their verbs come after those above
 
 
 def main() -> None:

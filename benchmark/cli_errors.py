@@ -46,4 +46,5 @@ def _expected(error: Exception) -> bool:
         "ExpertFails",
         "BadRecord",
         "FetchFailed",
+        "BadExport",
     }

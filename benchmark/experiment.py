@@ -13,7 +13,7 @@ import json
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ class _Run:
             torch.set_num_threads(int(runtime.threads))
         self.evaluations: list[Evaluation] = []
         self.timings: dict[str, float] = {}
+        self.looked_back = False
         self._read_progress()
 
     def record(self) -> Record:
@@ -128,6 +129,10 @@ class _Run:
         if self.protocol.clip_actions:
             low, high = torch.tensor(env.action_spec.low), torch.tensor(env.action_spec.high)
             targets = targets.clamp(low, high)
+        part = representation.frozen_part
+        if part is not None and list(part.parameters()):
+            # the head's start must not depend on how many numbers the encoder drew: it may be trained without it
+            torch.manual_seed(seeds.training_seed(cell.seed, "head"))
         proprio_size, action_size = len(env.proprio_names), env.action_spec.size
         policy = make_policy(cell.settings.head, representation, proprio_size, action_size).to(self.device)
 
@@ -142,7 +147,6 @@ class _Run:
         if type(representation).fit is not Representation.fit:
             representation.fit({name: _mapped(array[:train_rows]) for name, array in fields().items()})
         representation.freeze_as_card_says()
-        part = representation.frozen_part
         if part is None:
             tensors = {name: torch.from_numpy(np.array(array)).to(self.device) for name, array in fields().items()}
         elif not list(part.parameters()):  # a control: nothing is worth keeping
@@ -184,12 +188,19 @@ class _Run:
                 trainer.save(self._checkpoint(epoch), self.identity)
             if number >= len(self.evaluations):
                 chosen = seeds.selection_seeds(self.suite.name, cell.task, number, protocol.rollouts)
-                title_ = f"evaluate {cell.task} epoch {epoch}"
-                with trainer.recipe.averaged():
-                    episodes = self._rollout(trainer.policy, chosen, pool, title_)
+                with self._played(trainer, epoch):
+                    episodes = self._rollout(trainer.policy, chosen, pool, f"evaluate {cell.task} epoch {epoch}")
                 history = trainer.history[epoch - 1]
                 self.evaluations.append(_evaluation(epoch, episodes, history["train_loss"], history.get("valid_loss")))
                 self._write_progress()
+
+    def _played(self, trainer: Trainer, epoch: int) -> AbstractContextManager[None]:
+        """Inside, the policy has the weights to play after `epoch`."""
+        self.looked_back |= trainer.epoch != epoch  # it was trained further, perhaps elsewhere, before anybody looked
+        if not self.looked_back:
+            return trainer.recipe.averaged()
+        load_policy(trainer.policy, self._checkpoint(epoch))
+        return nullcontext()
 
     def _rollout(self, policy: Policy, chosen: list[int], pool: Pool, title: str) -> list[Episode]:
         policy.eval()

@@ -29,18 +29,20 @@ NONE, PUBLISHED, RANDOM = "none", "published", "random"
 class Weights:
     """Which weights a cell uses. label: `none`, `published`, `random`, or the stem of the user's file.
 
-    files: what is loaded, in the card's order; empty for `none` and `random`.
+    files: what is loaded, in the card's order; empty for `none` and `random`. known: names and sha256 of files that
+    are not here, where only features made with them are.
     """
 
     label: str
     files: tuple[Path, ...] = ()
+    known: tuple[tuple[str, str], ...] = ()
 
     @property
     def untrained(self) -> bool:
         return self.label == RANDOM
 
     def hashes(self) -> dict[str, str]:
-        return {path.name: sha256(path) for path in self.files}
+        return {path.name: sha256(path) for path in self.files} or dict(self.known)
 
     def identity(self) -> list[str]:
         """What a number depends on: the content of the files."""

@@ -4,6 +4,6 @@ A floor is the least that has to be done anyway (the simulator's physics and one
 backward and step), written as a bare loop without anything of ours around it.
 """
 
-from benchmark.perf.report import measure, render_report
+from benchmark.perf.report import measure, measure_encoders, render_report
 
-__all__ = ["measure", "render_report"]
+__all__ = ["measure", "measure_encoders", "render_report"]

@@ -6,26 +6,42 @@ from typing import Any
 
 import torch
 
-from benchmark.perf import floors, measurements
+from benchmark.perf import encoders, floors, measurements
 from benchmark.progress import say
 from benchmark.protocol import Runtime
 from benchmark.provenance import describe_machine, git_state
 from benchmark.runtime import resolve_workers
 
 
+class Report:
+    """Rows of (what, ours, floor, ratio, target, whether it is met), said as they come."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, what: str, ours: float, floor: float, unit: str, target: float | None,
+            at_least: bool = True) -> None:  # fmt: skip
+        """target: None for what is only told."""
+        ratio = ours / floor
+        met = target is None or (ratio >= target if at_least else ratio <= target)
+        words = "" if target is None else f"{'>=' if at_least else '<='} {target:g}"
+        self.rows.append(
+            {"what": what, "ours": ours, "floor": floor, "unit": unit, "ratio": ratio, "target": words, "met": met}
+        )
+        say(f"{what}: {ratio:.2f} {words}")
+
+    def finish(self, task: str, workers: int) -> dict[str, Any]:
+        machine = describe_machine(torch.device("cpu")) | {"workers": workers, "torch": torch.__version__}
+        return {"task": task, "machine": machine, "git": git_state(), "rows": self.rows}
+
+
 def measure(task: str, seconds: float, naive: bool) -> dict[str, Any]:
-    """All measurements in one run. Each row: what, ours, floor, ratio, target, whether it is met."""
+    """Simulators, training and memory in one run."""
     workers = resolve_workers(Runtime("cpu", "fp32", "auto", "auto", 180.0))
-    rows: list[dict[str, Any]] = []
+    report = Report()
+    add = report.add
     points = measurements.request_for(measurements.POINTS)
     free = measurements.zero_actions
-
-    def add(what: str, ours: float, floor: float, unit: str, target: float, at_least: bool = True) -> None:
-        ratio = ours / floor
-        met = ratio >= target if at_least else ratio <= target
-        rows.append({"what": what, "ours": ours, "floor": floor, "unit": unit, "ratio": ratio,
-                     "target": f"{'>=' if at_least else '<='} {target:g}", "met": met})  # fmt: skip
-        say(f"{what}: {ratio:.2f} ({rows[-1]['target']})")
 
     def against_floor(picture: str, request: Any) -> dict[str, float]:
         """Floor, ours, floor: the machine's drift shows in neither alone."""
@@ -47,8 +63,9 @@ def measure(task: str, seconds: float, naive: bool) -> dict[str, Any]:
         add(f"training {method}, batch 16", 1 / ours, 1 / bare, "optimiser steps/s", 0.9)
     winners, plain = measurements.plain_max(10)
     add("DP3 max-pool, gradient of the winners, against the plain maximum", 1 / winners, 1 / plain, "1/s", 1.0)
-    add("largest simulator worker, against 500 MB", max(cloud["worker_mb"], fast["worker_mb"], paper["worker_mb"]),
-        500, "MB", 1.0, at_least=False)  # fmt: skip
+    both = measurements.rollouts(task, measurements.request_for((*measurements.POINTS, "rgb")), 1, free, 1.0)
+    largest = max(kind["worker_mb"] for kind in (cloud, fast, paper, both))
+    add("largest simulator worker, against 500 MB", largest, 500, "MB", 1.0, at_least=False)
     add("this process with 5,000 clouds, against 3,000 MB", measurements.parent_memory(), 3000, "MB", 1.0,
         at_least=False)  # fmt: skip
     if naive:
@@ -58,15 +75,28 @@ def measure(task: str, seconds: float, naive: bool) -> dict[str, Any]:
         add("point-cloud rollouts with DP3, against the naive loop", rate, slow, "steps/s", 60)
         add("RGB rollouts, render=paper, against the naive loop", paper["rate"], slow, "steps/s", 6)
         add("RGB rollouts, render=fast, against the naive loop", fast["rate"], slow, "steps/s", 60)
-    machine = describe_machine(torch.device("cpu")) | {"workers": workers, "torch": torch.__version__}
-    return {"task": task, "machine": machine, "git": git_state(), "rows": rows}
+    return report.finish(task, workers)
+
+
+def measure_encoders(names: list[str] | None = None, repeats: int = 3) -> dict[str, Any]:
+    """Encoders, grouping, views and the feature cache in one run."""
+    report = Report()
+    for name in names or encoders.measurable():
+        ours, bare = encoders.encoding(name, repeats)
+        report.add(f"encode {name}, batch 25, against the bare network", ours, bare, "frames/s", 0.9)
+    for what, ours, theirs in encoders.grouping():
+        report.add(what, ours, theirs, "clouds/s", None)
+    report.add("five views of 0.3 M points, against 40 ms", encoders.view_set(), 40, "ms", 1.0, at_least=False)
+    once, every = encoders.caching()
+    report.add("150 epochs of clip with its features kept, against encoding", 1 / once, 1 / every, "1/s", 50)
+    return report.finish("encoders", 0)
 
 
 def render_report(report: dict[str, Any]) -> str:
     machine = report["machine"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, {machine['platform']}",
-        f"torch {machine['torch']}, {machine['workers']} simulator processes, task {report['task']}",
+        f"torch {machine['torch']}, {machine['workers'] or 'no'} simulator processes, {report['task']}",
         "",
         f"{'':<68}{'ours':>9}{'floor':>9}  {'unit':<18}{'ratio':>7}  target",
     ]

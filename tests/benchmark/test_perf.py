@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.perf import measure, render_report
+from benchmark.perf import measure, measure_encoders, render_report
 
 
 @pytest.mark.gl
@@ -22,3 +22,17 @@ def test_every_measurement_has_a_floor_and_a_target() -> None:
     text = render_report(report)
     assert report["machine"]["cpu"] in text
     assert len(text.splitlines()) == 4 + len(report["rows"])
+
+
+@pytest.mark.slow
+def test_the_encoders_have_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.perf import encoders
+
+    monkeypatch.setattr(encoders, "caching", lambda: (1.0, 60.0))  # a minute of its own
+    report = measure_encoders(["dp3", "r3m-resnet18"], repeats=1)
+    whats = " ".join(row["what"] for row in report["rows"])
+    for words in ("encode dp3", "encode r3m-resnet18", "fpsample", "nearest", "balls", "five views", "150 epochs"):
+        assert words in whats
+    assert all(row["ratio"] == pytest.approx(row["ours"] / row["floor"]) for row in report["rows"])
+    assert {"clip", "clamp", "pointnext", "lift3d"} <= set(encoders.measurable())
+    assert "state" not in encoders.measurable()
