@@ -60,7 +60,7 @@ class PointNeXt(Representation):
         licence="MIT",
         parameters=968_480,
         parameters_source="counted in openpoints' pointnext-s encoder, width 32",
-        reported_as="PointNext",
+        reported_as="PointNeXt",
         notes=("the papers' code runs it under fp16 autocast",),
     )
     feature_dim = WIDTH * 2**STAGES

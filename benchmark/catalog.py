@@ -9,6 +9,7 @@ import yaml
 from benchmark.config import CONF, as_yaml, choices, summary
 from benchmark.config import show as show_config
 from envs.registry import ENVS, UnknownName, env_class
+from methods.card import MethodCard
 from methods.registry import method_class, table
 
 KINDS = ("suites", "methods", "tasks", "heads", "protocols")
@@ -41,6 +42,11 @@ def _tasks(suite: str | None) -> dict[str, str]:
         for group, tasks in facts["tasks"].items()
         for task in tasks
     }
+
+
+def cards() -> list[MethodCard]:
+    """Every registered method's card once, in the order of the tables."""
+    return list({method_class(name).card.name: method_class(name).card for name in table()}.values())
 
 
 def describe(name: str) -> dict[str, Any]:

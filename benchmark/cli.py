@@ -155,6 +155,28 @@ def table(
         typer.echo(render(result, form, width()), nl=False)
 
 
+@app.command(name="ledger")
+@explained
+def ledger_(
+    form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv")] = "markdown",
+    protocol: Protocol = "clar",
+    suite: Suite = "metaworld-15",
+    records: Annotated[
+        list[Path] | None, typer.Option("--records", help="folders of records; default: results/measured")
+    ] = None,
+) -> None:
+    """For every row of CLAR Table I: printed, reproduced, or not yet and why."""
+    from benchmark.catalog import cards
+    from benchmark.config import load_settings
+    from benchmark.report.ledger import ledger
+    from benchmark.report.table import render
+
+    register_baselines()
+    found = read_records(records or [measured()])
+    result = ledger(found, cards(), load_settings(suite, protocol, "mlp").suite, protocol)
+    typer.echo(render(result, form, width()), nl=False)
+
+
 @app.command(name="list")
 @explained
 def list_(

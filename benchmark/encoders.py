@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from benchmark.catalog import cards
 from benchmark.fetch import announce, fetch
 from benchmark.progress import say
 from benchmark.protocol import ConfigError
@@ -17,14 +18,14 @@ from envs.registry import env_class
 from envs.spec import FieldSpec, ObservationRequest
 from methods.card import MethodCard, PointInput, past_actions_spec
 from methods.errors import BadWeights
-from methods.registry import method_class, table
+from methods.registry import method_class
 from methods.verify import certificate
 from methods.weights import check, choose_weights, locate, sha256
 
 
 def distinct_methods() -> list[str]:
     """Every registered method once, under its card's name."""
-    return sorted({method_class(name).card.name for name in table()})
+    return sorted(card.name for card in cards())
 
 
 def weights_report(names: Sequence[str], folder: Path, fetch_missing: bool) -> list[dict[str, Any]]:

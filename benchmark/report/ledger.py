@@ -1,0 +1,71 @@
+"""The ledger: for every row of CLAR's Table I what is printed, what was reproduced, and what is not yet and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.protocol import Suite
+from benchmark.report.record import Record
+from benchmark.report.reported import reported
+from benchmark.report.stats import mean, mean_interval
+from benchmark.report.table import Table
+from methods.card import MethodCard
+
+
+def ledger(records: Sequence[Record], cards: Sequence[MethodCard], suite: Suite, protocol: str) -> Table:
+    """One row for each method that a row of the table can be reproduced with. Records of random weights where the
+    method has pre-trained ones reproduce nothing and are left out."""
+    printed = {(n.method, n.column): n.value for n in reported("clar", "Table I")}
+    rows: list[tuple[str, ...]] = []
+    rules: set[int] = set()
+    for name in dict.fromkeys(method for method, _ in printed):
+        rules.add(len(rows))
+        own = [card for card in cards if card.reported_as == name]
+        for card in own:
+            found = [
+                r for r in records
+                if r.suite == suite.name and r.protocol == protocol and r.method == card.name
+                and not r.weights.get("untrained")
+            ]  # fmt: skip
+            rows.append((
+                name, f"{printed[name, 'mean']:.1f}", card.name, _reproduced(found, suite), _status(found, card, suite),
+                f"bench run --suite {suite.name} --method {card.name} --protocol {protocol}",
+            ))  # fmt: skip
+        if not own:
+            rows.append((name, f"{printed[name, 'mean']:.1f}", "–", "–", "not yet: no method of ours", "–"))
+    notes = (
+        "printed: CLAR Table I, mean over 15 MetaWorld tasks, best of 15 evaluations. reproduced: mean retest of the "
+        "measured tasks in %, [95 % interval of these rollouts], tasks/all; compare with the printed mean at 15/15 only.",
+        "RLBench's column of the table: no simulator for it here yet.",
+    )
+    columns = ("row", "printed", "method", "reproduced", "status", "command")
+    return Table("Ledger of CLAR Table I", columns, tuple(rows), notes, frozenset(rules - {0}), text_columns=6)
+
+
+def _reproduced(found: Sequence[Record], suite: Suite) -> str:
+    tallies = []
+    for task in suite.task_names:
+        of_task = [r.retest.tally for r in found if r.task == task]
+        if of_task:
+            tallies.append((sum(t.k for t in of_task), sum(t.n for t in of_task)))
+    tallies = [(k, n) for k, n in tallies if n]
+    if not tallies:
+        return "–"
+    low, high = mean_interval(tallies)
+    rate = 100 * mean([k / n for k, n in tallies])
+    return f"{rate:.1f} [{100 * low:.0f}, {100 * high:.0f}], {len(tallies)}/{len(suite.task_names)}"
+
+
+def _status(found: Sequence[Record], card: MethodCard, suite: Suite) -> str:
+    tasks = {r.task for r in found}
+    if tasks == set(suite.task_names):
+        return "done"
+    if tasks:
+        return f"partly: {', '.join(task for task in suite.task_names if task in tasks)}"
+    if any(file.url is None for file in card.weights):
+        return "not yet: nobody has published its weights, and pre-training is not built"
+    if card.requires:
+        return f"not yet: needs the package {card.requires[0][0]} and its weights, neither of which was at hand"
+    if card.weights:
+        return "not yet: its weights were not at hand (no internet where this was made)"
+    return "not yet: needs no weights, but hours on a GPU (docs/measured.md has the steps per second of a CPU)"
