@@ -16,12 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.clip import LICENCE as CLIP_LICENCE
-from baselines.clip import PUBLISHER as CLIP_PUBLISHER
 from baselines.lift3d_tokenizer import Tokenizer, view_positions, view_rotations
 from envs.spec import FieldSpec
 from methods.base import Representation
 from methods.card import MethodCard, MethodOption, PointInput, WeightFile
+from methods.clip_layout import OPENAI_VIT_B32
 from methods.errors import BadWeights
 from methods.networks.clip import Blocks, SelfAttention
 from methods.preprocess import PointPreprocess
@@ -30,7 +29,6 @@ from methods.weights import load_strictly, read_tensors
 WIDTH, DEPTH, HEADS, GRID = 768, 12, 12, 7
 RANK, ALPHA, DROPOUT = 2, 1.0, 0.25
 SCALING = ALPHA / math.sqrt(RANK)
-CLIP_HASH = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
 
 
 class LoRAAttention(SelfAttention):
@@ -71,7 +69,7 @@ class Lift3D(Representation):
                 "https://huggingface.co/jiayueru/Lift3d/resolve/main/lift3d_clip_base.pth",
                 "MIT",
             ),
-            WeightFile("ViT-B-32.pt", f"{CLIP_PUBLISHER}/{CLIP_HASH}/ViT-B-32.pt", CLIP_LICENCE, sha256=CLIP_HASH),
+            OPENAI_VIT_B32,
         ),
         options=(
             MethodOption(

@@ -16,6 +16,7 @@ from benchmark.protocol import ConfigError
 from benchmark.report.table import Table
 from envs.registry import env_class
 from envs.spec import FieldSpec, ObservationRequest
+from methods import text
 from methods.card import MethodCard, PointInput, past_actions_spec
 from methods.errors import BadWeights
 from methods.registry import method_class
@@ -31,8 +32,8 @@ def distinct_methods() -> list[str]:
 def weights_report(names: Sequence[str], folder: Path, fetch_missing: bool) -> list[dict[str, Any]]:
     """One row for each weight file of the named methods, or of all; fetches what is missing if asked."""
     rows = []
-    for name in names or distinct_methods():
-        card = method_class(name).card
+    for name in names or [*distinct_methods(), text.CARD.name]:
+        card = text.CARD if name == text.CARD.name else method_class(name).card
         if not card.weights and names:
             say(f"{card.name} is trained from scratch and needs no weights")
         for file in card.weights:

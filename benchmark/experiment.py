@@ -158,8 +158,10 @@ class _Run:
                 self.paths.data, f"{cell.task}-{cell.method_name}", cache_key(demos, cell.request, renderer),
                 policy, cell.options, self.device, self.bf16,
             )  # fmt: skip
+            seen = self.timings.get("observations", 0.0)
             with self._timed("features"):
                 stored, proprio = cache.load(fields, steps)
+            self.timings["features"] -= self.timings.get("observations", 0.0) - seen
             tensors = {"feature": self._resident(stored), "proprio": self._resident(proprio)}
         samples = [
             Samples({name: tensor[rows] for name, tensor in tensors.items()}, targets[rows].to(self.device), steps)

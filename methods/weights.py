@@ -86,9 +86,13 @@ def choose_weights(card: MethodCard, choice: str | None, folder: Path) -> Weight
 
 
 def locate(card: MethodCard, file: WeightFile, folder: Path) -> Path:
-    """folder/METHOD/FILE, or folder/FILE where somebody brought it without the method's folder."""
-    own, flat = folder / card.name / file.filename, folder / file.filename
-    return flat if flat.is_file() and not own.is_file() else own
+    """folder/METHOD/FILE, or folder/FILE where somebody brought it without the method's folder.
+
+    A file whose sha256 is published is also taken from another method's folder: CLIP's serves three.
+    """
+    own = folder / card.name / file.filename
+    others = sorted(folder.glob(f"*/{file.filename}")) if file.sha256 else []
+    return next((path for path in (own, folder / file.filename, *others) if path.is_file()), own)
 
 
 def check(path: Path, file: WeightFile) -> None:

@@ -35,7 +35,7 @@ def ledger(records: Sequence[Record], cards: Sequence[MethodCard], suite: Suite,
             rows.append((name, f"{printed[name, 'mean']:.1f}", "–", "–", "not yet: no method of ours", "–"))
     notes = (
         "printed: CLAR Table I, mean over 15 MetaWorld tasks, best of 15 evaluations. reproduced: mean retest of the "
-        "measured tasks in %, [95 % interval of these rollouts], tasks/all; compare with the printed mean at 15/15 only.",
+        "measured tasks in %, [95 % interval of these rollouts], tasks/all; comparable at 15/15 only.",
         "RLBench's column of the table: no simulator for it here yet.",
     )
     columns = ("row", "printed", "method", "reproduced", "status", "command")
