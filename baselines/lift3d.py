@@ -81,7 +81,7 @@ class Lift3D(Representation):
         reported_as="Lift3D",
         notes=("the published checkpoint's own tokenizer, if it has one, is not loaded: its key layout is not known",),
     )  # fmt: skip
-    feature_dim = WIDTH
+    feature_dim = token_dim = WIDTH
 
     def __init__(self, specs: Mapping[str, FieldSpec], centers: str = "fps", compat: str = "none") -> None:
         super().__init__(specs)
@@ -128,13 +128,20 @@ class Lift3D(Representation):
         )  # fmt: skip
 
     def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
+        return self._tokens(observations)[:, 0]
+
+    def encode_tokens(self, observations: Mapping[str, Tensor]) -> Tensor:
+        """(B, 128, 768) point tokens."""
+        return self._tokens(observations)[:, 1:]
+
+    def _tokens(self, observations: Mapping[str, Tensor]) -> Tensor:
         points = self.preprocess(observations["points"], observations["points_valid"])
         centers, tokens = self.tokenizer(points)
         with torch.no_grad():
             positions = view_positions(centers, self.position_grid, self.rotations)
         first = (self.cls_token + self.cls_pos).expand(len(tokens), -1, -1)
         tokens = self.transformer(torch.cat([first, tokens + positions], dim=1))
-        return self.norm(tokens)[:, 0]
+        return self.norm(tokens)
 
 
 def merge_lora(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:

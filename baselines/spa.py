@@ -11,8 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from baselines.images import IMAGENET_MEAN, IMAGENET_STD, ImageEncoder
-from baselines.vc1 import ClassToken
+from baselines.images import IMAGENET_MEAN, IMAGENET_STD, ClassToken, ImageEncoder
 from envs.spec import FieldSpec
 from methods.card import ImageInput, MethodCard, WeightFile
 from methods.networks.vit import VIT_B16, VIT_L16, ViT

@@ -10,24 +10,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import Tensor, nn
-
-from baselines.images import IMAGENET_MEAN, IMAGENET_STD, ImageEncoder
+from baselines.images import IMAGENET_MEAN, IMAGENET_STD, ClassToken, ImageEncoder
 from envs.spec import FieldSpec
 from methods.card import ImageInput, MethodCard, WeightFile
 from methods.networks.vit import VIT_B16, VIT_L16, ViT
 from methods.weights import load_strictly, read_tensors
-
-
-class ClassToken(nn.Module):
-    """Images to the class token after the final norm: (B, 3, H, W) to (B, width)."""
-
-    def __init__(self, vit: ViT) -> None:
-        super().__init__()
-        self.vit = vit
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.vit(images)[:, 0]
 
 
 def _weights(filename: str) -> tuple[WeightFile, ...]:

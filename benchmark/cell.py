@@ -136,7 +136,7 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
     Raises `UnknownName` for an unknown task or method, `SpecMismatch` where a method cannot see what it needs and
     `WeightsMissing` or `BadWeights` for its weights: all of it before any work is done.
     """
-    from methods.base import Representation
+    from methods.base import has_tokens
 
     if not seeds:
         raise ConfigError("no seeds: --seeds takes 0, 0,1,2 or 0:3")
@@ -159,8 +159,8 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
     ]
     for cell in {cell.method: cell for cell in cells}.values():
         cell.specs()
-        tokens = cell.representation.encode_tokens is not Representation.encode_tokens
-        if isinstance(cell.settings.head, DiffusionConfig) and cell.settings.head.condition == "tokens" and not tokens:
+        head = cell.settings.head
+        if isinstance(head, DiffusionConfig) and head.condition == "tokens" and not has_tokens(cell.representation):
             raise SpecMismatch(f"{cell.method_name} keeps no tokens, only one feature: use head.condition=pooled")
     return cells
 

@@ -76,3 +76,7 @@ class Representation(nn.Module):
 
     def forward(self, observations: Mapping[str, Tensor]) -> Tensor:
         return self.encode(observations)
+
+
+def has_tokens(kind: type[Representation]) -> bool:
+    return kind.encode_tokens is not Representation.encode_tokens

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from envs.registry import env_class
 from envs.spec import FieldSpec, ObservationRequest
-from methods.base import Representation
+from methods.base import Representation, has_tokens
 from methods.card import ImageInput, PointInput, past_actions_spec
 from methods.frozen import count_parameters, fingerprint
 from methods.registry import method_class
@@ -62,6 +62,16 @@ class RepresentationContract:
         assert feature.shape == (self.batch, representation.feature_dim), "encode must give (B, feature_dim)"
         assert feature.dtype == torch.float32, "a feature is float32"
         assert torch.isfinite(feature).all(), "a feature is finite"
+
+    def test_tokens(self) -> None:
+        if not has_tokens(method_class(self.method)):
+            return
+        representation = self.build().eval()
+        with torch.no_grad():
+            tokens = representation.encode_tokens(random_observations(self.specs(), self.batch))
+        assert tokens.dim() == 3, "encode_tokens must give (B, T, D)"
+        assert (len(tokens), tokens.shape[2]) == (self.batch, representation.token_dim), "(B, T, token_dim)"
+        assert torch.isfinite(tokens).all(), "a token is finite"
 
     def test_evaluation_is_deterministic_and_independent_of_the_batch(self) -> None:
         representation = self.build().eval()

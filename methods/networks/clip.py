@@ -106,6 +106,7 @@ class VisionTower(nn.Module):
     def __init__(self, config: CLIPConfig) -> None:
         super().__init__()
         self.config = config
+        self.token_dim = config.width
         tokens = (config.size // config.patch) ** 2
         self.conv1 = nn.Conv2d(3, config.width, config.patch, config.patch, bias=False)
         self.class_embedding = nn.Parameter(torch.empty(config.width))

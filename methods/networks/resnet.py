@@ -73,7 +73,7 @@ class ResNet(nn.Module):
                 blocks.append(block(inputs, width, 2 if level and not index else 1))
                 inputs = width * block.expansion
             setattr(self, f"layer{level + 1}", nn.Sequential(*blocks))
-        self.feature_dim = inputs
+        self.feature_dim = self.token_dim = inputs
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -84,6 +84,10 @@ class ResNet(nn.Module):
         for level in range(1, 5):
             out = getattr(self, f"layer{level}")(out)
         return out
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """The last map's cells row by row, (B, H / 32 * W / 32, feature_dim)."""
+        return self.maps(images).flatten(2).transpose(1, 2)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.maps(images).mean((2, 3))
