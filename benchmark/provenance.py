@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("torch", "numpy", "mujoco", "metaworld", "gymnasium", "fpsample")
+PACKAGES = ("torch", "numpy", "mujoco", "metaworld", "gymnasium", "fpsample", "diffusers")
 
 
 def git_state(folder: Path = Path(__file__).parent) -> dict[str, Any]:
