@@ -48,13 +48,13 @@ def rollouts(task: str, request: ObservationRequest, workers: int, policy: Polic
     """Steps per second over whole episodes, resets included, and the largest worker in MB."""
     with Pool(EnvConfig("metaworld", task, request), workers) as pool:
         slow = request.colour and request.render == "paper"
-        horizon = 20 if slow or seconds < 2 else HORIZON  # so that at least one round fits
+        horizon = 20 if seconds < 2 else 60 if slow else HORIZON  # so that at least one round fits
         rollout(pool, policy, seeds.retest_seeds("perf", task, workers), 5, "last-step")
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # as rollouts on a CPU do
         steps, start = 0, time.perf_counter()
         while time.perf_counter() - start < seconds:
-            chosen = seeds.retest_seeds("perf", task, 3 * workers)
+            chosen = seeds.retest_seeds("perf", task, workers if slow else 3 * workers)
             episodes = rollout(pool, policy, chosen, horizon, "last-step", together=False)
             steps += sum(e.steps for e in episodes)
         torch.set_num_threads(threads)
