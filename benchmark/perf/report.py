@@ -12,7 +12,6 @@ from benchmark.protocol import Runtime
 from benchmark.provenance import describe_machine, git_state
 from benchmark.runtime import resolve_workers
 
-
 ROUNDS = 3
 
 
