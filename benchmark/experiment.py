@@ -130,7 +130,7 @@ class _Run:
             low, high = torch.tensor(env.action_spec.low), torch.tensor(env.action_spec.high)
             targets = targets.clamp(low, high)
         part = representation.frozen_part
-        if part is not None and list(part.parameters()):
+        if part is not None and representation.card.weights:
             # the head's start must not depend on how many numbers the encoder drew: it may be trained without it
             torch.manual_seed(seeds.training_seed(cell.seed, "head"))
         proprio_size, action_size = len(env.proprio_names), env.action_spec.size

@@ -57,6 +57,8 @@ def export(cell: Cell, paths: Paths, folder: Path) -> Path:
     card = cell.representation.card
     if not card.frozen:
         raise ConfigError(f"{card.name} is trained ({card.training}): it has no features that stay the same")
+    if not card.weights:
+        raise ConfigError(f"{card.name} has no pre-trained weights: `bench run` needs nothing that is not there")
     settings, runtime = cell.settings, cell.settings.runtime
     suite, workers, python = settings.suite, resolve_workers(runtime), settings.env_python
     demos = load_or_collect(paths.data, suite.name, suite.env, cell.task, settings.protocol, workers, python)
