@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
 import json
 import time
 import warnings
@@ -25,13 +24,14 @@ from benchmark.cell import Cell, Paths, difference
 from benchmark.data.demos import Demos, load_or_collect
 from benchmark.data.features import FeatureCache, encode_rows, histories
 from benchmark.data.observations import cache_key, load_or_render, open_pool
+from benchmark.episodes import evaluation_of, save_actions
 from benchmark.policy.policy import Policy, act, make_policy
 from benchmark.progress import bar
 from benchmark.report.record import SCHEMA, BadRecord, Evaluation, Record, Tally, read, write
 from benchmark.rollout import Episode, rollout
 from benchmark.runtime import resolve_device, resolve_workers, torch_threads
 from benchmark.select import select
-from benchmark.storage import discard, exclusive, write_atomically, write_json
+from benchmark.storage import discard, exclusive, write_json
 from benchmark.train import Samples, Trainer, load_policy
 from envs.pool import Pool
 from envs.spec import FieldSpec
@@ -193,7 +193,9 @@ class _Run:
                 with self._played(trainer, epoch):
                     episodes = self._rollout(trainer.policy, chosen, pool, f"evaluate {cell.task} epoch {epoch}")
                 history = trainer.history[epoch - 1]
-                self.evaluations.append(_evaluation(epoch, episodes, history["train_loss"], history.get("valid_loss")))
+                self.evaluations.append(
+                    evaluation_of(epoch, episodes, history["train_loss"], history.get("valid_loss"))
+                )
                 self._write_progress()
 
     def _played(self, trainer: Trainer, epoch: int) -> AbstractContextManager[None]:
@@ -222,7 +224,7 @@ class _Run:
         load_policy(policy, self._checkpoint(selected.epoch))
         chosen = seeds.retest_seeds(self.suite.name, self.cell.task, self.protocol.retest_rollouts)
         episodes = self._rollout(policy, chosen, pool, f"retest {self.cell.task} epoch {selected.epoch}")
-        return _evaluation(selected.epoch, episodes, None, None), episodes
+        return evaluation_of(selected.epoch, episodes, None, None), episodes
 
     def _write(self, demos: Demos, trainer: Trainer, selected: Evaluation, retest: Evaluation,
                episodes: list[Episode], renderer: str, before: str, after: str, deaths: int) -> Record:  # fmt: skip
@@ -252,7 +254,7 @@ class _Run:
             timings={name: round(seconds, 2) for name, seconds in self.timings.items()},
         )  # fmt: skip
         target = cell.record(self.paths)
-        _save_actions(target.with_suffix(".actions.npz"), episodes)
+        save_actions(target.with_suffix(".actions.npz"), episodes)
         from benchmark.report.plots import plot_cell
 
         plot_cell(record, target.with_suffix(".png"))
@@ -300,18 +302,3 @@ def _mapped(array: np.ndarray) -> torch.Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not writable.*")
         return torch.from_numpy(array)
-
-
-def _evaluation(epoch: int, episodes: list[Episode], train: float | None, valid: float | None) -> Evaluation:
-    errors = sum(episode.error is not None for episode in episodes)
-    tally = Tally(k=sum(e.success for e in episodes), n=len(episodes) - errors, errors=errors)
-    rows = tuple((e.seed, int(e.success), e.steps, e.error) for e in episodes)
-    return Evaluation(epoch, tally, rows, train, valid)
-
-
-def _save_actions(path: Path, episodes: list[Episode]) -> None:
-    """The retest's actions beside the record: replaying them needs neither weights nor a GPU."""
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {str(e.seed): e.actions for e in episodes}
-    np.savez_compressed(buffer, **arrays)
-    write_atomically(path, lambda file: file.write(buffer.getbuffer()))

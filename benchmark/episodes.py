@@ -1,0 +1,28 @@
+"""Rollouts to what a record keeps of them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.report.record import Evaluation, Tally
+from benchmark.rollout import Episode
+from benchmark.storage import write_atomically
+
+
+def evaluation_of(epoch: int, episodes: list[Episode], train: float | None, valid: float | None) -> Evaluation:
+    errors = sum(episode.error is not None for episode in episodes)
+    tally = Tally(k=sum(e.success for e in episodes), n=len(episodes) - errors, errors=errors)
+    rows = tuple((e.seed, int(e.success), e.steps, e.error) for e in episodes)
+    return Evaluation(epoch, tally, rows, train, valid)
+
+
+def save_actions(path: Path, episodes: list[Episode]) -> None:
+    """The retest's actions beside the record: replaying them needs neither weights nor a GPU."""
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {str(e.seed): e.actions for e in episodes}
+    np.savez_compressed(buffer, **arrays)
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
