@@ -228,7 +228,7 @@ def perf(
     as_json: Json = False,
 ) -> None:
     """Measure speed against floors taken in the same run on this machine."""
-    from benchmark.perf import measure, measure_encoders, render_report
+    from benchmark.perf.report import measure, measure_encoders, render_report
     from benchmark.protocol import ConfigError
 
     if compare not in (None, "naive"):

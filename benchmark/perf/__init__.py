@@ -3,7 +3,3 @@
 A floor is the least that has to be done anyway (the simulator's physics and one render; the network's forward,
 backward and step), written as a bare loop without anything of ours around it.
 """
-
-from benchmark.perf.report import measure, measure_encoders, render_report
-
-__all__ = ["measure", "measure_encoders", "render_report"]

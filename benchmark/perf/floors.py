@@ -69,7 +69,7 @@ def naive_loop(task: str, seconds: float) -> float:
     near = env.model.vis.map.znear * env.model.stat.extent
     far = env.model.vis.map.zfar * env.model.stat.extent
     steps, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds or steps < 5:
+    while time.perf_counter() - start < seconds or steps < 10:
         env.step(np.zeros(4))
         viewer.render("rgb_array")
         viewer.render("rgb_array")

@@ -78,7 +78,7 @@ def measure(task: str, seconds: float, naive: bool) -> dict[str, Any]:
     add("this process with 5,000 clouds, against 3,000 MB", measurements.parent_memory(), 3000, "MB", 1.0,
         at_least=False)  # fmt: skip
     if naive:
-        slow = floors.in_processes(1, floors.naive_loop, task, max(seconds, 6))
+        slow = floors.in_processes(1, floors.naive_loop, task, seconds)
         policy = measurements.dp3_policy()
         rate = measurements.rollouts(task, points, workers, policy, seconds)["rate"]
         add("point-cloud rollouts with DP3, against the naive loop", rate, slow, "steps/s", 60)

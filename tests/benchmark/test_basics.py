@@ -108,11 +108,12 @@ def test_runtime_does_not_change_the_identity_and_precision_does() -> None:
 # -- statistics and selection ---------------------------------------------------------------------------------------
 
 
-def test_wilson_is_the_textbook_formula() -> None:
-    k, n, z = 20, 25, 1.959963984540054
-    centre = (k / n + z * z / 2 / n) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(k / n * (1 - k / n) / n + z * z / 4 / n / n)
-    np.testing.assert_allclose(wilson(k, n), (centre - half, centre + half), rtol=1e-9)
+def test_wilson_is_that_of_scipy() -> None:
+    from scipy.stats import binomtest
+
+    for k, n, level in ((0, 10, 0.95), (7, 25, 0.95), (25, 25, 0.95), (61, 100, 0.9)):
+        interval = binomtest(k, n).proportion_ci(level, method="wilson")
+        np.testing.assert_allclose(wilson(k, n, level), interval, rtol=1e-9, atol=1e-15)
     assert wilson(0, 0) == (0.0, 1.0)
     assert wilson(25, 25)[1] == 1.0
 

@@ -151,6 +151,7 @@ def verdicts(kind: type[Representation]) -> dict[str, str]:
     return {check["name"]: check["verdict"] for check in certificate(kind(specs), specs)["checks"]}
 
 
+@pytest.mark.slow
 def test_a_certificate_finds_what_public_code_got_wrong() -> None:
     vggt = method_class(TINY_VGGT)
     assert verdicts(vggt)["frozen"] == "ok"

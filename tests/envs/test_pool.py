@@ -90,6 +90,7 @@ def test_a_simulator_that_cannot_be_built_says_why(config: EnvConfig) -> None:
         Pool(dataclasses.replace(config, python="/nowhere/python"), 1)
 
 
+@pytest.mark.slow
 def test_no_worker_survives_its_parent() -> None:
     code = (
         "import os, signal\nfrom envs.pool import *\nfrom envs.spec import ObservationRequest\n"

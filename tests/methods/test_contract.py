@@ -23,7 +23,7 @@ TINY_VGGT = f"{Path(__file__).parent / 'tiny_vggt.py'}:TinyVGGT"
 def contract(method: str) -> RepresentationContract:
     found = RepresentationContract()
     found.method = method  # type: ignore[misc]
-    found.batch = 6 if method in FAST else 3  # type: ignore[misc]
+    found.batch = 6 if method in FAST else 2  # type: ignore[misc]
     return found
 
 
