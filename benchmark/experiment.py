@@ -6,11 +6,9 @@ record (timings apart).
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -22,17 +20,19 @@ import torch
 from benchmark import provenance, seeds
 from benchmark.cell import Cell, Paths, difference
 from benchmark.data.demos import Demos, load_or_collect
-from benchmark.data.features import FeatureCache, encode_rows, histories
+from benchmark.data.features import FeatureCache, encode_rows, histories, mapped
 from benchmark.data.observations import cache_key, load_or_render, open_pool
 from benchmark.episodes import evaluation_of, save_actions
 from benchmark.policy.policy import Policy, act, make_policy
-from benchmark.progress import bar
-from benchmark.report.record import SCHEMA, BadRecord, Evaluation, Record, Tally, read, write
+from benchmark.progress import bar, say
+from benchmark.pulse import Pulse, await_silence, this_start
+from benchmark.report.record import SCHEMA, BadRecord, Evaluation, Record, read, write
 from benchmark.rollout import Episode, rollout
 from benchmark.runtime import resolve_device, resolve_workers, torch_threads
 from benchmark.select import select
-from benchmark.storage import discard, exclusive, write_json
+from benchmark.storage import discard, exclusive
 from benchmark.train import Samples, Trainer, load_policy
+from benchmark.workfolder import OtherSettings, WorkFolder
 from envs.pool import Pool
 from envs.spec import FieldSpec
 from methods.base import Representation
@@ -40,10 +40,6 @@ from methods.frozen import count_parameters, fingerprint
 
 LARGEST_RESIDENT = 2 * 2**30
 """Bytes of features that are held in memory."""
-
-
-class OtherSettings(RuntimeError):
-    """A record or half-finished work of other settings is where this cell's would go."""
 
 
 def run_cell(cell: Cell, paths: Paths, command: str, overwrite: bool = False) -> tuple[Record, bool]:
@@ -61,18 +57,28 @@ def run_cell(cell: Cell, paths: Paths, command: str, overwrite: bool = False) ->
                     "Use --overwrite to replace it or --out DIR to keep both"
                 )
             return record, False
+        await_silence(work, cell.label, say)
         if overwrite:
             discard(target)
             for file in work.glob("*"):
                 if not file.name.startswith("lock"):
                     discard(file)
-        record = _Run(cell, paths, work, command).record()
+        run = _Run(cell, paths, work, command)
+        with Pulse(work, run.facts()) as run.pulse:
+            record = run.record()
         discard(work / "error.txt")
         return record, True
 
 
+def prepare_cell(cell: Cell, paths: Paths) -> None:
+    """Demonstrations, observations and features of a cell, so that others who share them find them there."""
+    _Run(cell, paths, cell.work(paths), "prepare").prepare()
+
+
 class _Run:
     """The state of one run of one cell. Methods follow each other in the order in which they are defined."""
+
+    pulse: Pulse | None = None
 
     def __init__(self, cell: Cell, paths: Paths, work: Path, command: str) -> None:
         self.cell, self.paths, self.work, self.command = cell, paths, work, command
@@ -84,20 +90,32 @@ class _Run:
         self.workers = resolve_workers(runtime)
         if runtime.threads != "auto":
             torch.set_num_threads(int(runtime.threads))
-        self.evaluations: list[Evaluation] = []
-        self.timings: dict[str, float] = {}
+        self.kept = WorkFolder(work, self.identity, self.protocol)
+        self.evaluations, self.timings = self.kept.evaluations, self.kept.timings
         self.looked_back = False
-        self._read_progress()
+
+    def facts(self) -> dict[str, Any]:
+        """Of this start, for `attempts.json` and the record."""
+        device = provenance.describe_machine(self.device)["device"]
+        return this_start(device, torch.__version__, torch.get_num_threads(), provenance.git_state()["commit"])
+
+    def _open(self) -> tuple[Demos, Pool, str]:
+        suite, cell, python = self.suite, self.cell, self.cell.settings.env_python
+        with self._timed("demonstrations"):
+            demos = load_or_collect(
+                self.paths.data, suite.name, suite.env, cell.task, self.protocol, self.workers, python
+            )
+        timeout = cell.settings.runtime.worker_timeout
+        return demos, *open_pool(suite.env, cell.task, cell.request, self.workers, python, timeout)
+
+    def prepare(self) -> None:
+        demos, pool, fingerprint_ = self._open()
+        with pool:
+            self._prepare(demos, self.cell.specs(), pool, fingerprint_)
 
     def record(self) -> Record:
-        suite, protocol, cell = self.suite, self.protocol, self.cell
-        python = cell.settings.env_python
-        request, specs = cell.request, cell.specs()
-        with self._timed("demonstrations"):
-            demos = load_or_collect(self.paths.data, suite.name, suite.env, cell.task, protocol, self.workers, python)
-        pool, fingerprint_ = open_pool(
-            suite.env, cell.task, request, self.workers, python, cell.settings.runtime.worker_timeout
-        )
+        protocol, cell, specs = self.protocol, self.cell, self.cell.specs()
+        demos, pool, fingerprint_ = self._open()
         with pool:
             policy, train_samples, valid_samples = self._prepare(demos, specs, pool, fingerprint_)
             before = fingerprint(policy.representation)
@@ -145,7 +163,7 @@ class _Run:
             return rendered
 
         if type(representation).fit is not Representation.fit:
-            representation.fit({name: _mapped(array[:train_rows]) for name, array in fields().items()})
+            representation.fit({name: mapped(array[:train_rows]) for name, array in fields().items()})
         representation.freeze_as_card_says()
         if part is None:
             tensors = {name: torch.from_numpy(np.array(array)).to(self.device) for name, array in fields().items()}
@@ -172,13 +190,14 @@ class _Run:
 
     def _resident(self, array: np.ndarray) -> torch.Tensor:
         """In the device's memory if it is small, else read from the file batch by batch."""
-        return _mapped(array) if array.nbytes > LARGEST_RESIDENT else torch.from_numpy(np.array(array)).to(self.device)
+        return mapped(array) if array.nbytes > LARGEST_RESIDENT else torch.from_numpy(np.array(array)).to(self.device)
 
     def _train_and_evaluate(self, trainer: Trainer, train: Samples, valid: Samples, pool: Pool) -> None:
-        newest = max(self.work.glob("epoch-*.pt"), default=None)
+        newest = self.kept.newest()
         if newest is not None:
             trainer.restore(newest, self.identity)
         protocol, cell = self.protocol, self.cell
+        self._say(epoch=trainer.epoch, epochs=protocol.epochs, epoch_at_start=trainer.epoch, training_since=time.time())
         title = f"train {cell.task} {cell.method_name} s{cell.seed}"
         for number, epoch in enumerate(protocol.evaluation_epochs):
             if trainer.epoch < epoch:
@@ -186,8 +205,10 @@ class _Run:
                     while trainer.epoch < epoch:
                         loss = trainer.train_epoch(train)
                         advance(note=f"loss {loss:.4f}")
+                        self._say(epoch=trainer.epoch)
+                        self.kept.save_now_and_then(trainer)
                     trainer.validate(valid)
-                trainer.save(self._checkpoint(epoch), self.identity)
+                self.kept.save(trainer)
             if number >= len(self.evaluations):
                 chosen = seeds.selection_seeds(self.suite.name, cell.task, number, protocol.rollouts)
                 with self._played(trainer, epoch):
@@ -196,14 +217,14 @@ class _Run:
                 self.evaluations.append(
                     evaluation_of(epoch, episodes, history["train_loss"], history.get("valid_loss"))
                 )
-                self._write_progress()
+                self.kept.write()
 
     def _played(self, trainer: Trainer, epoch: int) -> AbstractContextManager[None]:
         """Inside, the policy has the weights to play after `epoch`."""
         self.looked_back |= trainer.epoch != epoch  # it was trained further, perhaps elsewhere, before anybody looked
         if not self.looked_back:
             return trainer.recipe.averaged()
-        load_policy(trainer.policy, self._checkpoint(epoch))
+        load_policy(trainer.policy, self.kept.checkpoint(epoch))
         return nullcontext()
 
     def _rollout(self, policy: Policy, chosen: list[int], pool: Pool, title: str) -> list[Episode]:
@@ -221,7 +242,7 @@ class _Run:
             )
 
     def _retest(self, policy: Policy, selected: Evaluation, pool: Pool) -> tuple[Evaluation, list[Episode]]:
-        load_policy(policy, self._checkpoint(selected.epoch))
+        load_policy(policy, self.kept.checkpoint(selected.epoch))
         chosen = seeds.retest_seeds(self.suite.name, self.cell.task, self.protocol.retest_rollouts)
         episodes = self._rollout(policy, chosen, pool, f"retest {self.cell.task} epoch {selected.epoch}")
         return evaluation_of(selected.epoch, episodes, None, None), episodes
@@ -250,7 +271,8 @@ class _Run:
             frozen={"by_card": card.frozen, "before": before, "after": after, "unchanged": before == after},
             weights={"files": cell.weights.hashes(), "untrained": cell.weights.untrained},
             fingerprint=renderer,
-            provenance=facts | {"worker_deaths": deaths, "workers": self.workers},
+            provenance=facts
+            | {"worker_deaths": deaths, "workers": self.workers, "attempts": self.pulse.attempts if self.pulse else []},
             timings={name: round(seconds, 2) for name, seconds in self.timings.items()},
         )  # fmt: skip
         target = cell.record(self.paths)
@@ -261,44 +283,15 @@ class _Run:
         write(record, target)
         return record
 
-    # -- progress that survives --------------------------------------------------------------------------------
-
-    def _checkpoint(self, epoch: int) -> Path:
-        return self.work / f"epoch-{epoch:04d}.pt"
-
-    def _read_progress(self) -> None:
-        file = self.work / "progress.json"
-        if not file.exists():
-            return
-        data = json.loads(file.read_text())
-        if data["identity"] != self.identity:
-            raise OtherSettings(
-                f"{self.work} holds half-finished work of other settings. Use --overwrite to drop it or --out DIR"
-            )
-        self.timings = data["timings"]
-        self.evaluations = [
-            Evaluation(
-                e["epoch"], Tally(**e["tally"]), tuple(map(tuple, e["episodes"])), e["train_loss"], e["valid_loss"]
-            )
-            for e in data["evaluations"]
-        ]
-
-    def _write_progress(self) -> None:
-        data: dict[str, Any] = {"identity": self.identity, "timings": self.timings}
-        data["evaluations"] = [dataclasses.asdict(evaluation) for evaluation in self.evaluations]
-        write_json(self.work / "progress.json", data)
+    def _say(self, **facts: Any) -> None:
+        if self.pulse is not None:
+            self.pulse.say(**facts)
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
         start = time.perf_counter()
+        self._say(phase=phase)
         try:
             yield
         finally:
             self.timings[phase] = self.timings.get(phase, 0.0) + time.perf_counter() - start
-
-
-def _mapped(array: np.ndarray) -> torch.Tensor:
-    """A tensor over a read-only memory map, without a copy. It is only read."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*not writable.*")
-        return torch.from_numpy(array)

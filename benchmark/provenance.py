@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -12,11 +13,15 @@ from typing import Any
 
 import torch
 
+ROOMS = ("envs", "methods", "baselines", "benchmark")
 PACKAGES = ("torch", "numpy", "mujoco", "metaworld", "gymnasium", "fpsample", "diffusers")
 
 
 def git_state(folder: Path = Path(__file__).parent) -> dict[str, Any]:
-    """Commit and whether tracked files differ from it; `None` outside a checkout."""
+    """commit; dirty: whether tracked files differ from it; code: a hash of the four packages as they are.
+
+    Two checkouts of equal `code` compute alike, whatever became of the documents. All None outside a checkout.
+    """
 
     def git(*arguments: str) -> str | None:
         try:
@@ -26,7 +31,24 @@ def git_state(folder: Path = Path(__file__).parent) -> dict[str, Any]:
         return done.stdout.strip() if done.returncode == 0 else None
 
     status = git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+    places = [f":/{room}" for room in ROOMS]
+    tree, changes = git("ls-tree", "-r", "--full-tree", "HEAD", *ROOMS), git("diff", "HEAD", "--", *places)
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": None if status is None else bool(status),
+        "code": None if tree is None else hashlib.sha256(f"{tree}\n{changes}".encode()).hexdigest()[:12],
+    }
+
+
+def environment() -> dict[str, Any]:
+    """The interpreter and the packages that a number may depend on."""
+    versions: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return {"python": sys.version.split()[0], "versions": versions}
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
@@ -39,16 +61,9 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def collect(device: torch.device, command: str) -> dict[str, Any]:
-    versions: dict[str, str | None] = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
     return {
         "git": git_state(),
-        "python": sys.version.split()[0],
-        "versions": versions,
+        **environment(),
         "machine": describe_machine(device),
         "torch_threads": torch.get_num_threads(),
         "command": command,

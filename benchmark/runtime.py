@@ -20,10 +20,15 @@ def resolve_device(runtime: Runtime) -> torch.device:
     return device
 
 
+def usable_cores() -> int:
+    """Cores that this process may use: a scheduler's share of a node, not the node."""
+    share = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(share, int(os.environ.get("SLURM_CPUS_PER_TASK") or share))
+
+
 def resolve_workers(runtime: Runtime) -> int:
     """Simulator processes: the cores, rounded up to the multiple of 4 that batches are padded to anyway."""
-    cores = os.cpu_count() or 1
-    return int(runtime.workers) if runtime.workers != "auto" else min(32, -(-cores // 4) * 4)
+    return int(runtime.workers) if runtime.workers != "auto" else min(32, -(-usable_cores() // 4) * 4)
 
 
 @contextmanager

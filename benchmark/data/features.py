@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,10 @@ def histories(actions: np.ndarray, count: int) -> np.ndarray:
     return np.stack(
         [latest(episode[:step], count, actions.shape[-1]) for episode in actions for step in range(len(episode))]
     )
+
+
+def mapped(array: np.ndarray) -> Tensor:
+    """A tensor over a read-only memory map, without a copy. It is only read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable.*")
+        return torch.from_numpy(array)

@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import experiment
+from benchmark import experiment, workfolder
 from benchmark.cell import Cell, Paths, make_cells
 from benchmark.config import load_settings
 from benchmark.data.features import encode_rows
-from benchmark.experiment import OtherSettings, run_cell
+from benchmark.experiment import run_cell
 from benchmark.policy.heads import BatchNormMLPHead, MLPHead, make_head
 from benchmark.policy.memory import Memory
 from benchmark.policy.policy import EmptyCloud, Policy, PolicyDiverged, act
 from benchmark.protocol import Settings
 from benchmark.report.record import BadRecord, Record, read
 from benchmark.train import Samples, Trainer
+from benchmark.workfolder import OtherSettings
 from envs.pool import EnvConfig, Pool
 from envs.registry import env_class
 from envs.spec import ObservationRequest, SpecMismatch
@@ -233,6 +234,33 @@ def test_a_cell_that_was_stopped_ends_with_the_same_record(
         run_cell(cell(toy_settings, "dp3"), paths, "x")
     resumed, _ = run_cell(cell(toy_settings, "dp3"), paths, "x")
     assert facts(resumed) == facts(whole)
+
+
+@pytest.mark.slow
+def test_training_is_saved_between_two_evaluations_as_well(
+    tmp_path: Path, toy_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run_cell(cell(toy_settings), Paths(tmp_path / "a", tmp_path / "d"), "x")
+    monkeypatch.setattr(workfolder, "SAVE_EVERY", 0.0)
+    real, calls = Trainer.train_epoch, 0
+
+    def interrupted(self: Trainer, samples: Samples) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return real(self, samples)
+
+    monkeypatch.setattr(Trainer, "train_epoch", interrupted)
+    paths = Paths(tmp_path / "b", tmp_path / "d")
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(cell(toy_settings), paths, "x")
+    assert [file.name for file in (tmp_path / "b").rglob("resume-*.pt")] == ["resume-0003.pt"]
+    resumed, _ = run_cell(cell(toy_settings), paths, "x")
+    assert calls == 5, "only the fourth epoch was trained again"
+    assert facts(resumed) == facts(whole)
+    assert not list((tmp_path / "b").rglob("resume-*.pt"))
+    assert len(resumed.provenance["attempts"]) == 2
 
 
 @pytest.mark.slow
