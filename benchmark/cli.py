@@ -44,6 +44,9 @@ def run(
     device: Annotated[str, typer.Option("--device", help="auto | cpu | cuda")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="compute again what is there")] = False,
+    launcher: Annotated[
+        str | None, typer.Option("--launcher", help="as `bench sweep`: slurm | local | debug | a profile of yours")
+    ] = None,
     out: Out = Path("runs"),
     data: Data = None,
     as_json: Json = False,
@@ -57,6 +60,12 @@ def run(
     if not method:
         raise ConfigError("--method is missing; `bench list methods` names them, path/to/file.py:Class is yours")
     overrides = [*(overrides or []), f"runtime.device={device}"]
+    if launcher is not None:
+        if overwrite:
+            raise ConfigError("--overwrite does not go with --launcher; remove the records, or use another --out")
+        what = (suite, protocol, head, overrides, split(tasks), split(method) or [], parse_seeds(seeds), weights)
+        cli_sweep.launch_cells(*what, launcher, None, False, dry_run, out, data, as_json)
+        return
     settings = load_settings(suite, protocol, head, overrides)
     paths = Paths(out, data or out / "data")
     register_baselines()
@@ -238,7 +247,7 @@ def perf(
     print_json(report) if as_json else typer.echo(render_report(report))
 
 
-from benchmark import cli_encoders, cli_features  # noqa: E402, F401  their verbs come after those above
+from benchmark import cli_encoders, cli_features, cli_sweep  # noqa: E402, F401  their verbs come after those above
 
 
 def main() -> None:

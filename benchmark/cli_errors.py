@@ -47,4 +47,5 @@ def _expected(error: Exception) -> bool:
         "BadRecord",
         "FetchFailed",
         "BadExport",
+        "OtherCode",
     }

@@ -1,0 +1,68 @@
+"""The work of a sweep's cells: what `bench run` does, one cell at a time, in whatever process a launcher gives."""
+
+from __future__ import annotations
+
+import json
+
+from benchmark.cell import Cell, Paths
+from benchmark.experiment import prepare_cell
+from benchmark.launch.spec import CellSpec
+from benchmark.launch.sweep import same_code, say_code
+from benchmark.launch.sweep_file import Sweep
+from benchmark.progress import say
+from benchmark.provenance import git_state
+from benchmark.runner import run_cells
+
+
+def prepare(sweep: Sweep, number: int) -> int:
+    """Demonstrations, observations and features for all missing cells of this cell's group, so that they find them.
+
+    A cell that cannot be prepared is left to fail by itself, where its traceback is kept.
+    """
+    _check_code(sweep)
+    paths, group = Paths(sweep.out, sweep.data), sweep.entries[number].group
+    failed, seen = 0, set()
+    for entry in sweep.entries:
+        if entry.group != group or entry.done:
+            continue
+        cell = _cell(sweep, sweep.entries.index(entry))
+        need = (json.dumps(cell.request.canonical(), sort_keys=True), cell.method_name if cell.weights.files else "")
+        if need in seen:
+            continue
+        seen.add(need)
+        try:
+            prepare_cell(cell, paths)
+        except Exception as error:
+            say(f"{entry.label} could not be prepared: {type(error).__name__}: {error}")
+            failed += 1
+    return int(failed == len(seen) > 0)
+
+
+def run(sweep: Sweep, number: int) -> int:
+    """The cell's record. 0 done, 1 failed (its traceback is in its work folder), 3 another process has the cell."""
+    _check_code(sweep)
+    outcome = run_cells([_cell(sweep, number)], Paths(sweep.out, sweep.data), sweep.command, overwrite=False)
+    say(outcome.as_text())
+    return outcome.exit_code
+
+
+def _cell(sweep: Sweep, number: int) -> Cell:
+    from baselines import BASELINES
+    from methods import registry
+
+    registry.add(BASELINES)
+    entry = sweep.entries[number]
+    cell = CellSpec.from_dict(entry.spec).cell()
+    if cell.identity_hash() != entry.identity_hash:
+        raise RuntimeError(f"{entry.label}: this code gives the cell another identity than the sweep was made with")
+    return cell
+
+
+def _check_code(sweep: Sweep) -> None:
+    """The checkout may have moved while the job waited in a queue."""
+    code = git_state()
+    if not sweep.any_code and not same_code(code, sweep.code):
+        raise RuntimeError(
+            f"the sweep was made at {say_code(sweep.code)} and the code is now at {say_code(code)}: go back to it, or "
+            "issue the sweep again with another --name, or with --any-code"
+        )

@@ -1,0 +1,141 @@
+"""How a sweep stands: from its files, and from Slurm where it answers, so that each covers for the other.
+
+Imports neither torch nor a simulator, because people call it every few seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.launch import queue
+from benchmark.launch.slurm import jobs_of
+from benchmark.launch.sweep_file import Entry, Sweep
+from benchmark.pulse import BEAT, FILE, SILENCE, read_attempts, read_json
+from benchmark.report.table import Table
+
+STATES = ("done", "running", "waiting", "stopped", "failed")
+ENDED_BY_HAND = ("CANCELLED", "COMPLETED", "PREEMPTED")
+"""Last states of a job after which a cell without a record has been stopped, not failed."""
+
+
+@dataclass(frozen=True)
+class State:
+    """One cell. state: one of `STATES`; `stopped` has begun, or was submitted, and nobody works on it any more.
+
+    epoch: `30/150`. last: the last evaluation's successes, the retest's for a cell that is done. left: time to the end
+    of training. restarts: starts after the first. detail: phase and place, or the reason.
+    """
+
+    label: str
+    state: str
+    epoch: str = ""
+    last: str = ""
+    left: str = ""
+    restarts: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """What Slurm says of one cell's jobs. newest: None if it was never submitted. queued: state and reason there.
+
+    answers: whether Slurm answered at all. ended: the newest job's last state, where it is known.
+    """
+
+    newest: str | None = None
+    queued: tuple[str, str] | None = None
+    answers: bool = False
+    ended: str | None = None
+
+
+def cell_state(entry: Entry, jobs: Jobs, now: float | None = None) -> State:
+    now = now or time.time()
+    attempts = read_attempts(entry.work)
+    restarts = max(0, len(attempts) - 1)
+    record = entry.record_facts()
+    if record is not None:
+        restarts = max(0, len(record["provenance"].get("attempts", [])) - 1)
+        return State(entry.label, "done", last=_counts("retest ", record["retest"]["tally"]), restarts=restarts)
+    pulse, progress = read_json(entry.work / FILE), read_json(entry.work / "progress.json")
+    evaluations = progress.get("evaluations", [])
+    last = _counts("", evaluations[-1]["tally"]) if evaluations else ""
+    epoch = f"{pulse.get('epoch', evaluations[-1]['epoch'] if evaluations else 0)}/{pulse.get('epochs', '?')}"
+    epoch = epoch if pulse or evaluations else ""
+
+    def say(state: str, detail: str, left: str = "") -> State:
+        return State(entry.label, state, epoch, last, left, restarts, detail)
+
+    fresh = bool(pulse) and now - pulse["updated"] < SILENCE * BEAT
+    if fresh and jobs.answers and jobs.queued is None and pulse.get("job") == jobs.newest is not None:
+        fresh = False  # its file is fresh, but Slurm knows that the job is gone
+    if fresh:
+        return say("running", f"{pulse['phase']}, {_where(pulse)}", _left(pulse, now))
+    if jobs.queued is not None and jobs.queued[0] == "PENDING":
+        return say("waiting", f"job {jobs.newest} in the queue: {jobs.queued[1]}")
+    if jobs.queued is not None:
+        return say("running", f"job {jobs.newest} {jobs.queued[0].lower()}, no sign of life from the cell yet")
+    error = entry.work / "error.txt"
+    if error.exists():
+        return say("failed", (error.read_text().strip().splitlines() or ["?"])[-1])
+    if jobs.ended is not None and jobs.ended not in ENDED_BY_HAND:
+        return say("failed", f"job {jobs.newest} ended as {jobs.ended}; its log says more")
+    silence = f"no sign of life for {(now - pulse['updated']) / 60:.0f} min, was {pulse['phase']}" if pulse else ""
+    if jobs.ended is not None:
+        return say("stopped", ", ".join(filter(None, [f"job {jobs.newest} {jobs.ended.lower()}", silence])))
+    if pulse:
+        return say("stopped", f"{silence}, {_where(pulse)}")
+    if jobs.newest is not None:
+        known = "gone from the queue" if jobs.answers else "and Slurm does not answer"
+        return say("stopped" if jobs.answers else "waiting", f"job {jobs.newest} {known}")
+    return say("stopped", "goes on from there") if evaluations or attempts else say("waiting", "")
+
+
+def states(sweep: Sweep) -> list[State]:
+    given = {number: jobs[-1] for number, jobs in jobs_of(sweep).items()}
+    there = queue.waiting_and_running() if given else None
+    open_ = [n for n, job in given.items() if not sweep.entries[n].done and job not in (there or {})]
+    ended = queue.ended(sorted({queue.array_of(given[n]) for n in open_})) if there is not None else {}
+    found = []
+    for number, entry in enumerate(sweep.entries):
+        job = given.get(number)
+        jobs = Jobs(job, (there or {}).get(job or ""), there is not None, ended.get(job or ""))
+        found.append(cell_state(entry, jobs))
+    return found
+
+
+def status_table(sweep: Sweep, found: list[State]) -> Table:
+    counts = Counter(state.state for state in found)
+    title = f"Sweep {sweep.name}: {', '.join(f'{counts[s]} {s}' for s in STATES if counts[s])} of {len(found)}"
+    order = {"failed": 0, "running": 1, "stopped": 2, "waiting": 3, "done": 4}
+    rows = tuple(
+        (s.label, s.state, s.epoch, s.last, s.left, str(s.restarts or ""), s.detail)
+        for s in sorted(found, key=lambda s: (order[s.state], s.label))
+    )
+    notes = [f"{sweep.command}", f"folder: {sweep.folder}"]
+    if counts["failed"]:
+        notes.append(f"run the failed ones again: bench retry {sweep.name} --failed")
+    if counts["stopped"] + counts["waiting"] and not counts["running"]:
+        notes.append("to go on with what nobody works on, issue the same command again")
+    columns = ("cell", "state", "epoch", "last", "left", "restarts", "detail")
+    return Table(title, columns, rows, tuple(notes), text_columns=7)
+
+
+def _where(pulse: dict[str, Any]) -> str:
+    who = f"job {pulse['job']}" if pulse.get("job") else f"process {pulse.get('pid')}"
+    return f"{pulse.get('node') or pulse.get('host')}, {who}"
+
+
+def _left(pulse: dict[str, Any], now: float) -> str:
+    """As long again for each epoch as since the start; nothing before the first one."""
+    begun, epoch, epochs = pulse.get("epoch_at_start", 0), pulse.get("epoch", 0), pulse.get("epochs", 0)
+    if epoch <= begun:
+        return ""
+    minutes = (now - pulse.get("training_since", pulse["began"])) / (epoch - begun) * (epochs - epoch) / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _counts(what: str, tally: dict[str, int]) -> str:
+    return f"{what}{tally['k']}/{tally['n']}"

@@ -1,0 +1,60 @@
+"""One job in its own process: `python -m benchmark.launch.worker FOLDER prepare|run NUMBER`.
+
+Exit codes: 0 done, 1 failed (the traceback is in the cell's work folder or the log), 3 another process has the cell,
+130 stopped. A stop signal ends it as Ctrl-C does: simulators are closed, and everything finished is on the disk. So
+does the end of the process that started it, even by kill -9.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from benchmark.launch.sweep_file import load
+from benchmark.progress import say
+
+PR_SET_PDEATHSIG = 1
+
+
+def work(folder: str, kind: str, number: int) -> int:
+    """A cell's work in this process. Raises KeyboardInterrupt after a stop signal."""
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, _interrupt)
+    sweep = load(Path(folder))
+    module = importlib.import_module(sweep.work)
+    return int({"prepare": module.prepare, "run": module.run}[kind](sweep, number))
+
+
+def main(arguments: list[str]) -> int:
+    folder, kind, number, parent = arguments
+    _end_with(int(parent))
+    try:
+        return work(folder, kind, int(number))
+    except KeyboardInterrupt:
+        say("stopped; the same sweep goes on from what is finished")
+        return 130
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+def _end_with(parent: int) -> None:
+    """Be told to stop when `parent` ends, by the kernel, however it ends. Linux only; elsewhere the cell finishes."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            raise SystemExit(130)  # it ended before it could be asked
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    raise KeyboardInterrupt(f"signal {number}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
