@@ -2,13 +2,13 @@
 # Each sets up what it needs in .venv. Useful variables:
 #   PYTHON=python3.12      the interpreter to make .venv with (3.11 or 3.12)
 #   TORCH_INDEX=URL        where pip finds torch, e.g. PyTorch's CPU wheels (saves 3 GB on a machine without a GPU)
-#   ARGS="-m 'not gl'"     passed to pytest
+#   ARGS="-k dp3"          passed to pytest
 
 VENV ?= .venv
 BENCH = $(VENV)/bin/bench
 QUICK = --suite metaworld-15 --tasks reach --protocol quick
 
-.PHONY: setup run test fast lint clean
+.PHONY: setup run test test-slurm fast lint clean
 
 setup:
 	@VENV=$(VENV) scripts/setup.sh
@@ -22,7 +22,11 @@ run: setup
 test: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -m "not slurm" $(ARGS)
+
+# a real Slurm on this machine: needs root on Linux, and installs Slurm's packages where they are missing
+test-slurm: setup
+	$(VENV)/bin/python -m pytest -m slurm -s tests/slurm $(ARGS)
 
 fast: setup
 	$(VENV)/bin/python -m pytest -m "not gl and not sim and not slow" $(ARGS)
