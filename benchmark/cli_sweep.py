@@ -109,6 +109,9 @@ def launch_cells(
 def status(
     name: Name = None,
     watch: Annotated[bool, typer.Option("--watch", help="again every 5 s, until Ctrl-C")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="every cell of a large sweep, done and waiting ones")
+    ] = False,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> None:
@@ -127,7 +130,7 @@ def status(
         else:
             if watch:
                 typer.echo("\033[2J\033[H", nl=False)
-            typer.echo(render(status_table(found, cells), "terminal", width()), nl=False)
+            typer.echo(render(status_table(found, cells, everything), "terminal", width()), nl=False)
         if not watch:
             return
         time.sleep(5)

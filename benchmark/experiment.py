@@ -64,9 +64,9 @@ def run_cell(cell: Cell, paths: Paths, command: str, overwrite: bool = False) ->
                 if not file.name.startswith("lock"):
                     discard(file)
         run = _Run(cell, paths, work, command)
+        discard(work / "error.txt")  # of an earlier start
         with Pulse(work, run.facts()) as run.pulse:
             record = run.record()
-        discard(work / "error.txt")
         return record, True
 
 

@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmark.errors import ConfigError
 from envs.base import Env
 from envs.registry import UnknownName, env_class
 from envs.spec import ObservationRequest
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run. The message says which value, and what is allowed."""
 
 
 @dataclass(frozen=True)

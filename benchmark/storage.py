@@ -12,10 +12,12 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
 from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class StorageError(OSError):
@@ -74,6 +76,8 @@ def allocate(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
 
     Its space is taken first: writing to a map of a sparse file on a full disk kills the process with SIGBUS.
     """
+    import numpy as np
+
     with explain(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from benchmark.errors import ConfigError
 from benchmark.launch.slurm import Resources
-from benchmark.protocol import ConfigError
 from envs.registry import UnknownName
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -17,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.errors import ConfigError
 from benchmark.launch import queue
 from benchmark.launch.sweep_file import Sweep
 from benchmark.launch.worker import work
 from benchmark.progress import say
-from benchmark.protocol import ConfigError
 from benchmark.storage import exclusive, write_json
 
 PATIENCE = 90.0
@@ -82,23 +83,25 @@ class Job:
 def submit(sweep: Sweep, numbers: Sequence[int], resources: Resources) -> dict[str, list[str]]:
     """Submit cells that no job has yet; returns the new job ids by kind, which are kept in the sweep's folder as well.
 
-    Raises `ConfigError` with sbatch's words if it refuses.
+    Raises `ConfigError` with sbatch's words if it refuses; what it has taken by then is kept all the same.
     """
+    if shutil.which("sbatch") is None:
+        raise ConfigError("sbatch is not here: submit from a machine of the cluster, or use --launcher local")
     with exclusive(sweep.folder / "submit.lock", f"submitting {sweep.name}", wait=True, notify=say):
         taken = queued(sweep)
         numbers = [number for number in numbers if number not in taken]
-        if not numbers:
-            return {"prepare": [], "run": []}
         groups: dict[str, list[int]] = {}
         for number in numbers:
             groups.setdefault(sweep.entries[number].group, []).append(number)
         first = [members[0] for members in groups.values() if len(members) > 1]
-        prepared = _arrays(sweep, "prepare", first, resources, [])
-        jobs = _arrays(sweep, "run", numbers, resources, sorted({queue.array_of(job) for job in prepared.values()}))
-        facts = {"submitted": time.time(), "prepare": prepared, "run": jobs}
-        name = queue.array_of(next(iter(jobs.values())))
-        write_json(sweep.folder / "jobs" / f"{name}.json", facts)
-    return {"prepare": list(prepared.values()), "run": list(jobs.values())}
+        facts: dict[str, Any] = {"submitted": time.time(), "prepare": {}, "run": {}}
+        file = sweep.folder / "jobs" / f"{time.time_ns()}.json"
+        for kind, chosen in (("prepare", first), ("run", numbers)):
+            after = sorted({queue.array_of(job) for job in facts["prepare"].values()})
+            for part in _parts(chosen):
+                facts[kind] |= _array(sweep, kind, part, resources, after)
+                write_json(file, facts)
+    return {"prepare": list(facts["prepare"].values()), "run": list(facts["run"].values())}
 
 
 def jobs_of(sweep: Sweep, kind: str = "run") -> dict[int, list[str]]:
@@ -139,24 +142,21 @@ def cancel(sweep: Sweep) -> list[str]:
     return arrays
 
 
-def _arrays(sweep: Sweep, kind: str, numbers: list[int], r: Resources, after: list[str]) -> dict[str, str]:
-    """Cells' numbers (as JSON keys) to job ids. Several arrays where the cluster's largest is too small."""
-    found: dict[str, str] = {}
+def _parts(numbers: list[int]) -> list[list[int]]:
+    """Several where the cluster's largest array is too small."""
     limit = queue.largest_array() if len(numbers) > 1 else 1
-    for start in range(0, len(numbers), limit):
-        chosen = numbers[start : start + limit]
-        found |= {str(n): job for n, job in zip(chosen, _array(sweep, kind, chosen, r, after), strict=True)}
-    return found
+    return [numbers[start : start + limit] for start in range(0, len(numbers), limit)]
 
 
-def _array(sweep: Sweep, kind: str, numbers: list[int], r: Resources, after: list[str]) -> list[str]:
+def _array(sweep: Sweep, kind: str, numbers: list[int], r: Resources, after: list[str]) -> dict[str, str]:
+    """Submit one array. Cells' numbers (as JSON keys) to job ids."""
     import submitit
 
     executor = submitit.AutoExecutor(
         sweep.folder / "slurm" / "%A", cluster="slurm", slurm_max_num_timeout=r.requeues, slurm_python=r.python
     )
     additional = {"requeue": True, "kill-on-invalid-dep": "yes"} | dict(r.extra)
-    if after:
+    if kind == "run" and after:
         # the cells run even if a preparation failed: they prepare for themselves, and keep the traceback
         additional["dependency"] = "afterany:" + ":".join(after)
     optional = {
@@ -181,7 +181,7 @@ def _array(sweep: Sweep, kind: str, numbers: list[int], r: Resources, after: lis
             submitted = [executor.submit(job, number) for job, number in zip(jobs, numbers, strict=True)]
     except submitit.core.utils.FailedJobError as error:
         raise ConfigError(f"sbatch refused the jobs: {str(error).strip().splitlines()[-1]}") from error
-    return [job.job_id for job in submitted]
+    return {str(number): job.job_id for number, job in zip(numbers, submitted, strict=True)}
 
 
 def _name_this_job(label: str) -> None:

@@ -17,6 +17,9 @@ from benchmark.pulse import BEAT, FILE, SILENCE, read_attempts, read_json
 from benchmark.report.table import Table
 
 STATES = ("done", "running", "waiting", "stopped", "failed")
+SHORT = 30
+"""Cells of a sweep that is shown whole."""
+QUIET = ("done", "waiting")
 ENDED_BY_HAND = ("CANCELLED", "COMPLETED", "PREEMPTED")
 """Last states of a job after which a cell without a record has been stopped, not failed."""
 
@@ -51,14 +54,20 @@ class Jobs:
     ended: str | None = None
 
 
+def done_state(entry: Entry) -> State | None:
+    """The state of a cell that has its record, else None."""
+    record = entry.record_facts()
+    if record is None:
+        return None
+    restarts = max(0, len(record["provenance"].get("attempts", [])) - 1)
+    return State(entry.label, "done", last=_counts("retest ", record["retest"]["tally"]), restarts=restarts)
+
+
 def cell_state(entry: Entry, jobs: Jobs, now: float | None = None) -> State:
+    """The state of a cell without a record."""
     now = now or time.time()
     attempts = read_attempts(entry.work)
     restarts = max(0, len(attempts) - 1)
-    record = entry.record_facts()
-    if record is not None:
-        restarts = max(0, len(record["provenance"].get("attempts", [])) - 1)
-        return State(entry.label, "done", last=_counts("retest ", record["retest"]["tally"]), restarts=restarts)
     pulse, progress = read_json(entry.work / FILE), read_json(entry.work / "progress.json")
     evaluations = progress.get("evaluations", [])
     last = _counts("", evaluations[-1]["tally"]) if evaluations else ""
@@ -94,27 +103,33 @@ def cell_state(entry: Entry, jobs: Jobs, now: float | None = None) -> State:
 
 
 def states(sweep: Sweep) -> list[State]:
-    given = {number: jobs[-1] for number, jobs in jobs_of(sweep).items()}
+    found = {number: done_state(entry) for number, entry in enumerate(sweep.entries)}
+    given = {number: jobs[-1] for number, jobs in jobs_of(sweep).items() if found[number] is None}
     there = queue.waiting_and_running() if given else None
-    open_ = [n for n, job in given.items() if not sweep.entries[n].done and job not in (there or {})]
-    ended = queue.ended(sorted({queue.array_of(given[n]) for n in open_})) if there is not None else {}
-    found = []
-    for number, entry in enumerate(sweep.entries):
+    gone = sorted({queue.array_of(job) for job in given.values() if job not in (there or {})})
+    ended = queue.ended(gone) if there is not None else {}
+
+    def state(number: int) -> State:
         job = given.get(number)
         jobs = Jobs(job, (there or {}).get(job or ""), there is not None, ended.get(job or ""))
-        found.append(cell_state(entry, jobs))
-    return found
+        return found[number] or cell_state(sweep.entries[number], jobs)
+
+    return [state(number) for number in range(len(sweep.entries))]
 
 
-def status_table(sweep: Sweep, found: list[State]) -> Table:
+def status_table(sweep: Sweep, found: list[State], everything: bool = False) -> Table:
+    """Of a large sweep only the cells that are worth a look, unless `everything`."""
     counts = Counter(state.state for state in found)
     title = f"Sweep {sweep.name}: {', '.join(f'{counts[s]} {s}' for s in STATES if counts[s])} of {len(found)}"
     order = {"failed": 0, "running": 1, "stopped": 2, "waiting": 3, "done": 4}
     rows = tuple(
         (s.label, s.state, s.epoch, s.last, s.left, str(s.restarts or ""), s.detail)
         for s in sorted(found, key=lambda s: (order[s.state], s.label))
+        if everything or len(found) <= SHORT or s.state not in QUIET
     )
     notes = [f"{sweep.command}", f"folder: {sweep.folder}"]
+    if len(rows) < len(found):
+        notes.append(f"not shown: {', '.join(f'{counts[s]} {s}' for s in QUIET if counts[s])}; --all shows them")
     if counts["failed"]:
         notes.append(f"run the failed ones again: bench retry {sweep.name} --failed")
     if counts["stopped"] + counts["waiting"] and not counts["running"]:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmark.cell import Cell, Paths
+from benchmark.errors import ConfigError
 from benchmark.launch.spec import CellSpec
 from benchmark.launch.sweep_file import FORMAT, NoSweep, Sweep, from_data, load
-from benchmark.protocol import ConfigError
 from benchmark.provenance import environment
 from benchmark.storage import write_json
 

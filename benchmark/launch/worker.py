@@ -7,6 +7,7 @@ does the end of the process that started it, even by kill -9.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -18,17 +19,28 @@ from types import FrameType
 
 from benchmark.launch.sweep_file import load
 from benchmark.progress import say
+from benchmark.storage import write_atomically
 
 PR_SET_PDEATHSIG = 1
 
 
 def work(folder: str, kind: str, number: int) -> int:
-    """A cell's work in this process. Raises KeyboardInterrupt after a stop signal."""
+    """A cell's work in this process. Raises KeyboardInterrupt after a stop signal.
+
+    What goes wrong before the cell is begun (other code, absent weights) is kept where its other failures are.
+    """
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
     sweep = load(Path(folder))
-    module = importlib.import_module(sweep.work)
-    return int({"prepare": module.prepare, "run": module.run}[kind](sweep, number))
+    try:
+        module = importlib.import_module(sweep.work)
+        return int({"prepare": module.prepare, "run": module.run}[kind](sweep, number))
+    except Exception:
+        trace = traceback.format_exc()
+        if kind == "run":
+            with contextlib.suppress(OSError):  # a disk that is full may be the very reason; the log has it
+                write_atomically(sweep.entries[number].work / "error.txt", lambda file: file.write(trace.encode()))
+        raise
 
 
 def main(arguments: list[str]) -> int:

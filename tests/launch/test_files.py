@@ -15,11 +15,12 @@ import pytest
 from benchmark import pulse as pulse_module
 from benchmark.cell import Paths
 from benchmark.launch import queue
+from benchmark.launch.go import launch
 from benchmark.launch.local import slots
 from benchmark.launch.logs import find_cell, follow_logs
 from benchmark.launch.profile import load_profile, resources, take_launcher_options
 from benchmark.launch.spec import specs_of
-from benchmark.launch.status import Jobs, cell_state
+from benchmark.launch.status import Jobs, State, cell_state, done_state, status_table
 from benchmark.launch.sweep import OtherCode, make_sweep
 from benchmark.launch.sweep_file import Entry, NoSweep, Sweep, find, load
 from benchmark.protocol import ConfigError
@@ -63,11 +64,12 @@ def test_the_state_of_a_cell_is_in_its_files(tmp_path: Path) -> None:
     (one.work / "error.txt").write_text("Traceback\nValueError: why\n")
     assert cell_state(one, none).detail == "ValueError: why"
     one.record.write_text(json.dumps({"identity_hash": "other"}))
-    assert cell_state(one, none).state == "failed", "a record of other settings is not this cell's"
+    assert done_state(one) is None, "a record of other settings is not this cell's"
     record = {"identity_hash": "abc", "retest": {"tally": {"k": 80, "n": 100}}, "provenance": {"attempts": [1, 2, 3]}}
     one.record.write_text(json.dumps(record))
-    assert cell_state(one, none).state == "done"
-    assert cell_state(one, none).restarts == 2
+    done = done_state(one)
+    assert done is not None
+    assert (done.state, done.last, done.restarts) == ("done", "retest 80/100", 2)
 
 
 def test_slurm_and_the_files_correct_each_other(tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_a_damaged_file_of_signs_is_no_sign(tmp_path: Path) -> None:
 
 
 def test_status_needs_no_torch() -> None:
-    code = "import sys, benchmark.launch.status, benchmark.launch.sweep_file; sys.exit('torch' in sys.modules)"
+    code = "import sys, benchmark.launch.status; sys.exit(not {'torch', 'numpy', 'mujoco'}.isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
@@ -251,6 +253,31 @@ def test_logs_are_followed_until_the_record_is_there(tmp_path: Path) -> None:
 
     follow_logs(sweep, 0, write, poll=0.01)
     assert said == [f"== {log}", "one", "two"]
+
+
+def test_of_a_large_sweep_the_cells_worth_a_look_are_shown(tmp_path: Path) -> None:
+    sweep = made(tmp_path, [0])
+    found = [State(f"c{n}", "failed" if n == 7 else "done" if n % 2 else "waiting") for n in range(40)]
+    table = status_table(sweep, found)
+    assert [row[0] for row in table.rows] == ["c7"]
+    assert "not shown: 19 done, 20 waiting; --all shows them" in table.notes
+    assert len(status_table(sweep, found, everything=True).rows) == 40
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_before_a_cell_begins_is_its_failure(tmp_path: Path) -> None:
+    sweep = made(tmp_path, [0])
+    command = [sys.executable, "-m", "benchmark.launch.worker", str(sweep.folder), "run", "0", str(os.getpid())]
+    assert subprocess.run(command, capture_output=True, cwd=ROOT).returncode == 1
+    state = cell_state(sweep.entries[0], Jobs())
+    assert state.state == "failed"
+    assert "go back to it, or issue the sweep again" in state.detail
+
+
+def test_a_cluster_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="sbatch is not here"):
+        launch(made(tmp_path, [0]), load_profile("slurm", {}))
 
 
 def test_there_is_no_sweep(tmp_path: Path) -> None:
