@@ -45,7 +45,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="compute again what is there")] = False,
     launcher: Annotated[
-        str | None, typer.Option("--launcher", help="as `bench sweep`: slurm | local | debug | a profile of yours")
+        str | None, typer.Option("--launcher", help="as `bench sweep`: slurm | local | a profile; launcher.FIELD=VALUE")
     ] = None,
     out: Out = Path("runs"),
     data: Data = None,

@@ -21,21 +21,22 @@ def prepare(sweep: Sweep, number: int) -> int:
     """
     _check_code(sweep)
     paths, group = Paths(sweep.out, sweep.data), sweep.entries[number].group
-    failed, seen = 0, set()
-    for entry in sweep.entries:
+    failed, seen = 0, set[tuple[str, str]]()
+    for other, entry in enumerate(sweep.entries):
         if entry.group != group or entry.done:
             continue
-        cell = _cell(sweep, sweep.entries.index(entry))
-        need = (json.dumps(cell.request.canonical(), sort_keys=True), cell.method_name if cell.weights.files else "")
-        if need in seen:
-            continue
-        seen.add(need)
         try:
+            cell = _cell(sweep, other)
+            encodes = cell.method_name if cell.representation.card.weights else ""
+            need = (json.dumps(cell.request.canonical(), sort_keys=True), encodes)
+            if need in seen:
+                continue
+            seen.add(need)
             prepare_cell(cell, paths)
         except Exception as error:
             say(f"{entry.label} could not be prepared: {type(error).__name__}: {error}")
             failed += 1
-    return int(failed == len(seen) > 0)
+    return int(failed > 0)
 
 
 def run(sweep: Sweep, number: int) -> int:

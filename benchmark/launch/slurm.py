@@ -180,7 +180,7 @@ def _array(sweep: Sweep, kind: str, numbers: list[int], r: Resources, after: lis
         with executor.batch():
             submitted = [executor.submit(job, number) for job, number in zip(jobs, numbers, strict=True)]
     except submitit.core.utils.FailedJobError as error:
-        raise ConfigError(f"sbatch refused the jobs: {str(error).strip().splitlines()[-1]}") from error
+        raise ConfigError(f"sbatch refused the jobs: {' '.join(str(error).split())}") from error
     return {str(number): job.job_id for number, job in zip(numbers, submitted, strict=True)}
 
 

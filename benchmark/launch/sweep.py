@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -30,8 +31,10 @@ def make_sweep(cells: Sequence[tuple[CellSpec, Cell]], paths: Paths, command: st
     jobs that wait in a queue know it by that.
 
     Raises `OtherCode` if it was made under another commit, unless `any_code`, and `ConfigError` if a cell of the same
-    label has other settings there.
+    label has other settings there, or the name is no name for a folder.
     """
+    if name is not None and not re.fullmatch(r"[\w+=][\w.+=-]*", name):
+        raise ConfigError(f"--name {name}: give letters, digits and any of . _ + = - (it names a folder and the jobs)")
     paths = Paths(paths.out.resolve(), paths.data.resolve())
     entries = {cell.label: _entry(spec, cell, paths) for spec, cell in cells}
     folder = paths.out / "sweeps" / (name or _name([cell for _, cell in cells]))

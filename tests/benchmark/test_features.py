@@ -16,8 +16,11 @@ from benchmark.protocol import Settings
 from methods.base import Representation
 from methods.registry import method_class
 from methods.testing import random_observations
+from tests.conftest import TOY
 from tests.methods.test_contract import TINY_VGGT, contract
+from tests.test_cli import start
 
+ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 EPISODES, STEPS = 3, 5
 
@@ -99,3 +102,25 @@ def test_checkpoints_leave_out_what_never_changes(method: str, toy_settings: Set
     torch.testing.assert_close(policy.plan(observations, range(EPISODES * STEPS)), expected)
     with pytest.raises(RuntimeError, match="Missing key"):
         policy.load_trained_state({})
+
+
+@pytest.mark.slow
+def test_two_jobs_at_once_encode_once(tmp_path: Path) -> None:
+    """Two seeds of one frozen method, started together from two shells over one data folder."""
+    torch.save(torch.nn.Sequential(torch.nn.Linear(4, 16)).state_dict(), tmp_path / "toy.pt")
+    slow = tmp_path / "slow.py"
+    text = (ROOT / "tests" / "frozen_toy.py").read_text()
+    log = f"open({str(tmp_path / 'rows.txt')!r}, 'a').write(f'{{len(observations[\"ground_truth\"])}}\\n')"
+    slow.write_text(text.replace("return self.network(", f"{log}\n        return self.network("))
+    what = [
+        "run", "--protocol", "quick", "--method", f"{slow}:FrozenToy", "--weights", "toy.pt", "--tasks", "near",
+        f"suite.env={TOY}", "suite.observation.cameras=[front]", "suite.tasks.easy=[near,far]",
+        "protocol.train_demos=4", "protocol.valid_demos=1", "protocol.horizon=60", "protocol.epochs=2",
+        "protocol.evaluate_every=2", "protocol.rollouts=2", "protocol.retest_rollouts=2", "runtime.workers=1",
+    ]  # fmt: skip
+    both = [start(*what, "--seeds", seed, cwd=tmp_path) for seed in ("0", "1")]
+    errors = [process.communicate(timeout=200)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], errors
+    encoded = [int(rows) for rows in (tmp_path / "rows.txt").read_text().split() if int(rows) > 2]  # not in a rollout
+    assert sum(encoded) == 5 * 60, "every frame once, by whoever came first"
+    assert len(list((tmp_path / "runs" / "data").rglob("features/*/complete.json"))) == 1

@@ -193,6 +193,12 @@ def test_a_sweep_grows_and_its_cells_keep_their_numbers(tmp_path: Path) -> None:
         made(tmp_path, [1], "mine", ("protocol.epochs=3", "protocol.evaluate_every=1"))
 
 
+@pytest.mark.parametrize("name", ["../other", "a/b", "", ".hidden", "two words"])
+def test_a_name_names_a_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="it names a folder and the jobs"):
+        made(tmp_path, [0], name)
+
+
 def test_other_code_is_refused_unless_it_is_meant(tmp_path: Path) -> None:
     made(tmp_path, [0], "mine")
     other = {**CODE, "dirty": True, "code": "4567"}

@@ -1,0 +1,40 @@
+"""Methods through the whole protocol on the real simulator, as short as it gets: what no part alone can show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.cell import Paths, make_cells
+from benchmark.config import load_settings
+from benchmark.experiment import run_cell
+from methods.registry import method_class
+
+SHORT = [
+    "protocol.train_demos=1", "protocol.valid_demos=1", "protocol.horizon=50", "protocol.epochs=1",
+    "protocol.evaluate_every=1", "protocol.rollouts=1", "protocol.retest_rollouts=1", "runtime.workers=1",
+]  # fmt: skip
+
+
+@pytest.mark.gl
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["clip-vitb32", "r3m-resnet18", "pointnext", "clar", "dp3-policy"])
+def test_a_method_from_demonstrations_to_its_record(
+    method: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One of each kind: a transformer and a ResNet on pictures, two on points from scratch and frozen, a policy."""
+    card = method_class(method).card
+    weights = "random" if card.weights else None
+    (cell,) = make_cells(load_settings("metaworld-15", "quick", "mlp", SHORT), ["reach"], [method], [0], weights)
+    record, new = run_cell(cell, Paths(tmp_path, tmp_path_factory.getbasetemp() / "demos"), "test")
+    assert new
+    assert record.method == card.name + ("+weights=random" if card.weights else "")
+    assert record.weights["untrained"] == bool(card.weights)
+    assert record.retest.tally.n == 1
+    assert record.errors == 0
+    assert record.training["train_loss"][0] > 0
+    assert record.frozen["unchanged"] or not card.frozen
+    again, new = run_cell(cell, Paths(tmp_path, tmp_path_factory.getbasetemp() / "demos"), "test")
+    assert not new
+    assert again == record
