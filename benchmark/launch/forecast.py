@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmark.launch.profile import resources
 from benchmark.launch.sweep_file import Entry, Sweep
 
 
@@ -20,9 +21,10 @@ def forecast(sweep: Sweep, profile: dict[str, Any]) -> dict[str, Any]:
     lines = [f"{len(sweep.entries)} cells, {len(missing)} to do, by {profile['kind']}"]
     lines += [f"  run {entry.label}" for entry in missing]
     if profile["kind"] == "slurm":
-        lines += _graph(shared, len(missing), profile)
-        gpus = profile.get("gpus") or 0
-        unit, each = ("GPU", int(str(gpus).rpartition(":")[2])) if gpus else ("CPU", profile["cpus"])
+        asked = resources(profile)
+        lines += _graph(shared, len(missing), asked.array_parallelism)
+        gpus = str(asked.gpus or "0").rpartition(":")[2]
+        unit, each = ("GPU", int(gpus)) if int(gpus) else ("CPU", asked.cpus)
         if hours:
             lines.append(f"about {hours * each:.1f} {unit}-hours for the cells that are measured already")
     else:
@@ -39,8 +41,7 @@ def forecast(sweep: Sweep, profile: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _graph(shared: dict[str, int], cells: int, profile: dict[str, Any]) -> list[str]:
-    most = profile["array_parallelism"]
+def _graph(shared: dict[str, int], cells: int, most: int) -> list[str]:
     if not shared:
         return [f"one array: {cells} cells, {most} at once"]
     lines = [f"first array: {len(shared)} preparations, {most} at once"]

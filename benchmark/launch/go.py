@@ -27,7 +27,7 @@ def launch(sweep: Sweep, profile: dict[str, Any], only: list[int] | None = None)
         result = _in_process(sweep, missing)
     else:
         with exclusive(sweep.folder / "local.lock", f"sweep {sweep.name} on this machine", wait=False):
-            free = local.slots(profile["jobs"], profile["memory_gb"], _gpus())
+            free = local.slots(profile.get("jobs"), profile.get("memory_gb", 3.0), _gpus())
             say(f"{sweep.name}: {len(missing)} cells, {len(free)} at once with {len(free[0].cores)} cores each")
             result = local.run_local(sweep, missing, free)
     lines = [f"{sweep.name}: {there + len(result.done)} of {len(sweep.entries)} cells have their records"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -91,4 +92,8 @@ def resources(values: dict[str, Any]) -> Resources:
     for key in ("cpus", "time", "array_parallelism", "signal_delay", "requeues"):
         if not isinstance(given.get(key, 1), int):
             raise ConfigError(f"launcher.{key} must be a whole number, not {given[key]!r} (time is in minutes)")
+    if not re.fullmatch(r"(.+:)?\d+|None", str(given.get("gpus"))):
+        raise ConfigError(
+            f"launcher.gpus must be a number, or a kind and a number such as a100:1, not {given['gpus']!r}"
+        )
     return Resources(**given)

@@ -15,6 +15,7 @@ import pytest
 from benchmark import pulse as pulse_module
 from benchmark.cell import Paths
 from benchmark.launch import queue
+from benchmark.launch.forecast import forecast
 from benchmark.launch.go import launch
 from benchmark.launch.local import slots
 from benchmark.launch.logs import find_cell, follow_logs
@@ -278,6 +279,26 @@ def test_what_goes_wrong_before_a_cell_begins_is_its_failure(tmp_path: Path) -> 
     state = cell_state(sweep.entries[0], Jobs())
     assert state.state == "failed"
     assert "go back to it, or issue the sweep again" in state.detail
+
+
+def test_a_forecast_counts_hours_of_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CONFIG", str(tmp_path))
+    (tmp_path / "launcher").mkdir()
+    (tmp_path / "launcher" / "lab.yaml").write_text("kind: slurm\ngpus: a100:2\n")
+    sweep = made(tmp_path, [0, 1, 2])
+    said = forecast(sweep, load_profile("lab", {}))
+    assert "first array: 1 preparations, 64 at once" in said["text"]
+    assert "second array, after the first has ended: 3 cells, 64 at once" in said["text"]
+    assert said["unknown"] == ["state"]
+    record = {"identity_hash": sweep.entries[0].identity_hash, "protocol": "quick", "suite": "metaworld-15",
+              "method": "state", "head": "mlp", "timings": {"training": 3600.0, "rollouts": 1800.0}}  # fmt: skip
+    sweep.entries[0].record.parent.mkdir(parents=True)
+    sweep.entries[0].record.write_text(json.dumps(record))
+    said = forecast(sweep, load_profile("lab", {}))
+    assert said["hours"] == 3.0, "one and a half for each of two"
+    assert "about 6.0 GPU-hours" in said["text"], "two GPUs each"
+    with pytest.raises(ConfigError, match="launcher.gpus must be a number"):
+        load_profile("lab", {"gpus": "many"})
 
 
 def test_a_cluster_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
