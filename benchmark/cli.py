@@ -64,7 +64,9 @@ def run(
         if overwrite:
             raise ConfigError("--overwrite does not go with --launcher; remove the records, or use another --out")
         what = (suite, protocol, head, overrides, split(tasks), split(method) or [], parse_seeds(seeds), weights)
-        cli_sweep.launch_cells(*what, launcher, None, False, dry_run, out, data, as_json)
+        cli_sweep.launch_cells(
+            *what, launcher, name=None, any_code=False, dry_run=dry_run, out=out, data=data, as_json=as_json
+        )
         return
     settings = load_settings(suite, protocol, head, overrides)
     paths = Paths(out, data or out / "data")

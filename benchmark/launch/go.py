@@ -15,8 +15,8 @@ from benchmark.storage import exclusive
 
 def launch(sweep: Sweep, profile: dict[str, Any], only: list[int] | None = None) -> dict[str, Any]:
     """Run or submit what is missing, or `only` these. `failed` counts cells that ended without a record just now."""
-    missing = sweep.missing() if only is None else only
-    there = len(sweep.entries) - len(missing)
+    absent = sweep.missing()
+    missing, there = (absent if only is None else only), len(sweep.entries) - len(absent)
     facts: dict[str, Any] = {"sweep": sweep.name, "folder": str(sweep.folder), "there": there, "failed": 0, "busy": 0}
     if not missing:
         return facts | {"text": f"{sweep.name}: all {there} cells have their records"}

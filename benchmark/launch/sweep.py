@@ -30,7 +30,7 @@ def make_sweep(cells: Sequence[tuple[CellSpec, Cell]], paths: Paths, command: st
     Without a name it is named after the cells, so that the same command finds its sweep again. A cell keeps its number:
     jobs that wait in a queue know it by that.
 
-    Raises `OtherCode` if it was made under another commit, unless `any_code`, and `ConfigError` if a cell of the same
+    Raises `OtherCode` if it was made under other code, unless `any_code`, and `ConfigError` if a cell of the same
     label has other settings there, or the name is no name for a folder.
     """
     if name is not None and not re.fullmatch(r"[\w+=][\w.+=-]*", name):

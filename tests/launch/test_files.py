@@ -14,10 +14,10 @@ import pytest
 
 from benchmark import pulse as pulse_module
 from benchmark.cell import Paths
-from benchmark.launch import queue
+from benchmark.launch import go, queue
 from benchmark.launch.forecast import forecast
 from benchmark.launch.go import launch
-from benchmark.launch.local import slots
+from benchmark.launch.local import Result, slots
 from benchmark.launch.logs import find_cell, follow_logs
 from benchmark.launch.profile import load_profile, resources, take_launcher_options
 from benchmark.launch.spec import specs_of
@@ -299,6 +299,13 @@ def test_a_forecast_counts_hours_of_what_is_measured(tmp_path: Path, monkeypatch
     assert "about 6.0 GPU-hours" in said["text"], "two GPUs each"
     with pytest.raises(ConfigError, match="launcher.gpus must be a number"):
         load_profile("lab", {"gpus": "many"})
+
+
+def test_only_records_that_are_there_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry of one of three cells, of which none has a record, ends with one."""
+    sweep = made(tmp_path, [0, 1, 2])
+    monkeypatch.setattr(go, "_in_process", lambda _sweep, numbers: Result(done=numbers))
+    assert "1 of 3 cells have their records" in launch(sweep, {"kind": "debug"}, only=[1])["text"]
 
 
 def test_a_cluster_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
