@@ -94,7 +94,7 @@ def exclusive(path: Path, what: str, wait: bool, notify: Callable[[str], None] =
     """
     with explain(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(str(path))
+    lock = FileLock(str(path), fallback_to_soft=False)  # a file for a lock would outlive a process that is killed
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -104,6 +104,13 @@ def exclusive(path: Path, what: str, wait: bool, notify: Callable[[str], None] =
             raise Busy(f"{what} is being worked on by {who}") from None
         notify(f"waiting for {who} to finish {what}")
         lock.acquire()
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        raise StorageError(
+            f"{path} is on a filesystem without flock, so two processes could not be kept apart; choose another place "
+            "with --out or --data, or mount it with locks (Lustre: -o flock)"
+        ) from error
     try:
         with explain(path):
             path.with_suffix(".holder").write_text(f"process {os.getpid()} on {socket.gethostname()}\n")

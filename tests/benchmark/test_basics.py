@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -159,6 +160,17 @@ def _hold(path: str, ready: object, release: object) -> None:
     with exclusive(Path(path), "the cell", wait=False):
         ready.set()  # type: ignore[attr-defined]
         release.wait(30)  # type: ignore[attr-defined]
+
+
+def test_a_filesystem_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that is a file would stay behind after a kill."""
+
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", missing)
+    with pytest.raises(StorageError, match="without flock.*--out or --data"), exclusive(tmp_path / "lock", "x", True):
+        pass
 
 
 def test_the_second_process_is_told_who_works(tmp_path: Path) -> None:
