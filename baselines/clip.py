@@ -12,12 +12,10 @@ from pathlib import Path
 from baselines.images import ImageEncoder
 from envs.spec import FieldSpec
 from methods.card import ImageInput, MethodCard, MethodOption
-from methods.clip_layout import OPENAI_VIT_B16, OPENAI_VIT_B32, split_towers
+from methods.clip_layout import MEAN, OPENAI_VIT_B16, OPENAI_VIT_B32, STD, split_towers
 from methods.networks.clip import VIT_B16, VIT_B32, VisionTower
 from methods.weights import load_strictly, read_tensors
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 COMPAT = MethodOption(
     "compat", "none", ("none", "lift3d"),
     "lift3d: pixels 0..255 normalised as if they were 0..1, as Lift3D's CLIP adapter does",

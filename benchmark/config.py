@@ -42,13 +42,17 @@ def load_settings(suite: str, protocol: str, head: str, overrides: list[str] | N
     plain: Any = OmegaConf.to_container(config, resolve=True)
     env = plain["suite"]["env"]
     return Settings(
-        suite=_build(Suite, plain["suite"], "suite"),
-        protocol=_build(Protocol, plain["protocol"], "protocol"),
+        suite=settle(Suite, plain["suite"], "suite"),
+        protocol=settle(Protocol, plain["protocol"], "protocol"),
         head=_head(plain["head"]),
-        runtime=_build(Runtime, plain["runtime"], "runtime"),
+        runtime=settle(Runtime, plain["runtime"], "runtime"),
         env_python=(plain["env"].get(env) or {}).get("python"),
         method_options=plain["method"],
     )
+
+
+def load_protocol(name: str) -> Protocol:
+    return settle(Protocol, show("protocol", name), "protocol")
 
 
 def load_head(name: str) -> HeadConfig | DiffusionConfig:
@@ -58,8 +62,8 @@ def load_head(name: str) -> HeadConfig | DiffusionConfig:
 
 def _head(values: dict[str, Any]) -> HeadConfig | DiffusionConfig:
     if "denoiser" in values:
-        return _build(DiffusionConfig, values, "head")
-    return _build(HeadConfig, values, "head")
+        return settle(DiffusionConfig, values, "head")
+    return settle(HeadConfig, values, "head")
 
 
 def _compose(groups: list[str], overrides: list[str]) -> DictConfig:
@@ -102,7 +106,8 @@ def _keys(node: Any, prefix: str = "") -> set[str]:
     return found
 
 
-def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
+def settle(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """A frozen dataclass from plain values, their types checked. Raises `ConfigError` naming where.KEY."""
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
     if unknown:

@@ -17,11 +17,16 @@ from benchmark.report.table import Table
 from envs.registry import env_class
 from envs.spec import FieldSpec, ObservationRequest
 from methods import text
+from methods.clar import teacher
 from methods.card import MethodCard, PointInput, past_actions_spec
 from methods.errors import BadWeights
 from methods.registry import method_class
 from methods.verify import certificate
 from methods.weights import check, choose_weights, locate, sha256
+
+
+EXTRA = {card.name: card for card in (text.CARD, teacher.CARD)}
+"""What needs weight files and is no representation."""
 
 
 def distinct_methods() -> list[str]:
@@ -32,8 +37,8 @@ def distinct_methods() -> list[str]:
 def weights_report(names: Sequence[str], folder: Path, fetch_missing: bool) -> list[dict[str, Any]]:
     """One row for each weight file of the named methods, or of all; fetches what is missing if asked."""
     rows = []
-    for name in names or [*distinct_methods(), text.CARD.name]:
-        card = text.CARD if name == text.CARD.name else method_class(name).card
+    for name in names or [*distinct_methods(), *EXTRA]:
+        card = EXTRA.get(name) or method_class(name).card
         if not card.weights and names:
             say(f"{card.name} is trained from scratch and needs no weights")
         for file in card.weights:

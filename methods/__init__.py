@@ -8,6 +8,7 @@ METHODS: dict[str, str] = {
     "state": "methods.controls:State",
     "random-features": "methods.controls:RandomFeatures",
     "clar": "methods.clar.representation:CLAR",
+    "clar-small": "methods.clar.representation:CLARSmall",
     "clamp": "methods.clamp.representation:CLAMP",
     "proprio-only": "methods.controls:ProprioOnly",
 }

@@ -12,6 +12,9 @@ from methods.errors import BadWeights
 from methods.networks.clip import CLIPConfig, TextTower
 
 PUBLISHER = "https://openaipublic.azureedge.net/clip/models"
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+"""Of pixels in 0..1, per channel."""
 LICENCE = "MIT (code and weights' repository); OpenAI's model card: research, deployment out of scope"
 
 

@@ -36,6 +36,14 @@ def load_or_render(
     return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in request.fields}
 
 
+def rendered(root: Path, demos: Demos, request: ObservationRequest, fingerprint: str) -> dict[str, np.ndarray] | None:
+    """What `load_or_render` would give, if it is all there; needs no simulator."""
+    folder = root / "observations" / cache_key(demos, request, fingerprint)
+    if not (folder / "complete.json").exists():
+        return None
+    return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in request.fields}
+
+
 def cache_key(demos: Demos, request: ObservationRequest, fingerprint: str) -> str:
     facts = [FORMAT, demos.content_hash, request.canonical(), fingerprint]
     return f"{demos.task}-{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]}"

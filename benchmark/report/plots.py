@@ -1,9 +1,10 @@
-"""Success over epochs of one cell, as a picture."""
+"""Success over epochs of one cell, and the losses of a pre-training, as pictures."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 from benchmark.report.record import Record
 from benchmark.report.stats import wilson
@@ -43,6 +44,33 @@ def plot_cell(record: Record, path: Path) -> None:
     )  # fmt: skip
     axes.grid(alpha=0.3)
     axes.legend(loc="best", fontsize=8)
+    _save(figure, path)
+
+
+def plot_pretraining(card: dict[str, Any], path: Path) -> None:
+    """Each term over epochs, on its own logarithmic axis: training, and held-out frames."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    history = card["history"]
+    terms = [name for name in history[-1]["train"] if name not in ("total", "seen")]
+    figure = Figure(figsize=(4.2 * len(terms), 3.4), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{card['method']}, {card['label']}", fontsize=10)
+    epochs = [entry["epoch"] for entry in history]
+    for axes, name in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms, strict=True):
+        axes.plot(epochs, [entry["train"][name] for entry in history], color="#0072b2", label="training")
+        if name in history[-1]["valid"]:
+            held_out = [entry["valid"][name] for entry in history]
+            axes.plot(epochs, held_out, color="#d55e00", linestyle="--", label="held-out frames")
+        positive = min(entry["train"][name] for entry in history) > 0
+        axes.set(xlabel="epoch", title=name, yscale="log" if positive else "linear")
+        axes.grid(alpha=0.3, which="both")
+        axes.legend(fontsize=8)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))

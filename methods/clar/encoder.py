@@ -25,6 +25,12 @@ class EncoderConfig:
     depth: int = 12
     heads: int = 6
     drop_path: float = 0.1
+    hidden: tuple[int, int, int] = (128, 256, 512)
+    """Widths inside the mini-PointNet."""
+
+
+SMALL = EncoderConfig(patches=32, patch_points=16, width=128, depth=4, heads=4, drop_path=0.0, hidden=(32, 64, 128))
+"""Ours, for machines without a GPU: the same in everything but size."""
 
 
 class Encoder(nn.Module):
@@ -33,7 +39,7 @@ class Encoder(nn.Module):
     def __init__(self, config: EncoderConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or EncoderConfig()
-        self.patch_embed = PatchEmbed(c.width)
+        self.patch_embed = PatchEmbed(c.width, c.hidden)
         self.position_embed = PositionEmbed(c.width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, c.width))
         self.cls_pos = nn.Parameter(torch.zeros(1, 1, c.width))

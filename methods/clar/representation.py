@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from envs.spec import FieldSpec
 from methods.base import Representation
 from methods.card import MethodCard, MethodOption, PointInput, WeightFile
-from methods.clar.encoder import Encoder, EncoderConfig
+from methods.clar.encoder import SMALL, Encoder, EncoderConfig
 from methods.preprocess import PointPreprocess
 from methods.weights import load_strictly, read_tensors
 
@@ -52,7 +53,8 @@ class CLAR(Representation):
 
     def __init__(self, specs: Mapping[str, FieldSpec], norm: str = "workspace", feature: str = "cls+max") -> None:
         super().__init__(specs)
-        self.preprocess = PointPreprocess(PointInput(1024, norm))  # type: ignore[arg-type]
+        assert isinstance(self.card.input, PointInput)
+        self.preprocess = PointPreprocess(PointInput(self.card.input.num_points, norm))  # type: ignore[arg-type]
         self.encoder = Encoder(self.config)
         self.feature = feature
         self.token_dim = self.config.width
@@ -74,7 +76,10 @@ class CLAR(Representation):
         return self.encoder(*self.encoder.patches(points))
 
     def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
-        tokens = self._tokens(observations)
+        return self.pool(self._tokens(observations))
+
+    def pool(self, tokens: Tensor) -> Tensor:
+        """(B, 1 + n, width), class token first, to (B, feature_dim)."""
         if self.feature == "cls":
             return tokens[:, 0]
         return torch.cat([tokens[:, 0], tokens[:, 1:].max(dim=1).values], dim=-1)
@@ -82,3 +87,18 @@ class CLAR(Representation):
     def encode_tokens(self, observations: Mapping[str, Tensor]) -> Tensor:
         """(B, 64, 384) patch tokens."""
         return self._tokens(observations)[:, 1:]
+
+
+class CLARSmall(CLAR):
+    """(B, 1024, 3) points in the robot's frame to (B, 256)."""
+
+    card = dataclasses.replace(
+        CLAR.card,
+        name="clar-small",
+        title="CLAR, small",
+        summary="CLAR with 4 blocks of width 128, for machines without a GPU; not the paper's size",
+        parameters=844_672,
+        parameters_source="counted; no paper has this size",
+        reported_as=None,
+    )
+    config = SMALL

@@ -19,10 +19,11 @@ def group(points: Tensor, patches: int, size: int) -> tuple[Tensor, Tensor]:
 class PatchEmbed(nn.Module):
     """A small PointNet over each patch: (B, n, k, 3) to (B, n, width). 494,464 parameters at width 384."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, hidden: tuple[int, int, int] = (128, 256, 512)) -> None:
         super().__init__()
-        self.first = nn.Sequential(nn.Linear(3, 128), ChannelsLastBatchNorm(128), nn.ReLU(), nn.Linear(128, 256))
-        self.second = nn.Sequential(nn.Linear(512, 512), ChannelsLastBatchNorm(512), nn.ReLU(), nn.Linear(512, width))
+        a, b, c = hidden
+        self.first = nn.Sequential(nn.Linear(3, a), ChannelsLastBatchNorm(a), nn.ReLU(), nn.Linear(a, b))
+        self.second = nn.Sequential(nn.Linear(2 * b, c), ChannelsLastBatchNorm(c), nn.ReLU(), nn.Linear(c, width))
 
     def forward(self, patches: Tensor) -> Tensor:
         local = self.first(patches)

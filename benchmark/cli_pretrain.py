@@ -1,0 +1,81 @@
+"""`bench pretrain`: train an encoder on demonstrations, without actions."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmark.cli_errors import explained
+from benchmark.cli_options import Json, Out, WeightsDir, app, print_json, register_baselines, split
+
+Method = Annotated[str, typer.Option("--method", help="clar | clar-small")]
+Source = Annotated[str, typer.Option("--data", help="`bench list data`; several by comma are mixed")]
+Without = Annotated[str | None, typer.Option("--without", help="mae, contrast, local: Table V's switches")]
+TeacherOption = Annotated[str, typer.Option("--teacher", help="clip, or random (marks the checkpoint)")]
+Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="`bench show pretrain/clar`")]
+
+
+@app.command()
+@explained
+def pretrain(
+    method: Method = "clar",
+    data: Source = "metaworld-35",
+    epochs: Annotated[int | None, typer.Option("--epochs", help="default: the method's")] = None,
+    without: Without = None,
+    teacher: TeacherOption = "clip",
+    name: Annotated[str | None, typer.Option("--name", help="of the checkpoint; default: data and switches")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto | cpu | cuda")] = "auto",
+    weights_dir: WeightsDir = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="train again what is there")] = False,
+    out: Out = Path("runs"),
+    cache: Annotated[Path | None, typer.Option("--cache", help="demonstrations and caches; default: OUT/data")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="torch threads; default: the cores")] = None,
+    as_json: Json = False,
+    settings: Settings = None,
+) -> None:
+    """Pre-train an encoder; `bench run --weights` takes what it leaves. Issued again, it goes on where it stopped."""
+    from benchmark.cell import Paths
+    from benchmark.pretrain.job import make_job
+    from benchmark.protocol import Runtime
+    from methods.weights import weights_folder
+
+    register_baselines()
+    overrides = [*(settings or []), *([f"epochs={epochs}"] if epochs is not None else [])]
+    job = make_job(method, split(data) or [], split(without) or [], teacher, overrides, name)
+    if dry_run:
+        from benchmark.pretrain.run import check_teacher
+
+        check_teacher(job, weights_folder(weights_dir))
+        print_json({"weights": str(job.weights(out)), **job.identity()})
+        return
+    from benchmark.pretrain.run import pretrain as run
+
+    runtime = Runtime(device, job.config.precision, "auto", threads or "auto", 180.0,
+                      str(weights_dir) if weights_dir else None)  # fmt: skip
+    card, computed = run(
+        job, Paths(out, cache or out / "data"), runtime, shlex.join(["bench", *sys.argv[1:]]), overwrite
+    )
+    if not card:
+        return  # one of torchrun's other processes
+    if as_json:
+        print_json(card)
+    else:
+        typer.echo(_in_words(card, job.weights(out), computed))
+
+
+def _in_words(card: dict[str, Any], weights: Path, computed: bool) -> str:
+    last = card["history"][-1]
+    lines = [
+        f"{weights}: {'trained now' if computed else 'was there'}, {card['epochs']} epochs, {card['steps']:,} steps, "
+        f"{card['seconds'] / 60:.0f} min",
+        "last epoch: " + ", ".join(f"{name} {value:.4g}" for name, value in sorted(last["train"].items())),
+    ]
+    if last["valid"]:
+        lines.append("held out:   " + ", ".join(f"{name} {value:.4g}" for name, value in sorted(last["valid"].items())))
+    lines.append(f"use it: bench run --suite metaworld-15 --method {card['method']} --weights {weights}")
+    return "\n".join(lines)

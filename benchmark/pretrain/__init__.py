@@ -1,0 +1,1 @@
+"""Pre-training of representations: frames from demonstrations, the training loop, and what it leaves."""

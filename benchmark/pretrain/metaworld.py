@@ -1,0 +1,72 @@
+"""Frames of MetaWorld: the scripted experts' demonstrations, rendered from their states for each camera."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.config import load_protocol
+from benchmark.data.demos import Demos, load_or_collect
+from benchmark.data.observations import cache_key, load_or_render, open_pool, rendered
+from benchmark.pretrain.frames import CLOUD, PICTURE, Shard
+from benchmark.pretrain.sources import DataConfig
+from envs.registry import env_class
+from envs.spec import ObservationRequest
+
+TIMEOUT = 180.0
+
+
+def open_shards(config: DataConfig, root: Path, pictures: bool, workers: int) -> list[Shard]:
+    """One shard for each task and camera (one for each task if clouds are fused), prepared where it is missing."""
+    protocol = dataclasses.replace(
+        load_protocol("clar"), train_demos=config.demos - config.held_out, valid_demos=config.held_out,
+        horizon=config.horizon, min_success_steps=config.min_success_steps,
+        max_expert_failures=config.max_expert_failures,
+    )  # fmt: skip
+    cameras = [config.cameras] if config.cloud == "fused" else [(name,) for name in config.cameras]
+    fingerprint = _fingerprint(config, _request(config, cameras[0], pictures))
+    shards = []
+    for task in config.tasks:
+        demos = load_or_collect(root, "pretraining", config.kind, task, protocol, workers)
+        thin = _every(demos, config.stride)
+        for chosen in cameras:
+            request = _request(config, chosen, pictures)
+            fields = rendered(root, thin, request, fingerprint)
+            if fields is None:
+                pool, _ = open_pool(config.kind, task, request, workers, None, TIMEOUT)
+                with pool:
+                    fields = load_or_render(root, thin, request, pool, fingerprint)
+            shards.append(_shard(config, thin, fields, cache_key(thin, request, fingerprint)))
+    return shards
+
+
+def _request(config: DataConfig, cameras: tuple[str, ...], pictures: bool) -> ObservationRequest:
+    return ObservationRequest(
+        fields=CLOUD + PICTURE if pictures else CLOUD, cameras=cameras, height=config.height, width=config.width,
+        num_points=config.num_points, render=config.render,
+    )  # fmt: skip
+
+
+def _fingerprint(config: DataConfig, request: ObservationRequest) -> str:
+    """The simulator's and renderer's, which all tasks share."""
+    pool, fingerprint = open_pool(config.kind, config.tasks[0], request, 1, None, TIMEOUT)
+    pool.close()
+    return fingerprint
+
+
+def _every(demos: Demos, stride: int) -> Demos:
+    """Every `stride`-th step; being other data, it has another hash, and its own place in every cache."""
+    return dataclasses.replace(demos, arrays={name: array[:, ::stride] for name, array in demos.arrays.items()})
+
+
+def _shard(config: DataConfig, demos: Demos, fields: Mapping[str, np.ndarray], key: str) -> Shard:
+    episodes, steps = demos.arrays["actions"].shape[:2]
+    episode = np.repeat(np.arange(episodes), steps)
+    return Shard(
+        source=config.name, task=demos.task, instruction=env_class(demos.env).instruction(demos.task), fields=fields,
+        trajectories=tuple(f"{config.name}/{demos.task}/{number}" for number in episode),
+        held_out=episode >= demos.train, key=key, licence=config.licence,
+    )  # fmt: skip

@@ -1,0 +1,71 @@
+"""Several GPUs under torchrun: each process takes its part of every batch, gradients are averaged.
+
+Contrast sees the whole batch: features are gathered from all processes with their gradients. BatchNorm's statistics
+stay each process's own, as is usual; the first process's are saved.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+class Group:
+    """rank of world processes; outside torchrun 0 of 1, and every method is cheap."""
+
+    def __init__(self, rank: int = 0, world: int = 1) -> None:
+        self.rank, self.world = rank, world
+
+    @classmethod
+    def join(cls, device: torch.device) -> Group:
+        """From torchrun's environment. On CUDA the process takes the GPU of its local rank."""
+        if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
+            return cls()
+        if device.type == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return cls(dist.get_rank(), dist.get_world_size())
+
+    def leave(self) -> None:
+        if self.world > 1:
+            dist.destroy_process_group()
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def gather(self, values: Tensor) -> Tensor:
+        """(B, ...) of every process, in their order, (world * B, ...), with gradients where `values` has them."""
+        if self.world == 1:
+            return values
+        if values.requires_grad:
+            from torch.distributed.nn.functional import all_gather
+
+            return torch.cat(all_gather(values))
+        parts = [torch.empty_like(values) for _ in range(self.world)]
+        dist.all_gather(parts, values.contiguous())
+        return torch.cat(parts)
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """One sum over all processes. A parameter that got no gradient here counts as zero."""
+        if self.world == 1:
+            return
+        trained = [p for p in parameters if p.requires_grad]
+        for p in trained:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        flat = torch.cat([p.grad.flatten() for p in trained])  # type: ignore[union-attr]
+        dist.all_reduce(flat)
+        flat /= self.world
+        first = 0
+        for p in trained:
+            p.grad.copy_(flat[first : first + p.numel()].view_as(p))  # type: ignore[union-attr]
+            first += p.numel()
+
+    def wait(self) -> None:
+        if self.world > 1:
+            dist.barrier()
