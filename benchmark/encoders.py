@@ -17,13 +17,12 @@ from benchmark.report.table import Table
 from envs.registry import env_class
 from envs.spec import FieldSpec, ObservationRequest
 from methods import text
-from methods.clar import teacher
 from methods.card import MethodCard, PointInput, past_actions_spec
+from methods.clar import teacher
 from methods.errors import BadWeights
 from methods.registry import method_class
 from methods.verify import certificate
 from methods.weights import check, choose_weights, locate, sha256
-
 
 EXTRA = {card.name: card for card in (text.CARD, teacher.CARD)}
 """What needs weight files and is no representation."""

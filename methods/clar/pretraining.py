@@ -110,7 +110,7 @@ class Pretraining(nn.Module):
             pixels, depth = project(raw, batch["intrinsics"], batch["extrinsics"])
             seen = visible(pixels, depth, batch["depth"])
             size = pixels.new_tensor([batch["depth"].shape[2], batch["depth"].shape[1]])
-            found["local"] = self.local(tokens[:, 1:], batch["image_map"], pixels / size, seen)
+            found["local"] = self.local(tokens[:, 1:], batch["image_map"].float(), pixels / size, seen)
             found["seen"] = seen.float().mean().detach()
         return found
 

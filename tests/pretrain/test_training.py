@@ -1,0 +1,214 @@
+"""Pre-training's loop: undisturbed when resumed, the same over parts and processes, and no teacher moves."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmark.policy.policy import PolicyDiverged
+from benchmark.pretrain.batches import Loader
+from benchmark.pretrain.config import PretrainConfig, load_pretrain
+from benchmark.pretrain.parallel import Group
+from benchmark.pretrain.teaching import Lessons
+from benchmark.pretrain.trainer import PretrainTrainer
+from methods.clar.encoder import EncoderConfig
+from methods.clar.pretraining import Pretraining
+from methods.clar.representation import CLAR
+from methods.clar.teacher import Teacher
+from methods.frozen import fingerprint
+from methods.networks.clip import CLIPConfig
+from tests.methods.test_clar_objective import SPECS
+from tests.pretrain import scenes
+
+TINY = EncoderConfig(patches=8, patch_points=8, width=32, depth=2, heads=2, drop_path=0.1, hidden=(8, 16, 16))
+CLIP = CLIPConfig(patch=8, size=32, width=64, depth=1, embed=16)
+
+
+class TinyCLAR(CLAR):
+    config = TINY
+
+
+def config(*overrides: str) -> PretrainConfig:
+    small = ["epochs=4", "warmup_epochs=1", "batch_size=8", "local_width=32", "local_heads=4", "log_every=1"]
+    return load_pretrain("clar", [*small, *overrides])
+
+
+def lessons(tmp: Path, frames: Any = None) -> tuple[Any, Lessons, Teacher]:
+    frames = frames or scenes.frames(scenes.shard(task="one"), scenes.shard(task="two", seed=1))
+    teacher = Teacher.random(CLIP)
+    return frames, Lessons(frames, teacher, tmp, torch.device("cpu")), teacher
+
+
+def build(c: PretrainConfig) -> Pretraining:
+    torch.manual_seed(0)
+    return Pretraining(TinyCLAR(SPECS, norm=c.norm, feature=c.feature), c.objective(), 16, 64)
+
+
+def trainer_of(c: PretrainConfig, loader: Loader, group: Group | None = None) -> PretrainTrainer:
+    return PretrainTrainer(build(c), c, loader.steps_per_epoch, torch.device("cpu"), group)
+
+
+def run(trainer: PretrainTrainer, loader: Loader, last: int, **kw: Any) -> list[dict[str, float]]:
+    return [trainer.train_step(batch, **kw) for batch in loader.start(trainer.step, last)]
+
+
+def state(trainer: PretrainTrainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+
+
+def test_resumed_in_mid_epoch_it_ends_with_the_same_weights(tmp_path: Path) -> None:
+    frames, taught, teacher = lessons(tmp_path)
+    before = fingerprint(teacher.vision)
+    c = config()
+    loader = Loader(frames, taught, 8, 0)
+    assert loader.steps_per_epoch == 8
+    whole = trainer_of(c, loader)
+    expected = run(whole, loader, 19)
+    half = trainer_of(c, loader)
+    run(half, loader, 11)  # in the middle of the second epoch
+    half.save(tmp_path / "resume.pt", "me", {"note": [1, 2.5, "x"]})
+    torch.rand(100)  # whatever else drew meanwhile
+    fresh = trainer_of(c, loader)
+    assert fresh.restore(tmp_path / "resume.pt", "me") == {"note": [1, 2.5, "x"]}
+    assert run(fresh, loader, 19) == expected[11:]
+    ours, theirs = state(fresh), state(whole)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert fingerprint(teacher.vision) == before, "nothing reaches the teacher"
+    assert not any(p.requires_grad for p in teacher.vision.parameters())
+    with pytest.raises(ValueError, match="other settings"):
+        fresh.restore(tmp_path / "resume.pt", "somebody else")
+
+
+def test_the_loss_falls_and_the_rate_follows_its_schedule(tmp_path: Path) -> None:
+    frames, taught, _ = lessons(tmp_path)
+    loader = Loader(frames, taught, 8, 0)
+    trainer = trainer_of(config("learning_rate=2e-3", "cd_scale=100"), loader)
+    terms = run(trainer, loader, 32)
+    assert sum(t["total"] for t in terms[-6:]) < 0.8 * sum(t["total"] for t in terms[:6])
+    assert trainer.rate(7) == pytest.approx(2e-3)
+    assert trainer.rate(0) == pytest.approx(1e-6 + (2e-3 - 1e-6) / 8)
+    assert trainer.rate(8) > trainer.rate(20) > trainer.rate(31) > 1e-6
+    assert trainer.rate(32) == pytest.approx(1e-6)
+
+
+def test_gradient_norms_are_those_of_each_weighted_term(tmp_path: Path) -> None:
+    frames, taught, _ = lessons(tmp_path)
+    loader = Loader(frames, taught, 8, 0)
+    terms = run(trainer_of(config(), loader), loader, 1, norms=True)[0]
+    names = {name for name in terms if name.startswith("gradient/")}
+    assert names == {f"gradient/{term}" for term in ("mae", "image", "text", "local")}
+    scaled = run(trainer_of(config("weight_mae=15"), loader), loader, 1, norms=True)[0]
+    assert scaled["gradient/mae"] == pytest.approx(10 * terms["gradient/mae"], rel=1e-3)
+    assert scaled["gradient/image"] == pytest.approx(terms["gradient/image"], rel=1e-5)
+
+
+def still(trainer: PretrainTrainer) -> PretrainTrainer:
+    """Without what depends on who shares a batch: masks, drop path, BatchNorm's statistics of a batch."""
+    trainer.model.train = lambda mode=True: trainer.model  # type: ignore[method-assign]
+    trainer.model.eval()
+    for module in trainer.model.modules():
+        if module is not trainer.model:
+            module.training = False
+    return trainer
+
+
+def gradients(trainer: PretrainTrainer) -> torch.Tensor:
+    return torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
+
+
+def test_parts_of_a_batch_have_the_whole_batchs_gradient(tmp_path: Path) -> None:
+    frames, taught, _ = lessons(tmp_path)
+    loader = Loader(frames, taught, 8, 0)
+    batch = next(loader.start(0, 1))
+    whole = still(trainer_of(config("mae=false"), loader))
+    parts = still(trainer_of(config("mae=false", "accumulate=4"), loader))
+    one, other = whole.train_step(batch), parts.train_step(batch)
+    assert other["image"] == pytest.approx(one["image"], rel=1e-5)
+    assert other["text"] == pytest.approx(one["text"], rel=1e-5)
+    # the local term's mean is over each part's visible patches; here all parts have nearly as many
+    assert torch.nn.functional.cosine_similarity(gradients(whole), gradients(parts), dim=0) > 0.999
+    only = [still(trainer_of(config("mae=false", "local=false", f"accumulate={n}"), loader)) for n in (1, 4)]
+    for trainer in only:
+        trainer.train_step(batch)
+    error = (gradients(only[0]) - gradients(only[1])).norm() / gradients(only[0]).norm()
+    assert error < 1e-5
+
+
+def test_a_pass_that_is_made_twice_counts_once_in_batchnorm(tmp_path: Path) -> None:
+    frames, taught, _ = lessons(tmp_path)
+    loader = Loader(frames, taught, 8, 0)
+    trainer = trainer_of(config("accumulate=2"), loader)
+    run(trainer, loader, 3)
+    seen = trainer.model.state_dict()["representation.encoder.patch_embed.first.1.num_batches_tracked"]
+    assert seen == 3 * 2 * 2, "3 steps of 2 parts, each seen once masked and once whole"
+
+
+def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
+    """Gathered negatives: each process has half of the batch, and contrast sees all of it."""
+    frames, taught, _ = lessons(tmp_path)
+    loader = Loader(frames, taught, 8, 0)
+    alone = still(trainer_of(config("mae=false", "local=false"), loader))
+    alone.train_step(next(loader.start(0, 1)))
+    expected = gradients(alone)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    script = Path(__file__).parent / "two_processes.py"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.pretrain.two_processes", str(tmp_path)], cwd=script.parents[2],
+            env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    for accumulate in (1, 2):
+        for rank in range(2):
+            found = torch.load(tmp_path / f"gradient-{accumulate}-{rank}.pt")
+            assert ((found - expected).norm() / expected.norm()).item() < 1e-5
+
+
+def test_diverging_is_named(tmp_path: Path) -> None:
+    frames, taught, _ = lessons(tmp_path)
+    loader = Loader(frames, taught, 8, 0)
+    trainer = trainer_of(config(), loader)
+    with torch.no_grad():
+        next(trainer.model.representation.encoder.parameters()).fill_(torch.nan)
+    with pytest.raises(PolicyDiverged, match="pre-training diverged"):
+        run(trainer, loader, 1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [(["batch_size=1"], "at least 2"), (["accumulate=3"], "no multiple"), (["mask_low=0.9"], "between 0 and 1"),
+     (["mae=false", "contrast=false", "local=false"], "nothing is left"), (["warmup_epochs=4"], "less than"),
+     (["form=dcl"], "none of infonce"), (["epochs=many"], "must be int"), (["precision=fp16"], "none of fp32"),
+     (["local_heads=5"], "no multiple"), (["augment=flip"], "none of none")],
+)  # fmt: skip
+def test_settings_that_cannot_be_run_are_named(overrides: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        config(*overrides)
+
+
+def test_an_unknown_setting_is_named_with_its_neighbour() -> None:
+    with pytest.raises(KeyError, match="batch_size"):
+        config("batchsize=8")
+
+
+def test_the_papers_weights_and_masks_are_the_defaults() -> None:
+    c = load_pretrain("clar")
+    assert (c.weight_mae, c.weight_image, c.weight_text, c.weight_local) == (1.5, 0.5, 0.5, 0.5)
+    assert (c.mask_low, c.mask_high) == (0.6, 0.8)
+    small = load_pretrain("clar-small")
+    differing = {k for k, v in c.identity().items() if small.identity()[k] != v}
+    assert differing == {"epochs", "warmup_epochs"}
+    assert json.dumps(c.identity())
