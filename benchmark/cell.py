@@ -94,6 +94,13 @@ class Cell:
             representation.load_weights(self.weights.files)
         return representation
 
+    def pretraining(self) -> dict[str, Any]:
+        """`pretraining`: facts of the pre-training the weights come from; {} if it was not ours."""
+        from benchmark.pretrain.loading import facts_for_record
+
+        found = [facts for file in self.weights.files if (facts := facts_for_record(file))]
+        return {"pretraining": found[0]} if found else {}
+
     def specs(self) -> dict[str, FieldSpec]:
         """Match what the method's card observes with what the simulator gives. Raises `SpecMismatch`."""
         env = self.settings.suite.env_class()
@@ -190,9 +197,24 @@ def preflight(cells: list[Cell]) -> None:
         for package, install in cell.representation.card.requires:
             if importlib.util.find_spec(package) is None:
                 raise ConfigError(f"{cell.method_name} needs the package {package}, which is not installed: {install}")
+    for cell in cells:
+        _check_not_seen(cell)
     python = cells[0].settings.env_python
     if python and not shutil.which(python):
         raise ConfigError(f"env.{cells[0].settings.suite.env}.python={python} is no program that can be run")
+
+
+def _check_not_seen(cell: Cell) -> None:
+    """A task that an encoder was pre-trained on would not be scored like the others."""
+    from benchmark.pretrain.loading import seen_tasks
+
+    for file in cell.weights.files:
+        seen = seen_tasks(file)
+        if cell.task in seen:
+            raise ConfigError(
+                f"{file} was pre-trained on demonstrations of {cell.task} ({seen[cell.task]}), so its number there "
+                "would not compare; pre-train on data without the task (`bench list data`)"
+            )
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> str:

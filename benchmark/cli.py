@@ -130,10 +130,11 @@ def collect(
 @app.command()
 @explained
 def table(
-    number: Annotated[int, typer.Argument(help="1: CLAR Table I")] = 1,
+    number: Annotated[int, typer.Argument(help="1: CLAR Table I | 5: CLAR Table V")] = 1,
     form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv")] = "terminal",
     protocol: Protocol = "clar",
-    suite: Suite = "metaworld-15",
+    suite: Annotated[str | None, typer.Option("--suite", help="default: the table's")] = None,
+    method: Annotated[str, typer.Option("--method", help="table 5: clar | clar-small")] = "clar",
     records: Annotated[
         list[Path] | None, typer.Option("--records", help="folders of records; default: OUT/records, results/measured")
     ] = None,
@@ -144,11 +145,13 @@ def table(
     """Render a paper's table beside what was measured, from whatever records are there."""
     from benchmark.config import load_settings
     from benchmark.protocol import ConfigError
+    from benchmark.report.ablation_table import clar_table_5
     from benchmark.report.table import FORMATS, render
     from benchmark.report.tables import cells_table, clar_table_1
 
-    if number != 1:
-        raise ConfigError(f"table {number} cannot be rendered yet; 1 can (CLAR Table I)")
+    if number not in (1, 5):
+        raise ConfigError(f"table {number} cannot be rendered yet; 1 and 5 can (CLAR Tables I and V)")
+    suite = suite or {1: "metaworld-15", 5: "clar-ablation"}[number]
     if form not in FORMATS:
         raise ConfigError(f"--format {form} is none of {', '.join(FORMATS)}")
     settings = load_settings(suite, protocol, "mlp")
@@ -156,6 +159,8 @@ def table(
     if cells:
         chosen = [r for r in found if r.suite == suite and r.protocol == protocol]
         result = cells_table(chosen, f"Cells of {suite}, protocol {protocol}")
+    elif number == 5:
+        result, _ = clar_table_5(found, settings.suite, protocol, method)
     else:
         result, _ = clar_table_1(found, settings.suite, protocol)
     if as_json:
@@ -249,7 +254,7 @@ def perf(
     print_json(report) if as_json else typer.echo(render_report(report))
 
 
-from benchmark import cli_encoders, cli_features, cli_pretrain, cli_sweep  # noqa: E402, F401  their verbs come after those above
+from benchmark import cli_ablation, cli_encoders, cli_features, cli_pretrain, cli_sweep  # noqa: E402, F401  their verbs come after those above
 
 
 def main() -> None:

@@ -69,6 +69,13 @@ def sweep(
         "array_parallelism": array_parallelism, "qos": qos, "account": account, "constraint": constraint,
     }  # fmt: skip
     given = [f"launcher.{key}={value}" for key, value in flags.items() if value is not None]
+    if suite == "clar-ablation" and weights is None:
+        from benchmark.cli_ablation import run_ablation
+
+        run_ablation(suite, method, None, ["metaworld-35"], "clip", split(tasks), head, parse_seeds(seeds), protocol,
+                     launcher, None, dry_run, out, data, as_json, [*(overrides or []), *given], any_code,
+                     name)  # fmt: skip
+        return
     what = (suite, protocol, head, [*(overrides or []), *given], split(tasks), split(method) or [], parse_seeds(seeds))
     launch_cells(*what, weights, launcher, name, any_code, dry_run, out, data, as_json)
 

@@ -269,7 +269,7 @@ class _Run:
             },
             evaluations=tuple(self.evaluations), selected_epoch=selected.epoch, retest=retest,
             frozen={"by_card": card.frozen, "before": before, "after": after, "unchanged": before == after},
-            weights={"files": cell.weights.hashes(), "untrained": cell.weights.untrained},
+            weights={"files": cell.weights.hashes(), "untrained": cell.weights.untrained, **cell.pretraining()},
             fingerprint=renderer,
             provenance=facts
             | {"worker_deaths": deaths, "workers": self.workers, "attempts": self.pulse.attempts if self.pulse else []},

@@ -19,7 +19,7 @@ def prepare(sweep: Sweep, number: int) -> int:
 
     A cell that cannot be prepared is left to fail by itself, where its traceback is kept.
     """
-    _check_code(sweep)
+    check_code(sweep)
     paths, group = Paths(sweep.out, sweep.data), sweep.entries[number].group
     failed, seen = 0, set[tuple[str, str]]()
     for other, entry in enumerate(sweep.entries):
@@ -41,7 +41,7 @@ def prepare(sweep: Sweep, number: int) -> int:
 
 def run(sweep: Sweep, number: int) -> int:
     """The cell's record. 0 done, 1 failed (its traceback is in its work folder), 3 another process has the cell."""
-    _check_code(sweep)
+    check_code(sweep)
     outcome = run_cells([_cell(sweep, number)], Paths(sweep.out, sweep.data), sweep.command, overwrite=False)
     say(outcome.as_text())
     return outcome.exit_code
@@ -59,7 +59,7 @@ def _cell(sweep: Sweep, number: int) -> Cell:
     return cell
 
 
-def _check_code(sweep: Sweep) -> None:
+def check_code(sweep: Sweep) -> None:
     """The checkout may have moved while the job waited in a queue."""
     code = git_state()
     if not sweep.any_code and not same_code(code, sweep.code):

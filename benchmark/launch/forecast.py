@@ -61,6 +61,9 @@ def _hours(sweep: Sweep, missing: list[Entry]) -> tuple[float, list[str]]:
             continue
     total, unknown = 0.0, []
     for entry in missing:
+        if not Path(entry.record).is_relative_to(sweep.out / "records"):
+            unknown.append(entry.label)  # a pre-training
+            continue
         # OUT/records/PROTOCOL/SUITE/TASK/METHOD/HEAD-sSEED.json
         protocol, suite, _, method, head = Path(entry.record).relative_to(sweep.out / "records").parts
         found = known.get((protocol, suite, method, head.rpartition("-s")[0]))

@@ -60,7 +60,8 @@ def done_state(entry: Entry) -> State | None:
     if record is None:
         return None
     restarts = max(0, len(record["provenance"].get("attempts", [])) - 1)
-    return State(entry.label, "done", last=_counts("retest ", record["retest"]["tally"]), restarts=restarts)
+    last = _counts("retest ", record["retest"]["tally"]) if "retest" in record else ""  # a pre-training has none
+    return State(entry.label, "done", last=last, restarts=restarts)
 
 
 def cell_state(entry: Entry, jobs: Jobs, now: float | None = None) -> State:

@@ -37,17 +37,26 @@ def make_sweep(cells: Sequence[tuple[CellSpec, Cell]], paths: Paths, command: st
         raise ConfigError(f"--name {name}: give letters, digits and any of . _ + = - (it names a folder and the jobs)")
     paths = Paths(paths.out.resolve(), paths.data.resolve())
     entries = {cell.label: _entry(spec, cell, paths) for spec, cell in cells}
-    folder = paths.out / "sweeps" / (name or _name([cell for _, cell in cells]))
+    settings = {cell.method_name: cell.settings.identity() for _, cell in cells}
+    return assemble(name or _name([cell for _, cell in cells]), CELLS, entries, settings, paths, command, code, profile,
+                    any_code, write)  # fmt: skip
+
+
+def assemble(name: str, work: str, entries: dict[str, dict[str, Any]], settings: dict[str, Any], paths: Paths,
+             command: str, code: dict[str, Any], profile: dict[str, Any], any_code: bool,
+             write: bool) -> Sweep:  # fmt: skip
+    """A sweep from its entries by label, whatever `work` makes of them; see `make_sweep`."""
+    entries = dict(entries)
+    folder = paths.out / "sweeps" / name
     old: Sweep | None
     try:
         old = load(folder)
     except NoSweep:
         old = None
     data: dict[str, Any] = {
-        "format": FORMAT, "work": CELLS, "command": command, "code": code, "any_code": any_code, "profile": profile,
+        "format": FORMAT, "work": work, "command": command, "code": code, "any_code": any_code, "profile": profile,
         "out": str(paths.out), "data": str(paths.data), "made": time.time(), "environment": environment(),
-        "cells": list(entries.values()),
-        "settings": {cell.method_name: cell.settings.identity() for _, cell in cells},
+        "cells": list(entries.values()), "settings": settings,
     }  # fmt: skip
     if old is not None:
         old = renew_code(old, code, any_code, write=False)

@@ -43,12 +43,3 @@ def read_card(folder: Path) -> dict[str, Any] | None:
         return card if (folder / card["file"]).is_file() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def card_inside(path: Path) -> dict[str, Any] | None:
-    """The card in a checkpoint of ours; None for other files."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        return json.loads(content["card"])
-    except Exception:
-        return None

@@ -32,7 +32,7 @@ from benchmark.workfolder import OtherSettings
 from methods.clar.pretraining import Pretraining
 from methods.clar.representation import CLAR
 from methods.clar.teacher import CARD as TEACHER_CARD
-from methods.clar.teacher import Teacher
+from methods.clar.teacher import RandomTeacher, Teacher
 from methods.errors import WeightsMissing
 from methods.registry import method_class
 from methods.weights import weights_folder
@@ -152,7 +152,7 @@ class _Run:
         if self.job.teacher == "none":
             return None, "none"
         folder = weights_folder(self.runtime.weights_dir)
-        teacher = Teacher.random() if self.job.teacher == "random" else Teacher.load(folder)
+        teacher: Teacher = RandomTeacher() if self.job.teacher == "random" else Teacher.load(folder)
         return Lessons(frames, teacher, self.paths.data, self.device), teacher.identity()
 
     def _model(self, frames: Frames, lessons: Lessons | None) -> Pretraining:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +61,7 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
     numbers) than most of a table's are named and left out, never averaged in.
     """
     chosen = [r for r in records if r.suite == suite.name and r.protocol == protocol]
-    chosen, apart = _comparable(chosen)
+    chosen, apart = comparable(chosen)
     printed = {(n.method, n.column): n.value for n in reported("clar", "Table I")}
     paper_methods = list(dict.fromkeys(method for method, _ in printed))
     rows_by_name: dict[str, list[_Row]] = defaultdict(list)
@@ -109,7 +109,12 @@ def _group_cell(row: _Row, suite: Suite, column: str, number: str) -> str:
     if column == "rlbench":
         return MISSING
     tasks = list(suite.task_names) if column == "mean" else list(suite.tasks[column])
-    tallies = [_pool([_number(r, number) for r in row.by_task[task]]) for task in tasks if task in row.by_task]
+    return tasks_cell(row.by_task, tasks, number)
+
+
+def tasks_cell(by_task: Mapping[str, list[Record]], tasks: Sequence[str], number: str, marks: bool = True) -> str:
+    """The mean over `tasks` of one of the three numbers, and what has to be said beside it."""
+    tallies = [_pool([_number(r, number) for r in by_task[task]]) for task in tasks if task in by_task]
     present = [tally for tally in tallies if tally.n]
     if not present:
         return "errors only" if tallies else MISSING
@@ -117,7 +122,8 @@ def _group_cell(row: _Row, suite: Suite, column: str, number: str) -> str:
     if number == "retest":
         low, high = mean_interval([(t.k, t.n) for t in present])
         text += f" [{100 * low:.0f}, {100 * high:.0f}]"
-    text += _mark([record for task in tasks for record in row.by_task.get(task, [])])
+    if marks:
+        text += _mark([record for task in tasks for record in by_task.get(task, [])])
     return text if len(present) == len(tasks) else f"{text} † {len(present)}/{len(tasks)}"
 
 
@@ -134,7 +140,7 @@ def _pool(tallies: list[Tally]) -> Tally:
     return Tally(sum(t.k for t in tallies), sum(t.n for t in tallies), sum(t.errors for t in tallies))
 
 
-def _comparable(records: list[Record]) -> tuple[list[Record], list[str]]:
+def comparable(records: list[Record]) -> tuple[list[Record], list[str]]:
     """Keep the records of the most common conditions; name the others."""
 
     def conditions(record: Record) -> str:

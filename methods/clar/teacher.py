@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from methods import text
 from methods.card import ImageInput, MethodCard
@@ -40,59 +41,103 @@ CARD = MethodCard(
 
 
 class Teacher:
-    """label: `clip-vitb16` or `random`. dim, map_dim: widths of its features and of its map's cells."""
+    """What is asked of one. dim, map_dim: widths of its features and of its map's cells; cells: rows of the map."""
 
-    def __init__(self, vision: VisionTower, words: ClipText | None, label: str) -> None:
-        self.vision = vision.requires_grad_(False).eval()
-        self.words, self.label = words, label
-        self.dim, self.map_dim = vision.config.embed, vision.config.width
-        self.cells = vision.config.size // vision.config.patch
+    label: str
+    dim: int
+    map_dim: int
+    cells: int
 
     @classmethod
     def load(cls, folder: Path, config: CLIPConfig = VIT_B16) -> Teacher:
-        """From the files of `CARD` under `folder`. Raises `WeightsMissing` or `BadWeights`."""
+        """CLIP, from the files of `CARD` under `folder`. Raises `WeightsMissing` or `BadWeights`."""
         model, merges = choose_weights(CARD, None, folder).files
         image, words = split_towers(read_tensors(model), config)
         vision, tower = VisionTower(config), TextTower(config)
         load_strictly(vision, image, str(model))
         load_strictly(tower, words, str(model))
-        tokenizer = Tokenizer.from_file(merges, config.vocabulary, config.context)
-        return cls(vision, ClipText(tower, tokenizer), "clip-vitb16")
-
-    @classmethod
-    def random(cls, config: CLIPConfig = VIT_B16) -> Teacher:
-        """An untrained image tower, always the same, and a fixed random vector for every sentence."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            return cls(VisionTower(config), None, "random")
+        return CLIPTeacher(vision, ClipText(tower, Tokenizer.from_file(merges, config.vocabulary, config.context)))
 
     def to(self, device: torch.device) -> Teacher:
-        self.vision.to(device)
-        if self.words is not None:
-            self.words.tower.to(device)
-        return self
+        raise NotImplementedError
 
     def identity(self) -> str:
         """Changes with its weights: part of every cache key."""
-        return f"{self.label}-{fingerprint(self.vision)[:16]}"
+        raise NotImplementedError
+
+    def images(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W, 3) uint8 to one feature (B, dim) and a map (B, cells, cells, map_dim)."""
+        raise NotImplementedError
+
+    def texts(self, sentences: Sequence[str]) -> Tensor:
+        """(n, dim)."""
+        raise NotImplementedError
+
+
+class CLIPTeacher(Teacher):
+    """The projected class token, and the patch tokens after the final norm."""
+
+    label = "clip-vitb16"
+
+    def __init__(self, vision: VisionTower, words: ClipText) -> None:
+        self.vision, self.words = vision.requires_grad_(False).eval(), words
+        self.dim, self.map_dim = vision.config.embed, vision.config.width
+        self.cells = vision.config.size // vision.config.patch
+        self.input = ImageInput(vision.config.size, (0, 1), MEAN, STD, resize="resize")
+
+    def to(self, device: torch.device) -> Teacher:
+        self.vision.to(device)
+        self.words.tower.to(device)
+        return self
+
+    def identity(self) -> str:
+        return f"{self.label}-{fingerprint(self.vision)[:16]}-{fingerprint(self.words.tower)[:16]}"
 
     @torch.inference_mode()
     def images(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, H, W, 3) uint8 to the projected class token (B, dim) and the patch tokens (B, h, w, map_dim)."""
-        tokens = self.vision.ln_post(self.vision.tokens(prepare_images(rgb, self._input)))
+        tokens = self.vision.ln_post(self.vision.tokens(prepare_images(rgb, self.input)))
         return tokens[:, 0] @ self.vision.proj, tokens[:, 1:].unflatten(1, (self.cells, self.cells))
 
-    @property
-    def _input(self) -> ImageInput:
-        return ImageInput(self.vision.config.size, (0, 1), MEAN, STD, resize="resize")
+    def texts(self, sentences: Sequence[str]) -> Tensor:
+        return self.words(sentences)
+
+
+class RandomTeacher(Teacher):
+    """Knows nothing, but tells pictures apart: fixed random projections of pixels, a random vector a sentence.
+
+    For trying the machinery where CLIP's weights are not. An untrained CLIP would not do: its features of different
+    pictures are parallel to the third digit, so nothing could be learnt from them.
+    """
+
+    label = "random"
+
+    def __init__(self, size: int = 224, patch: int = 16, dim: int = 512, map_dim: int = 768) -> None:
+        self.dim, self.map_dim, self.cells, self.patch = dim, map_dim, size // patch, patch
+        self.input = ImageInput(size, (0, 1), MEAN, STD, resize="resize")
+        generator = torch.Generator().manual_seed(0)
+        pixels = 3 * patch * patch
+        self.of_patch = torch.randn(pixels, map_dim, generator=generator) * pixels**-0.5
+        self.of_grid = torch.randn(3 * self.cells**2, dim, generator=generator) * (3 * self.cells**2) ** -0.5
+
+    def to(self, device: torch.device) -> Teacher:
+        self.of_patch, self.of_grid = self.of_patch.to(device), self.of_grid.to(device)
+        return self
+
+    def identity(self) -> str:
+        return f"{self.label}-{self.cells}x{self.patch}-{self.dim}-{self.map_dim}"
 
     @torch.inference_mode()
-    def texts(self, sentences: Sequence[str]) -> Tensor:
-        """(n, dim)."""
-        if self.words is not None:
-            return self.words(sentences)
-        return torch.stack([self._random_text(sentence) for sentence in sentences])
+    def images(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """The map: each patch's pixels. The feature: colours of the cells against the picture's mean."""
+        pixels = prepare_images(rgb, self.input)
+        patches = functional.unfold(pixels, self.patch, stride=self.patch).transpose(1, 2)
+        colours = functional.avg_pool2d(pixels, self.patch)
+        colours = (colours - colours.mean(dim=(2, 3), keepdim=True)).flatten(1)
+        return colours @ self.of_grid, (patches @ self.of_patch).unflatten(1, (self.cells, self.cells))
 
-    def _random_text(self, sentence: str) -> Tensor:
+    def texts(self, sentences: Sequence[str]) -> Tensor:
+        return torch.stack([self._text(sentence) for sentence in sentences])
+
+    def _text(self, sentence: str) -> Tensor:
         seed = int.from_bytes(hashlib.sha256(sentence.encode()).digest()[:8], "little") % 2**63
         return torch.randn(self.dim, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,92 @@
+"""Pre-trainings as a sweep's work, so that a cluster's nodes do them: see `benchmark.launch.sweep_file`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.cell import Paths
+from benchmark.config import settle
+from benchmark.launch.cells import check_code
+from benchmark.launch.sweep import assemble
+from benchmark.launch.sweep_file import Sweep
+from benchmark.pretrain.config import PretrainConfig
+from benchmark.pretrain.job import PretrainJob
+from benchmark.pretrain.run import pretrain
+from benchmark.pretrain.sources import DataConfig, open_frames
+from benchmark.progress import say
+from benchmark.protocol import Runtime
+from benchmark.runtime import resolve_workers
+
+WORK = "benchmark.pretrain.work"
+
+
+def make_pretrain_sweep(jobs: Sequence[PretrainJob], paths: Paths, runtime: Runtime, command: str,
+                        code: dict[str, Any], profile: dict[str, Any], any_code: bool = False,
+                        write: bool = True) -> Sweep:  # fmt: skip
+    """A sweep of these pre-trainings, named after them. Raises what `make_sweep` raises."""
+    paths = Paths(paths.out.resolve(), paths.data.resolve())
+    entries = {label(job): _entry(job, paths, runtime) for job in jobs}
+    facts = "\n".join(sorted(f"{name} {entry['identity_hash']}" for name, entry in entries.items()))
+    name = f"pretrain-{jobs[0].method}-{hashlib.sha256(facts.encode()).hexdigest()[:6]}"
+    settings = {label(job): job.identity() for job in jobs}
+    return assemble(name, WORK, entries, settings, paths, command, code, profile, any_code, write)
+
+
+def label(job: PretrainJob) -> str:
+    return f"pretrain/{job.method}/{job.label}"
+
+
+def prepare(sweep: Sweep, number: int) -> int:
+    """The frames that all of these pre-trainings share, pictures included if one of them needs a teacher."""
+    check_code(sweep)
+    job, runtime = _job(sweep, number)
+    taught = any(_job(sweep, other)[0].teacher != "none" for other in range(len(sweep.entries)))
+    open_frames(job.data, sweep.data, taught, resolve_workers(runtime))
+    return 0
+
+
+def run(sweep: Sweep, number: int) -> int:
+    """The checkpoint and its card. Raises what `pretrain` raises."""
+    check_code(sweep)
+    job, runtime = _job(sweep, number)
+    card, new = pretrain(job, Paths(sweep.out, sweep.data), runtime, sweep.command)
+    say(f"{label(job)}: {'trained now' if new else 'was there'}, {card.get('steps', 0):,} steps")
+    return 0
+
+
+def _entry(job: PretrainJob, paths: Paths, runtime: Runtime) -> dict[str, Any]:
+    data = json.dumps([dataclasses.asdict(source) for source in job.data], sort_keys=True)
+    return {
+        "label": label(job), "record": str(job.card(paths.out)), "work": str(job.folder(paths.out)),
+        "identity_hash": job.identity_hash(),
+        "group": f"frames {hashlib.sha256(data.encode()).hexdigest()[:8]}",
+        "spec": {**dataclasses.asdict(job), "runtime": dataclasses.asdict(runtime)},
+    }  # fmt: skip
+
+
+def _job(sweep: Sweep, number: int) -> tuple[PretrainJob, Runtime]:
+    from benchmark.cli_options import register_baselines
+
+    register_baselines()
+    spec: dict[str, Any] = json.loads(json.dumps(sweep.entries[number].spec))
+    config = settle(PretrainConfig, spec["config"], "config")
+    data = tuple(settle(DataConfig, source, source["name"]) for source in spec["data"])
+    job = PretrainJob(spec["method"], config, data, spec["teacher"], spec["name"])
+    if job.identity_hash() != sweep.entries[number].identity_hash:
+        raise RuntimeError(f"{label(job)}: this code gives it another identity than the sweep was made with")
+    return job, settle(Runtime, spec["runtime"], "runtime")
+
+
+def missing(jobs: Sequence[PretrainJob], out: Path) -> list[PretrainJob]:
+    """Those without their card and weights, or with others under their name."""
+    from benchmark.pretrain.checkpoint import read_card
+
+    return [
+        job for job in jobs
+        if (card := read_card(job.folder(out))) is None or card["identity_hash"] != job.identity_hash()
+    ]  # fmt: skip
