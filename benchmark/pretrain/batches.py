@@ -91,7 +91,7 @@ class Loader:
                 parts.setdefault(name, []).append(shard.fields[name][at, view])
             for name in ("image_feature", "image_map"):
                 parts.setdefault(name, []).append(taught[name][at, view])
-            said.append(self.lessons.said(shard.instruction))
+            said.append(self.lessons.said(shard.instructions[at]))
         found |= {name: torch.from_numpy(np.stack(arrays)) for name, arrays in parts.items()}
         found["said"] = torch.tensor(said)
         found["text_feature"] = self.lessons.texts[found["said"]]

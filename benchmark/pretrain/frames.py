@@ -20,14 +20,15 @@ PICTURE = ("rgb", "depth", "intrinsics", "extrinsics")
 class Shard:
     """n frames of one kind: one task or scene under one camera (or several cameras, whose clouds are fused).
 
-    fields: read-only (n, ...) arrays as `envs.spec` describes them, with V cameras where they are pictures. They may
-        be memory maps. trajectories: (n,) names; frames of one name are near-copies of each other.
+    instructions: (n,), one for each frame. fields: read-only (n, ...) arrays as `envs.spec` describes them, with V
+        cameras where they are pictures; they may be memory maps. trajectories: (n,) names; frames of one name are
+        near-copies of each other.
     held_out: (n,) bool, never trained on. key: changes with everything that decides what is in the fields.
     """
 
     source: str
     task: str
-    instruction: str
+    instructions: tuple[str, ...]
     fields: Mapping[str, np.ndarray]
     trajectories: tuple[str, ...]
     held_out: np.ndarray
@@ -78,7 +79,7 @@ class Frames:
         return {name: np.stack([shard.fields[name][at] for shard, at in places]) for name in fields}
 
     def instructions(self, rows: Sequence[int]) -> list[str]:
-        return [self.place(int(row))[0].instruction for row in rows]
+        return [shard.instructions[at] for shard, at in (self.place(int(row)) for row in rows)]
 
     def tasks(self) -> list[str]:
         return sorted({shard.task for shard in self.shards})

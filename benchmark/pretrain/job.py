@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -13,7 +12,8 @@ from typing import Any
 
 from benchmark.errors import ConfigError
 from benchmark.pretrain.config import PretrainConfig, load_pretrain
-from benchmark.pretrain.sources import DataConfig, load_data
+from benchmark.pretrain.data_config import DataConfig
+from benchmark.pretrain.sources import load_data
 
 FORMAT = 1
 PARTS = ("mae", "contrast", "local")
@@ -50,10 +50,7 @@ class PretrainJob:
     def identity(self) -> dict[str, Any]:
         facts = {
             "format": FORMAT, "method": self.method, "config": self.config.identity(), "teacher": self.teacher,
-            "data": [
-                {k: v for k, v in dataclasses.asdict(source).items() if k not in ("title", "root", "licence")}
-                for source in self.data
-            ],
+            "data": [source.identity() for source in self.data],
         }  # fmt: skip
         return json.loads(json.dumps(facts))
 

@@ -11,8 +11,8 @@ import numpy as np
 from benchmark.config import load_protocol
 from benchmark.data.demos import Demos, load_or_collect
 from benchmark.data.observations import cache_key, load_or_render, open_pool, rendered
+from benchmark.pretrain.data_config import DataConfig
 from benchmark.pretrain.frames import CLOUD, PICTURE, Shard
-from benchmark.pretrain.sources import DataConfig
 from envs.registry import env_class
 from envs.spec import ObservationRequest
 
@@ -66,7 +66,8 @@ def _shard(config: DataConfig, demos: Demos, fields: Mapping[str, np.ndarray], k
     episodes, steps = demos.arrays["actions"].shape[:2]
     episode = np.repeat(np.arange(episodes), steps)
     return Shard(
-        source=config.name, task=demos.task, instruction=env_class(demos.env).instruction(demos.task), fields=fields,
+        source=config.name, task=demos.task, fields=fields,
+        instructions=(env_class(demos.env).instruction(demos.task),) * len(episode),
         trajectories=tuple(f"{config.name}/{demos.task}/{number}" for number in episode),
         held_out=episode >= demos.train, key=key, licence=config.licence,
     )  # fmt: skip

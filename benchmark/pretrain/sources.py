@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.config import CONF, choices, settle
 from benchmark.errors import ConfigError
+from benchmark.pretrain.data_config import DataConfig
 from benchmark.pretrain.frames import Frames, Shard
 from envs.registry import UnknownName
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """See `benchmark/conf/data/*.yaml`."""
-
-    name: str
-    title: str
-    kind: str
-    licence: str
-    tasks: tuple[str, ...]
-    cameras: tuple[str, ...]
-    cloud: str
-    demos: int
-    held_out: int
-    stride: int
-    horizon: int
-    min_success_steps: int
-    max_expert_failures: int
-    num_points: int
-    height: int
-    width: int
-    render: str
-    weight: float
-    root: str
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(f"{self.name}.kind={self.kind} is none of {', '.join(KINDS)}")
-        if self.cloud not in ("each", "fused"):
-            raise ConfigError(f"{self.name}.cloud={self.cloud} is none of each, fused")
-        if not self.tasks or not self.cameras:
-            raise ConfigError(f"{self.name} needs at least one task and one camera")
-        if min(self.demos, self.stride, self.horizon, self.num_points) < 1 or not 0 <= self.held_out < self.demos:
-            raise ConfigError(
-                f"{self.name}: demos, stride, horizon and num_points are at least 1, and held_out is less than demos"
-            )
-        if not self.weight > 0:
-            raise ConfigError(f"{self.name}.weight must be positive; leave the name out of --data instead")
 
 
 def load_data(name: str, overrides: Sequence[str] = ()) -> DataConfig:
@@ -78,9 +39,7 @@ def open_frames(configs: Sequence[DataConfig], root: Path, pictures: bool, worke
 
 
 def _open(config: DataConfig, root: Path, pictures: bool, workers: int) -> list[Shard]:
-    from benchmark.pretrain import metaworld
+    from benchmark.pretrain import metaworld, rlbench
 
-    return {"metaworld": metaworld.open_shards}[config.kind](config, root, pictures, workers)
-
-
-KINDS = ("metaworld",)
+    readers = {"metaworld": metaworld.open_shards, "rlbench": rlbench.open_shards}
+    return readers[config.kind](config, root, pictures, workers)

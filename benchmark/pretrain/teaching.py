@@ -27,13 +27,14 @@ class Lessons:
 
     def __init__(self, frames: Frames, teacher: Teacher, root: Path, device: torch.device) -> None:
         self.dim, self.map_dim = teacher.dim, teacher.map_dim
-        self.sentences = sorted({shard.instruction for shard in frames.shards})
+        self.sentences = sorted({sentence for shard in frames.shards for sentence in shard.instructions})
+        self._numbers = {sentence: number for number, sentence in enumerate(self.sentences)}
         self.texts = teacher.texts(self.sentences).float().cpu().clone()
         teacher.to(device)
         self.images = [_taught(shard, teacher, root, device) for shard in frames.shards]
 
     def said(self, sentence: str) -> int:
-        return self.sentences.index(sentence)
+        return self._numbers[sentence]
 
 
 def _taught(shard: Shard, teacher: Teacher, root: Path, device: torch.device) -> dict[str, np.ndarray]:

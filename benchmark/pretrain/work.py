@@ -15,9 +15,10 @@ from benchmark.launch.cells import check_code
 from benchmark.launch.sweep import assemble
 from benchmark.launch.sweep_file import Sweep
 from benchmark.pretrain.config import PretrainConfig
+from benchmark.pretrain.data_config import DataConfig
 from benchmark.pretrain.job import PretrainJob
 from benchmark.pretrain.run import pretrain
-from benchmark.pretrain.sources import DataConfig, open_frames
+from benchmark.pretrain.sources import open_frames
 from benchmark.progress import say
 from benchmark.protocol import Runtime
 from benchmark.runtime import resolve_workers

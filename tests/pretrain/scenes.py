@@ -48,7 +48,8 @@ def shard(frames: int = 40, trajectories: int = 20, cameras: int = 1, held_out: 
             out.setdefault(name, []).append(value)
     number = np.arange(frames) % trajectories
     return Shard(
-        source=source, task=task, instruction=f"look at {task}", fields={k: np.stack(v) for k, v in out.items()},
+        source=source, task=task, instructions=(f"look at {task}",) * frames,
+        fields={k: np.stack(v) for k, v in out.items()},
         trajectories=tuple(f"{source}/{task}/{i}" for i in number), held_out=number >= trajectories - held_out,
         key=f"{source}-{task}-{seed}-{frames}", licence="ours",
     )  # fmt: skip
