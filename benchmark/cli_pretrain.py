@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli_errors import explained
-from benchmark.cli_options import Json, Out, WeightsDir, app, print_json, register_baselines, split
+from benchmark.cli_options import Json, Out, WeightsDir, app, print_json, register_baselines, split, width
 
 Method = Annotated[str, typer.Option("--method", help="clar | clar-small")]
 Source = Annotated[str, typer.Option("--data", help="`bench list data`; several by comma are mixed")]
@@ -66,6 +66,58 @@ def pretrain(
         print_json(card)
     else:
         typer.echo(_in_words(card, job.weights(out), computed))
+
+
+@app.command()
+@explained
+def retrieval(
+    weights: Annotated[Path, typer.Option("--weights", help="what `bench pretrain` left")],
+    data: Annotated[str | None, typer.Option("--data", help="default: what it was trained on")] = None,
+    teacher: Annotated[str | None, typer.Option("--teacher", help="clip | random; default: its own")] = None,
+    galleries: Annotated[int, typer.Option("--galleries", help="draws of one frame a held-out trajectory")] = 20,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    device: Annotated[str, typer.Option("--device", help="auto | cpu | cuda")] = "auto",
+    weights_dir: WeightsDir = None,
+    cache: Annotated[Path, typer.Option("--cache", help="demonstrations and caches")] = Path("runs/data"),
+    as_json: Json = False,
+    settings: Annotated[list[str] | None, typer.Argument(metavar="[DATA.FIELD=VALUE]...")] = None,
+) -> None:
+    """How well held-out clouds are found by their picture and by their instruction, beside chance."""
+    from benchmark.pretrain.judge import judge, retrieval_table
+    from benchmark.protocol import Runtime
+    from benchmark.report.table import render
+
+    register_baselines()
+    runtime = Runtime(device, "fp32", "auto", "auto", 180.0, str(weights_dir) if weights_dir else None)
+    found = judge(weights, split(data), settings or [], teacher, galleries, seed, runtime, cache)
+    print_json(found) if as_json else typer.echo(render(retrieval_table(found), "terminal", width()), nl=False)
+
+
+@app.command()
+@explained
+def attention(
+    weights: Annotated[Path, typer.Option("--weights", help="what `bench pretrain` left")],
+    task: Annotated[str, typer.Option("--task", help="a MetaWorld task")] = "hammer",
+    method: Annotated[str | None, typer.Option("--method", help="checked against the checkpoint's card")] = None,
+    camera: Annotated[str, typer.Option("--camera")] = "corner",
+    steps: Annotated[str, typer.Option("--steps", help="of the expert's episode")] = "0,25,50,75",
+    to: Annotated[Path, typer.Option("--to", help="folder for the pictures and the page")] = Path("attention"),
+    as_json: Json = False,
+) -> None:
+    """Fig. 6: the encoder's attention over cloud and picture, as PNGs and as a page whose clouds turn."""
+    from benchmark.cli_options import parse_seeds
+    from benchmark.errors import ConfigError
+    from benchmark.pretrain.loading import load_pretraining
+    from benchmark.pretrain.looking import look, watch, write_looks
+
+    register_baselines()
+    model, card = load_pretraining(weights)
+    if method is not None and method != card["method"]:
+        raise ConfigError(f"{weights} is an encoder of {card['method']}, not of {method}")
+    moments = watch("metaworld", task, camera, parse_seeds(steps))
+    looks = [look(model, step, observation) for step, observation in moments]
+    written = write_looks(looks, to, f"{card['method']}, {card['label']}: {task}")
+    print_json([str(path) for path in written]) if as_json else typer.echo("\n".join(map(str, written)))
 
 
 def _in_words(card: dict[str, Any], weights: Path, computed: bool) -> str:

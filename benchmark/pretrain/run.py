@@ -35,7 +35,7 @@ from methods.clar.teacher import CARD as TEACHER_CARD
 from methods.clar.teacher import RandomTeacher, Teacher
 from methods.errors import WeightsMissing
 from methods.registry import method_class
-from methods.weights import weights_folder
+from methods.weights import choose_weights, weights_folder
 
 SAVE_EVERY = 300.0
 """Seconds of training that a kill may cost."""
@@ -65,10 +65,19 @@ def pretrain(job: PretrainJob, paths: Paths, runtime: Runtime, command: str,
 
 def check_teacher(job: PretrainJob, folder: Path) -> None:
     """Raises `WeightsMissing` before any work, with the commands that mend it."""
-    from methods.weights import choose_weights
+    if job.teacher == "clip":
+        _clip_is_here(folder)
 
-    if job.teacher != "clip":
-        return
+
+def open_teacher(name: str, folder: Path) -> Teacher:
+    """`clip` or `random`. Raises `WeightsMissing` with the commands that mend it."""
+    if name == "random":
+        return RandomTeacher()
+    _clip_is_here(folder)
+    return Teacher.load(folder)
+
+
+def _clip_is_here(folder: Path) -> None:
     try:
         choose_weights(TEACHER_CARD, None, folder)
     except WeightsMissing as error:
@@ -151,8 +160,7 @@ class _Run:
     def _lessons(self, frames: Frames) -> tuple[Lessons | None, str]:
         if self.job.teacher == "none":
             return None, "none"
-        folder = weights_folder(self.runtime.weights_dir)
-        teacher: Teacher = RandomTeacher() if self.job.teacher == "random" else Teacher.load(folder)
+        teacher = open_teacher(self.job.teacher, weights_folder(self.runtime.weights_dir))
         return Lessons(frames, teacher, self.paths.data, self.device), teacher.identity()
 
     def _model(self, frames: Frames, lessons: Lessons | None) -> Pretraining:

@@ -97,7 +97,7 @@ class Pretraining(nn.Module):
         `mae` and `local` are scalars; `clouds` (B, teacher_dim) are unit vectors for `contrast_terms`, which may see
         those of other devices as well.
         """
-        centers, patches, raw = self._patches(batch["points"], batch["points_valid"])
+        centers, patches, raw = self.patches(batch["points"], batch["points_valid"])
         found: dict[str, Tensor] = {}
         if self.decoder is not None:
             found["mae"] = self._reconstruct(centers, patches)
@@ -131,7 +131,7 @@ class Pretraining(nn.Module):
             if part is not None:
                 part.temperature.clamp()
 
-    def _patches(self, points: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def patches(self, points: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Centres and patches as the encoder takes them, and the centres in metres in the robot's frame."""
         config = self.representation.config
         cloud = self.representation.preprocess(points, valid)
