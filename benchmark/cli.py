@@ -237,6 +237,9 @@ def doctor(as_json: Json = False, out: Out = Path("runs")) -> None:
 @app.command()
 @explained
 def perf(
+    what: Annotated[str, typer.Argument(help="rollouts | encoders | pretrain")] = "rollouts",
+    method: Annotated[str, typer.Option("--method", help="with pretrain: clar | clar-small")] = "clar",
+    batch: Annotated[int, typer.Option("--batch", help="with pretrain: samples of a step")] = 128,
     task: Annotated[str, typer.Option("--task", help="a MetaWorld task")] = "hammer",
     compare: Annotated[str | None, typer.Option("--compare", help="naive: also the loop the field uses")] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="of each measurement")] = 8.0,
@@ -244,13 +247,20 @@ def perf(
     as_json: Json = False,
 ) -> None:
     """Measure speed against floors taken in the same run on this machine."""
-    from benchmark.perf.report import measure, measure_encoders, render_report
+    from benchmark.perf.report import measure, measure_encoders, measure_pretraining, render_report
     from benchmark.protocol import ConfigError
 
     if compare not in (None, "naive"):
         raise ConfigError(f"--compare {compare}: there is only naive")
+    if what not in ("rollouts", "encoders", "pretrain"):
+        raise ConfigError(f"bench perf {what}: there are rollouts, encoders and pretrain")
     register_baselines()
-    report = measure_encoders() if encoders else measure(task, seconds, naive=compare == "naive")
+    if what == "pretrain":
+        report = measure_pretraining(method, batch, seconds)
+    elif encoders or what == "encoders":
+        report = measure_encoders()
+    else:
+        report = measure(task, seconds, naive=compare == "naive")
     print_json(report) if as_json else typer.echo(render_report(report))
 
 

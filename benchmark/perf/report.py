@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from benchmark.perf import encoders, floors, measurements
+from benchmark.perf import encoders, floors, measurements, pretraining
 from benchmark.progress import say
 from benchmark.protocol import Runtime
 from benchmark.provenance import describe_machine, git_state
@@ -99,6 +99,19 @@ def measure_encoders(names: list[str] | None = None, repeats: int = 3) -> dict[s
     once, every = encoders.caching()
     report.add("150 epochs of clip with its features kept, against encoding", 1 / once, 1 / every, "1/s", 50)
     return report.finish("encoders", 0)
+
+
+def measure_pretraining(method: str, batch: int, seconds: float) -> dict[str, Any]:
+    """Data loading and memory of a pre-training, on the GPU where there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    report = Report()
+    for taught, what in ((False, "MAE only"), (True, "all terms")):
+        ours, floor = pretraining.loading(method, taught, seconds, batch, device)
+        report.add(f"pre-training {method}, {what}, against ready tensors", ours, floor, "samples/s", 0.9)
+    for taught, what in ((False, "MAE only"), (True, "all terms")):
+        used = pretraining.memory(method, batch, taught, device)
+        report.add(f"memory of a step of {batch}, {method}, {what}, against 1 GB", used, 1024, "MB", None)
+    return report.finish(f"pre-training on {device.type}", 0)
 
 
 def render_report(report: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ PICTURE = ("rgb", "depth", "intrinsics", "extrinsics")
 """What contrast and alignment need beside the cloud."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shard:
     """n frames of one kind: one task or scene under one camera (or several cameras, whose clouds are fused).
 

@@ -303,7 +303,7 @@ def test_negatives_are_of_the_same_image_or_of_all() -> None:
 
 
 def test_the_total_is_equation_7() -> None:
-    m, b = model(), batch()
+    m, b = model(cd_scale=1.0), batch()
     terms = terms_of(m, b)
     expected = 1.5 * terms["mae"] + 0.5 * terms["image"] + 0.5 * terms["text"] + 0.5 * terms["local"]
     assert torch.allclose(m.total(terms), expected)

@@ -39,7 +39,11 @@ def config(*overrides: str) -> PretrainConfig:
 
 
 def lessons(tmp: Path, frames: Any = None) -> tuple[Any, Lessons, RandomTeacher]:
-    frames = frames or scenes.frames(scenes.shard(task="one"), scenes.shard(task="two", seed=1))
+    # "one" has two shards, as two cameras give them
+    frames = frames or scenes.frames(
+        scenes.shard(20, 10, task="one", held_out=2), scenes.shard(20, 10, task="one", held_out=2, seed=2),
+        scenes.shard(task="two", seed=1),
+    )  # fmt: skip
     teacher = RandomTeacher(size=32, patch=4, dim=16, map_dim=64)
     return frames, Lessons(frames, teacher, tmp, torch.device("cpu")), teacher
 
@@ -87,7 +91,7 @@ def test_resumed_in_mid_epoch_it_ends_with_the_same_weights(tmp_path: Path) -> N
 def test_the_loss_falls_and_the_rate_follows_its_schedule(tmp_path: Path) -> None:
     frames, taught, _ = lessons(tmp_path)
     loader = Loader(frames, taught, 8, 0)
-    trainer = trainer_of(config("learning_rate=2e-3", "cd_scale=100"), loader)
+    trainer = trainer_of(config("learning_rate=2e-3"), loader)
     terms = run(trainer, loader, 32)
     assert sum(t["total"] for t in terms[-6:]) < 0.8 * sum(t["total"] for t in terms[:6])
     assert trainer.rate(7) == pytest.approx(2e-3)
