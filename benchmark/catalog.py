@@ -1,4 +1,4 @@
-"""What there is, by name: suites, methods, tasks, heads, protocols."""
+"""What there is, by name: suites, methods, tasks, heads, protocols, data to pre-train on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from envs.registry import ENVS, UnknownName, env_class
 from methods.card import MethodCard
 from methods.registry import method_class, table
 
-KINDS = ("suites", "methods", "tasks", "heads", "protocols")
+KINDS = ("suites", "methods", "tasks", "heads", "protocols", "data")
 
 
 def listing(what: str, suite: str | None = None) -> dict[str, dict[str, str]]:
@@ -54,6 +54,10 @@ def describe(name: str) -> dict[str, Any]:
     for group in ("suite", "protocol", "head"):
         if name in choices(group):
             return {"what": group, **show_config(group, name)}
+    for group in ("data", "pretrain"):
+        short = name.removeprefix(f"{group}/")
+        if short in choices(group) and (group == "data" or short != name):  # clar alone is a method and a protocol
+            return {"what": group, **yaml.safe_load((CONF / group / f"{short}.yaml").read_text())}
     if ".py:" in name or name in table():
         return {"what": "method", "class": table().get(name, name), **method_class(name).card.as_dict()}
     for env in ENVS:
@@ -67,7 +71,8 @@ def describe(name: str) -> dict[str, Any]:
                 "cameras": list(cls.cameras), "provides": sorted(cls.provides),
                 "action": list(cls.action_spec.names), "proprio": list(cls.proprio_names),
             }  # fmt: skip
-    known = [*table(), *ENVS, *(c for g in ("suite", "protocol", "head") for c in choices(g))]
+    known = [*table(), *ENVS, *(c for g in ("suite", "protocol", "head", "data") for c in choices(g))]
+    known += [f"pretrain/{name}" for name in choices("pretrain")]
     known += [task for env in ENVS for task in env_class(env).tasks]
     raise UnknownName("name", name, known)
 

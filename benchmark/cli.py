@@ -196,7 +196,7 @@ def ledger_(
 @app.command(name="list")
 @explained
 def list_(
-    what: Annotated[str, typer.Argument(help="suites | methods | tasks | heads | protocols | all")] = "all",
+    what: Annotated[str, typer.Argument(help="suites | methods | tasks | heads | protocols | data | all")] = "all",
     suite: Annotated[str | None, typer.Option("--suite", help="with tasks: of this suite only")] = None,
     as_json: Json = False,
 ) -> None:
@@ -211,7 +211,10 @@ def list_(
 @app.command()
 @explained
 def show(
-    name: Annotated[str, typer.Argument(help="a method, suite, task, protocol, head, or path/to/file.py:Class")],
+    name: Annotated[
+        str,
+        typer.Argument(help="a method, suite, task, protocol, head, data, pretrain/METHOD, or path/to/file.py:Class"),
+    ],
     as_json: Json = False,
 ) -> None:
     """The whole card, suite or protocol."""

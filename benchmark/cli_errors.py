@@ -48,4 +48,7 @@ def _expected(error: Exception) -> bool:
         "FetchFailed",
         "BadExport",
         "OtherCode",
+        "Refused",
+        "NotAPanda",
+        "PolicyDiverged",
     }

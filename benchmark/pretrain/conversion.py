@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.errors import ConfigError
 from benchmark.pretrain.frames import CLOUD, PICTURE
 from benchmark.progress import bar, say
 from benchmark.storage import allocate, discard, exclusive, explain, write_json
@@ -68,7 +69,7 @@ def _fill(folder: Path, title: str, moments: list[Moment], crop: Crop, num_point
                     if name not in arrays:
                         arrays[name] = allocate(folder / f"{name}.npy", (len(moments), *value.shape), str(value.dtype))
                     if value.shape != arrays[name].shape[1:]:
-                        raise ValueError(
+                        raise ConfigError(
                             f"{moment.trajectory}: {name} is {value.shape}, and {arrays[name].shape[1:]} before it; "
                             "one source has pictures of one size"
                         )
@@ -76,7 +77,7 @@ def _fill(folder: Path, title: str, moments: list[Moment], crop: Crop, num_point
                 kept.append(number)
             advance()
         if not kept:
-            raise ValueError(
+            raise ConfigError(
                 f"{title}: no moment has a point inside the crop {crop}; is it in the robot's frame, in metres?"
             )
         for array in arrays.values():

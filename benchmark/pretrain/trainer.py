@@ -17,6 +17,7 @@ from benchmark.pretrain.config import PretrainConfig
 from benchmark.pretrain.parallel import Group
 from benchmark.storage import write_atomically
 from benchmark.train import PolicyDiverged, load_checkpoint
+from benchmark.workfolder import OtherSettings
 from methods.clar.pretraining import Pretraining
 
 SHARED = ("image_feature", "text_feature", "said")
@@ -91,10 +92,10 @@ class PretrainTrainer:
         write_atomically(path, lambda file: torch.save(state, file))
 
     def restore(self, path: Path, identity: str) -> dict[str, Any]:
-        """Go on from `path`; returns its facts. Raises ValueError if it belongs to other settings."""
+        """Go on from `path`; returns its facts. Raises `OtherSettings` if it belongs to other ones."""
         state = load_checkpoint(path)
         if state["identity"] != identity:
-            raise ValueError(f"{path} is half-finished work of other settings; give another --name, or --overwrite")
+            raise OtherSettings(f"{path} is half-finished work of other settings; give another --name, or --overwrite")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]

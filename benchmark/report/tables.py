@@ -128,8 +128,11 @@ def tasks_cell(by_task: Mapping[str, list[Record]], tasks: Sequence[str], number
 
 
 def _mark(records: list[Record]) -> str:
-    """What a number of random weights, where the method has pre-trained ones, is never without."""
-    return " untrained" if any(record.weights.get("untrained") for record in records) else ""
+    """What a number of random weights, or of a random teacher's, is never without."""
+    if any(record.weights.get("untrained") for record in records):
+        return " untrained"
+    taught = [record.weights.get("pretraining", {}) for record in records]
+    return " random teacher" if any(facts.get("untrained_teacher") for facts in taught) else ""
 
 
 def _number(record: Record, number: str) -> Tally:

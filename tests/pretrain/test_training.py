@@ -19,6 +19,7 @@ from benchmark.pretrain.config import PretrainConfig, load_pretrain
 from benchmark.pretrain.parallel import Group
 from benchmark.pretrain.teaching import Lessons
 from benchmark.pretrain.trainer import PretrainTrainer
+from benchmark.workfolder import OtherSettings
 from methods.clar.encoder import EncoderConfig
 from methods.clar.pretraining import Pretraining
 from methods.clar.representation import CLAR
@@ -84,7 +85,7 @@ def test_resumed_in_mid_epoch_it_ends_with_the_same_weights(tmp_path: Path) -> N
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     after = teacher.of_patch, teacher.of_grid, taught.texts
     assert all(torch.equal(a, b) and not a.requires_grad for a, b in zip(after, before, strict=True))
-    with pytest.raises(ValueError, match="other settings"):
+    with pytest.raises(OtherSettings, match="other settings"):
         fresh.restore(tmp_path / "resume.pt", "somebody else")
 
 

@@ -1,0 +1,247 @@
+"""A pre-training from its job to its checkpoint: killed, refused, marked, loaded again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmark.cell import Paths, make_cells, preflight
+from benchmark.config import choices, load_settings
+from benchmark.errors import ConfigError
+from benchmark.pretrain import run as runs
+from benchmark.pretrain import work
+from benchmark.pretrain.ablation import VARIANTS, ablation_jobs, choose, weights_of
+from benchmark.pretrain.checkpoint import read_card
+from benchmark.pretrain.job import PretrainJob, make_job
+from benchmark.pretrain.loading import card_inside, facts_for_record, load_pretraining
+from benchmark.pretrain.sources import load_data
+from benchmark.pretrain.trainer import PretrainTrainer
+from benchmark.protocol import Runtime
+from benchmark.storage import Busy, exclusive
+from benchmark.workfolder import OtherSettings
+from envs.metaworld_tasks import INSTRUCTIONS
+from methods.errors import BadWeights, WeightsMissing
+from methods.registry import method_class
+from tests.pretrain import scenes
+
+FEW = ["epochs=2", "warmup_epochs=1", "batch_size=8", "log_every=2"]
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    shards = [scenes.shard(20, 10, held_out=2, task=task, seed=seed) for seed, task in enumerate(("door-open", "push"))]
+    monkeypatch.setattr(runs, "open_frames", lambda *_: scenes.frames(*shards))
+    return Paths(tmp_path / "runs", tmp_path / "data")
+
+
+def job(*overrides: str, without: tuple[str, ...] = ("contrast", "local"), teacher: str = "random",
+        name: str | None = None) -> PretrainJob:  # fmt: skip
+    return make_job("clar-small", ["metaworld-35"], without, teacher, [*FEW, *overrides], name)
+
+
+def pretrain(a_job: PretrainJob, paths: Paths, tmp_path: Path, **kw: Any) -> tuple[dict[str, Any], bool]:
+    runtime = Runtime("cpu", "fp32", 1, 1, 60.0, str(tmp_path / "weights"))
+    return runs.pretrain(a_job, paths, runtime, "bench pretrain", **kw)
+
+
+def weights(a_job: PretrainJob, paths: Paths) -> dict[str, torch.Tensor]:
+    return load_pretraining(a_job.weights(paths.out))[0].state_dict()
+
+
+def test_what_it_leaves(paths: Paths, tmp_path: Path) -> None:
+    card, new = pretrain(job(), paths, tmp_path)
+    assert new and card["label"] == "metaworld-35-mae-only" and card["steps"] == 8 and card["epochs"] == 2
+    folder = job().folder(paths.out)
+    left = {path.name for path in folder.iterdir()}
+    assert left >= {"metaworld-35-mae-only.pt", "card.json", "curves.png", "tensorboard", "attempts.json"}
+    assert not left & {"resume.pt", "status.json"}
+    assert [entry["epoch"] for entry in card["history"]] == [1, 2]
+    assert set(card["history"][0]["train"]) == set(card["history"][0]["valid"]) == {"mae", "total"}
+    assert card["data"]["scenes"]["tasks"] == ["door-open", "push"] and card["data"]["scenes"]["held_out"] == 8
+    for fact in ("git", "versions", "machine", "command"):
+        assert card["provenance"][fact]
+    assert card["sha256"] and card["data_hash"] and card["teacher"] == "none"
+    inside = card_inside(job().weights(paths.out))
+    assert inside is not None and inside["identity_hash"] == card["identity_hash"]
+    again, new = pretrain(job(), paths, tmp_path)
+    assert again == card and not new
+
+
+def test_its_encoder_is_what_bench_run_loads(paths: Paths, tmp_path: Path) -> None:
+    pretrain(job(), paths, tmp_path)
+    path = job().weights(paths.out)
+    kind = method_class("clar-small")
+    from benchmark.encoders import encoder_specs
+
+    fresh = kind(encoder_specs(kind.card))
+    fresh.load_weights([path])
+    model, _ = load_pretraining(path)
+    ours, theirs = fresh.state_dict(), model.representation.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert fresh.preprocess.fixed, "the workspace it was pre-trained in stays"
+    with pytest.raises(BadWeights, match="does not fit"):
+        method_class("clar")(encoder_specs(kind.card)).load_weights([path])
+    torch.save({"x": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(BadWeights, match="carries no card"):
+        load_pretraining(tmp_path / "other.pt")
+
+
+def test_killed_between_two_saves_it_ends_with_the_same_weights(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = job(name="whole")
+    expected, _ = pretrain(whole, paths, tmp_path)
+    monkeypatch.setattr(runs, "SAVE_EVERY", 0.0)
+    broken = job(name="broken")
+    step = PretrainTrainer.train_step
+
+    def stops(self: PretrainTrainer, *arguments: Any, **kw: Any) -> Any:
+        if self.step == 5:
+            raise KeyboardInterrupt
+        return step(self, *arguments, **kw)
+
+    monkeypatch.setattr(PretrainTrainer, "train_step", stops)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(broken, paths, tmp_path)
+    monkeypatch.setattr(PretrainTrainer, "train_step", step)
+    assert (broken.folder(paths.out) / "resume.pt").exists()
+    with pytest.raises(OtherSettings, match="other settings"):
+        pretrain(job("learning_rate=1e-4", name="broken"), paths, tmp_path)
+    card, new = pretrain(broken, paths, tmp_path)
+    assert new and len(card["attempts"]) == 3
+    assert card["history"] == expected["history"], "the epoch that was cut in two has its whole mean"
+    ours, theirs = weights(broken, paths), weights(whole, paths)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_two_at_once_and_other_settings_are_refused(paths: Paths, tmp_path: Path) -> None:
+    pretrain(job(), paths, tmp_path)
+    with pytest.raises(OtherSettings, match="--name, or --overwrite"):
+        pretrain(job("learning_rate=1e-3"), paths, tmp_path)
+    card, new = pretrain(job("learning_rate=1e-3"), paths, tmp_path, overwrite=True)
+    assert new and card["identity"]["config"]["learning_rate"] == 1e-3
+    folder = job(name="other").folder(paths.out)
+    with exclusive(folder / "lock", "it", wait=False), pytest.raises(Busy):
+        pretrain(job(name="other"), paths, tmp_path)
+
+
+def test_a_random_teacher_marks_name_card_and_record(paths: Paths, tmp_path: Path) -> None:
+    taught = job(without=())
+    card, _ = pretrain(taught, paths, tmp_path)
+    assert taught.label == "metaworld-35-full-random-teacher"
+    assert card["untrained_teacher"] and card["teacher"].startswith("random")
+    assert set(card["history"][-1]["train"]) == {"mae", "image", "text", "local", "seen", "total"}
+    facts = facts_for_record(taught.weights(paths.out))
+    assert facts is not None and facts["variant"] == "full" and facts["untrained_teacher"]
+    model, _ = load_pretraining(taught.weights(paths.out))
+    assert model.contrast is not None and model.local is not None and model.decoder is not None
+
+
+def test_an_absent_teacher_stops_before_any_work(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("frames were prepared")
+
+    monkeypatch.setattr(runs, "open_frames", never)
+    with pytest.raises(WeightsMissing, match=r"bench weights clar-teacher --fetch(.|\n)*--teacher random"):
+        pretrain(job(without=(), teacher="clip"), paths, tmp_path)
+
+
+def test_a_task_that_was_pretrained_on_is_not_scored(paths: Paths, tmp_path: Path) -> None:
+    shards = [scenes.shard(20, 10, held_out=2, task="reach")]
+    runs.open_frames = lambda *_: scenes.frames(*shards)  # type: ignore[assignment]
+    pretrain(job(), paths, tmp_path)
+    settings = load_settings("metaworld-15", "quick", "mlp")
+    chosen = str(job().weights(paths.out))
+    with pytest.raises(ConfigError, match="was pre-trained on demonstrations of reach"):
+        preflight(make_cells(settings, ["reach"], ["clar-small"], [0], chosen))
+    preflight(make_cells(settings, ["hammer"], ["clar-small"], [0], chosen))
+
+
+# -- names
+
+
+def test_metaworld_35_is_in_no_evaluation_suite() -> None:
+    trained = set(load_data("metaworld-35").tasks)
+    assert len(trained) == 35 and trained <= set(INSTRUCTIONS)
+    suites = {name: set(load_settings(name, "clar", "mlp").suite.task_names) for name in choices("suite")}
+    assert {"metaworld-15", "clar-ablation"} <= set(suites)
+    assert all(not trained & tasks for tasks in suites.values()), suites
+    assert trained | suites["metaworld-15"] == set(INSTRUCTIONS)
+    small = load_data("metaworld-34")
+    assert trained - set(small.tasks) == {"button-press"}, "Tables III and IV evaluate it"
+    rest = {f.name for f in dataclasses.fields(small)} - {"name", "title", "tasks"}
+    assert all(getattr(small, name) == getattr(load_data("metaworld-35"), name) for name in rest)
+    assert "corner2" not in small.cameras, "Table IV's camera stays unseen"
+
+
+def test_rlbench_9_is_the_papers() -> None:
+    found = load_data("rlbench-9")
+    assert len(found.tasks) == 9
+    evaluated = {"close-box", "close-laptop-lid", "water-plants", "toilet-seat-down"}
+    assert not evaluated & set(found.tasks)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("clar", []), "--data is missing"), (("clar", ["metaworld-36"]), "Did you mean 'metaworld-3"),
+     (("clip", ["metaworld-35"]), "method with a pre-training"), (("clar", ["metaworld-35"] * 2), "twice"),
+     (("clar", ["metaworld-35"], ["mea"]), "none of mae, contrast, local"),
+     (("clar", ["metaworld-35"], [], "dino"), "none of clip, random"),
+     (("clar", ["metaworld-35"], [], "clip", ["metaworld-35.demos=0"]), "at least 1"),
+     (("clar", ["metaworld-35"], [], "clip", ["metaworld-35.demo=3"]), "no setting"),
+     (("clar", ["metaworld-35"], [], "clip", ["metaworld-35.weight=0"]), "must be positive"),
+     (("clar", ["metaworld-35"], [], "clip", [], "../x"), "names a folder")],
+)  # fmt: skip
+def test_bad_names_are_named(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises((ConfigError, KeyError), match=message):
+        make_job(*arguments)
+
+
+# -- Table V
+
+
+def test_the_five_variants_are_table_vs_rows() -> None:
+    from benchmark.report.reported import reported
+
+    assert [variant.row for variant in VARIANTS] == [number.method for number in reported("clar", "Table V")]
+    jobs = ablation_jobs(choose(None), "clar", ["metaworld-35"], "clip")
+    names = {variant.name: jobs[variant].config.variant for variant in jobs}
+    assert names == {name: name for name in ("full", "without-mae", "without-local", "mae-only")}
+    last = VARIANTS[-1]
+    assert weights_of(last, jobs, Path("runs")) == "random"
+    assert weights_of(VARIANTS[0], jobs, Path("r")) == "r/pretrain/clar/metaworld-35-full/metaworld-35-full.pt"
+    assert jobs[VARIANTS[3]].teacher == "none", "MAE alone needs no teacher"
+    with pytest.raises(ConfigError, match="none of full"):
+        choose(["w/o MAE"])
+
+
+def test_a_sweep_of_pretrainings_carries_its_jobs_whole(paths: Paths) -> None:
+    jobs = list(ablation_jobs(choose(["mae-only", "full"]), "clar-small", ["metaworld-35"], "random", FEW).values())
+    runtime = Runtime("cpu", "fp32", 1, 1, 60.0)
+    sweep = work.make_pretrain_sweep(jobs, paths, runtime, "bench suite", {"code": "x"}, {"kind": "local"})
+    written = json.loads((sweep.folder / "sweep.json").read_text())
+    assert written["work"] == "benchmark.pretrain.work"
+    assert [work._job(sweep, number) for number in range(2)] == [(job, runtime) for job in jobs]
+    assert sweep.missing() == [0, 1] and len({entry.group for entry in sweep.entries}) == 1, "they share their frames"
+    assert work.missing(jobs, paths.out) == jobs
+
+
+def test_a_finished_pretraining_is_done_in_its_sweep(paths: Paths, tmp_path: Path) -> None:
+    from benchmark.launch.forecast import forecast
+    from benchmark.launch.status import states
+
+    one = job()
+    sweep = work.make_pretrain_sweep(
+        [one], paths, Runtime("cpu", "fp32", 1, 1, 60.0), "c", {"code": "x"}, {"kind": "local"}
+    )
+    assert "run pretrain/clar-small/metaworld-35-mae-only" in forecast(sweep, {"kind": "local"})["text"]
+    pretrain(one, paths, tmp_path)
+    assert [state.state for state in states(sweep)] == ["done"]
+    assert work.missing([one], paths.out) == []
+    (one.weights(paths.out)).unlink()
+    assert read_card(one.folder(paths.out)) is None, "a card without its weights is no pre-training"

@@ -1,0 +1,43 @@
+"""From the real simulator to a pre-trained encoder and what judges it, through the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SMALL = ["metaworld-35.tasks=[door-open,push]", "metaworld-35.demos=3", "metaworld-35.held_out=1",
+         "metaworld-35.stride=40", "warmup_epochs=0", "batch_size=8", "local_width=32"]  # fmt: skip
+
+
+def bench(*arguments: str, cwd: Path, rc: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmark.cli", *arguments], cwd=cwd, capture_output=True, text=True, timeout=540
+    )
+    assert done.returncode == rc, done.stderr[-3000:]
+    return done
+
+
+@pytest.mark.gl
+@pytest.mark.sim
+@pytest.mark.slow
+def test_pretrained_judged_and_looked_at(tmp_path: Path) -> None:
+    wanted = ["pretrain", "--method", "clar-small", "--teacher", "random", "--epochs", "2", "--json", *SMALL]
+    card = json.loads(bench(*wanted, cwd=tmp_path).stdout)
+    assert card["data"]["metaworld-35"]["tasks"] == ["door-open", "push"]
+    assert card["data"]["metaworld-35"]["frames"] == 2 * 3 * 5 * 2, "tasks, demonstrations, steps, cameras"
+    assert card["history"][-1]["train"]["seen"] > 0.9, "a camera sees nearly all of its own cloud"
+    assert json.loads(bench(*wanted, cwd=tmp_path).stdout) == card, "the second time it is there"
+    weights = "runs/pretrain/clar-small/metaworld-35-full-random-teacher/metaworld-35-full-random-teacher.pt"
+    found = json.loads(bench("retrieval", "--weights", weights, "--galleries", "3", "--json", cwd=tmp_path).stdout)
+    assert found["trained_on_it"] and found["gallery"] == 2 and len(found["results"]) == 4
+    bench("attention", "--weights", weights, "--task", "hammer", "--steps", "0,3", "--to", "look", cwd=tmp_path)
+    page = (tmp_path / "look" / "index.html").read_text()
+    assert (tmp_path / "look" / "step-003.png").stat().st_size > 20_000
+    assert page.count("<canvas") == 2 and "http" not in page, "nothing is fetched to view it"
+    refused = bench("run", "--suite", "metaworld-15", "--tasks", "hammer", "--method", "clar", "--weights", weights,
+                    "--protocol", "quick", cwd=tmp_path, rc=1)  # fmt: skip
+    assert "does not fit" in refused.stderr
