@@ -34,32 +34,62 @@ def pretrain(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="train again what is there")] = False,
     out: Out = Path("runs"),
     cache: Annotated[Path | None, typer.Option("--cache", help="demonstrations and caches; default: OUT/data")] = None,
+    processes: Annotated[int, typer.Option("--processes", help="one a GPU; the batch is split among them")] = 1,
+    launcher: Annotated[
+        str | None, typer.Option("--launcher", help="local | slurm | a profile, with launcher.FIELD=VALUE")
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="torch threads; default: the cores")] = None,
     as_json: Json = False,
     settings: Settings = None,
 ) -> None:
     """Pre-train an encoder; `bench run --weights` takes what it leaves. Issued again, it goes on where it stopped."""
+    import os
+
     from benchmark.cell import Paths
+    from benchmark.launch.profile import load_profile, take_launcher_options
     from benchmark.pretrain.job import make_job
-    from benchmark.protocol import Runtime
+    from benchmark.pretrain.parallel import torchrun, under_torchrun
+    from benchmark.protocol import ConfigError, Runtime
     from methods.weights import weights_folder
 
     register_baselines()
-    overrides = [*(settings or []), *([f"epochs={epochs}"] if epochs is not None else [])]
+    changes, settings = take_launcher_options(settings or [])
+    overrides = [*settings, *([f"epochs={epochs}"] if epochs is not None else [])]
     job = make_job(method, split(data) or [], split(without) or [], teacher, overrides, name)
-    if dry_run:
-        from benchmark.pretrain.run import check_teacher
+    if processes < 1 or job.config.batch_size % (processes * job.config.accumulate):
+        raise ConfigError(
+            f"--processes {processes} with accumulate={job.config.accumulate}: batch_size={job.config.batch_size} "
+            "cannot be split so evenly"
+        )
+    from benchmark.pretrain.run import check_teacher
 
-        check_teacher(job, weights_folder(weights_dir))
+    check_teacher(job, weights_folder(weights_dir))
+    if dry_run:
         print_json({"weights": str(job.weights(out)), **job.identity()})
         return
-    from benchmark.pretrain.run import pretrain as run
-
+    paths, command = Paths(out, cache or out / "data"), shlex.join(["bench", *sys.argv[1:]])
     runtime = Runtime(device, job.config.precision, "auto", threads or "auto", 180.0,
                       str(weights_dir) if weights_dir else None)  # fmt: skip
-    card, computed = run(
-        job, Paths(out, cache or out / "data"), runtime, shlex.join(["bench", *sys.argv[1:]]), overwrite
-    )
+    if launcher is not None:
+        from benchmark.launch.go import launch
+        from benchmark.pretrain.work import make_pretrain_sweep
+        from benchmark.provenance import git_state
+
+        if overwrite:
+            raise ConfigError("--overwrite does not go with --launcher; give another --name")
+        profile = load_profile(launcher, changes)
+        made = make_pretrain_sweep([job], paths, runtime, command, git_state(), profile, processes=processes)
+        outcome = launch(made, profile)
+        print_json(outcome) if as_json else typer.echo(outcome["text"])
+        if outcome.get("failed") or outcome.get("busy"):
+            raise typer.Exit(1 if outcome.get("failed") else 3)
+        return
+    if processes > 1 and not under_torchrun():
+        start = torchrun(processes, "benchmark.cli", sys.argv[1:])
+        os.execv(start[0], start)
+    from benchmark.pretrain.run import pretrain as run
+
+    card, computed = run(job, paths, runtime, command, overwrite)
     if not card:
         return  # one of torchrun's other processes
     if as_json:

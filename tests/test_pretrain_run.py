@@ -38,6 +38,14 @@ def test_pretrained_judged_and_looked_at(tmp_path: Path) -> None:
     page = (tmp_path / "look" / "index.html").read_text()
     assert (tmp_path / "look" / "step-003.png").stat().st_size > 20_000
     assert page.count("<canvas") == 2 and "http" not in page, "nothing is fetched to view it"
+    two = [word for word in wanted if word not in ("random", "--teacher")] + ["--without", "contrast,local"]
+    shared = [*two, "--processes", "2", "--threads", "1", "--name", "two"]
+    assert json.loads(bench(*shared, cwd=tmp_path).stdout)["provenance"]["processes"] == 2
+    sent = json.loads(bench(*two, "--name", "sent", "--launcher", "local", cwd=tmp_path).stdout)
+    assert sent["failed"] == 0
+    assert (tmp_path / "runs" / "pretrain" / "clar-small" / "sent" / "sent.pt").exists()
+    uneven = bench(*two, "--processes", "3", "--name", "three", cwd=tmp_path, rc=2)
+    assert "cannot be split so evenly" in uneven.stderr
     refused = bench("run", "--suite", "metaworld-15", "--tasks", "hammer", "--method", "clar", "--weights", weights,
                     "--protocol", "quick", cwd=tmp_path, rc=1)  # fmt: skip
     assert "does not fit" in refused.stderr

@@ -1,4 +1,4 @@
-"""Several GPUs under torchrun: each process takes its part of every batch, gradients are averaged.
+"""Several processes, one a GPU, as torchrun starts them: each takes its part of a batch, gradients are averaged.
 
 Contrast sees the whole batch: features are gathered from all processes with their gradients. BatchNorm's statistics
 stay each process's own, as is usual; the first process's are saved.
@@ -7,11 +7,22 @@ stay each process's own, as is usual; the first process's are saved.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+
+def torchrun(processes: int, module: str, arguments: Sequence[str]) -> list[str]:
+    """The command that runs `module` in so many processes of this machine."""
+    own = ["--standalone", f"--nproc-per-node={processes}", "-m", module]
+    return [sys.executable, "-m", "torch.distributed.run", *own, *arguments]
+
+
+def under_torchrun() -> bool:
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 class Group:
@@ -23,7 +34,7 @@ class Group:
     @classmethod
     def join(cls, device: torch.device) -> Group:
         """From torchrun's environment. On CUDA the process takes the GPU of its local rank."""
-        if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
+        if not under_torchrun() or int(os.environ["WORLD_SIZE"]) == 1:
             return cls()
         if device.type == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -178,7 +178,8 @@ class _Run:
         )
         saved = began = time.monotonic()
         self._say(phase="training", epochs=config.epochs)
-        with bar(f"pre-train {self.job.method} {self.job.label}", trainer.total, trainer.step) as advance:
+        shown = trainer.total if self.group.first else 0
+        with bar(f"pre-train {self.job.method} {self.job.label}", shown, trainer.step) as advance:
             for batch in loader.start(trainer.step, trainer.total):
                 noted = trainer.step % config.log_every == 0
                 terms = trainer.train_step(batch, norms=noted)

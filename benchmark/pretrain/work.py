@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ from benchmark.cell import Paths
 from benchmark.config import settle
 from benchmark.launch.cells import check_code
 from benchmark.launch.sweep import assemble
-from benchmark.launch.sweep_file import Sweep
+from benchmark.launch.sweep_file import Sweep, load
 from benchmark.pretrain.config import PretrainConfig
 from benchmark.pretrain.data_config import DataConfig
 from benchmark.pretrain.job import PretrainJob
+from benchmark.pretrain.parallel import torchrun, under_torchrun
 from benchmark.pretrain.run import pretrain
 from benchmark.pretrain.sources import open_frames
 from benchmark.progress import say
@@ -28,10 +31,13 @@ WORK = "benchmark.pretrain.work"
 
 def make_pretrain_sweep(jobs: Sequence[PretrainJob], paths: Paths, runtime: Runtime, command: str,
                         code: dict[str, Any], profile: dict[str, Any], any_code: bool = False,
-                        write: bool = True) -> Sweep:  # fmt: skip
-    """A sweep of these pre-trainings, named after them. Raises what `make_sweep` raises."""
+                        write: bool = True, processes: int = 1) -> Sweep:  # fmt: skip
+    """A sweep of these pre-trainings, named after them. Raises what `make_sweep` raises.
+
+    processes: of each pre-training, one a GPU of its job.
+    """
     paths = Paths(paths.out.resolve(), paths.data.resolve())
-    entries = {label(job): _entry(job, paths, runtime) for job in jobs}
+    entries = {label(job): _entry(job, paths, runtime, processes) for job in jobs}
     facts = "\n".join(sorted(f"{name} {entry['identity_hash']}" for name, entry in entries.items()))
     name = f"pretrain-{jobs[0].method}-{hashlib.sha256(facts.encode()).hexdigest()[:6]}"
     settings = {label(job): job.identity() for job in jobs}
@@ -54,19 +60,24 @@ def prepare(sweep: Sweep, number: int) -> int:
 def run(sweep: Sweep, number: int) -> int:
     """The checkpoint and its card. Raises what `pretrain` raises."""
     check_code(sweep)
+    processes = sweep.entries[number].spec["processes"]
+    if processes > 1 and not under_torchrun():
+        command = torchrun(processes, WORK, [str(sweep.folder), str(number)])
+        return subprocess.run(command, check=False).returncode
     job, runtime = _job(sweep, number)
     card, new = pretrain(job, Paths(sweep.out, sweep.data), runtime, sweep.command)
-    say(f"{label(job)}: {'trained now' if new else 'was there'}, {card.get('steps', 0):,} steps")
+    if card:  # torchrun's other processes have none
+        say(f"{label(job)}: {'trained now' if new else 'was there'}, {card['steps']:,} steps")
     return 0
 
 
-def _entry(job: PretrainJob, paths: Paths, runtime: Runtime) -> dict[str, Any]:
+def _entry(job: PretrainJob, paths: Paths, runtime: Runtime, processes: int) -> dict[str, Any]:
     data = json.dumps([dataclasses.asdict(source) for source in job.data], sort_keys=True)
     return {
         "label": label(job), "record": str(job.card(paths.out)), "work": str(job.folder(paths.out)),
         "identity_hash": job.identity_hash(),
         "group": f"frames {hashlib.sha256(data.encode()).hexdigest()[:8]}",
-        "spec": {**dataclasses.asdict(job), "runtime": dataclasses.asdict(runtime)},
+        "spec": {**dataclasses.asdict(job), "runtime": dataclasses.asdict(runtime), "processes": processes},
     }  # fmt: skip
 
 
@@ -91,3 +102,7 @@ def missing(jobs: Sequence[PretrainJob], out: Path) -> list[PretrainJob]:
         job for job in jobs
         if (card := read_card(job.folder(out))) is None or card["identity_hash"] != job.identity_hash()
     ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(run(load(Path(sys.argv[1])), int(sys.argv[2])))

@@ -179,6 +179,15 @@ def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
             assert ((found - expected).norm() / expected.norm()).item() < 1e-5
 
 
+def test_bfloat16_trains(tmp_path: Path) -> None:
+    frames, taught, _ = lessons(tmp_path)
+    loader = Loader(frames, taught, 8, 0)
+    full, half = (run(trainer_of(config(f"precision={p}"), loader), loader, 2)[0] for p in ("fp32", "bf16"))
+    assert set(half) == set(full)
+    assert all(half[name] == pytest.approx(full[name], rel=0.1, abs=1e-3) for name in full)
+    assert half != full
+
+
 def test_diverging_is_named(tmp_path: Path) -> None:
     frames, taught, _ = lessons(tmp_path)
     loader = Loader(frames, taught, 8, 0)
