@@ -32,10 +32,11 @@ def project(centers: Tensor, intrinsics: Tensor, extrinsics: Tensor) -> tuple[Te
     axes. At or behind the camera depth is <= 0 and the pixel is meaningless, but finite.
     """
     rotation, origin = extrinsics[:, :3, :3], extrinsics[:, None, :3, 3]
-    local = (centers - origin) @ rotation  # the inverse of a rotation is its transpose
-    depth = local[..., 2]
-    ahead = torch.where(depth > 1e-6, depth, torch.ones_like(depth))
-    pixels = (local @ intrinsics.transpose(1, 2))[..., :2] / ahead.unsqueeze(-1)
+    with torch.autocast(centers.device.type, enabled=False):  # bfloat16 would move points by centimetres
+        local = (centers - origin) @ rotation  # the inverse of a rotation is its transpose
+        depth = local[..., 2]
+        ahead = torch.where(depth > 1e-6, depth, torch.ones_like(depth))
+        pixels = (local @ intrinsics.transpose(1, 2))[..., :2] / ahead.unsqueeze(-1)
     return torch.where((depth > 1e-6).unsqueeze(-1), pixels, -torch.ones_like(pixels)), depth
 
 

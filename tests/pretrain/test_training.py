@@ -182,9 +182,10 @@ def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
 def test_bfloat16_trains(tmp_path: Path) -> None:
     frames, taught, _ = lessons(tmp_path)
     loader = Loader(frames, taught, 8, 0)
-    full, half = (run(trainer_of(config(f"precision={p}"), loader), loader, 2)[0] for p in ("fp32", "bf16"))
+    full, half = (run(trainer_of(config(f"precision={p}"), loader), loader, 1)[0] for p in ("fp32", "bf16"))
     assert set(half) == set(full)
-    assert all(half[name] == pytest.approx(full[name], rel=0.1, abs=1e-3) for name in full)
+    assert all(half[name] == pytest.approx(full[name], rel=0.05) for name in full), (half, full)
+    assert half["seen"] == full["seen"], "cameras are projected through in full precision"
     assert half != full
 
 
