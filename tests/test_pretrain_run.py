@@ -49,3 +49,29 @@ def test_pretrained_judged_and_looked_at(tmp_path: Path) -> None:
     refused = bench("run", "--suite", "metaworld-15", "--tasks", "hammer", "--method", "clar", "--weights", weights,
                     "--protocol", "quick", cwd=tmp_path, rc=1)  # fmt: skip
     assert "does not fit" in refused.stderr
+
+
+@pytest.mark.gl
+@pytest.mark.sim
+@pytest.mark.slow
+def test_the_ablation_from_nothing_to_its_table(tmp_path: Path) -> None:
+    few = ["protocol.epochs=2", "protocol.evaluate_every=2", "protocol.rollouts=2", "protocol.retest_rollouts=2",
+           "protocol.train_demos=3", "pretrain.epochs=1", *(f"pretrain.{text}" for text in SMALL)]  # fmt: skip
+    words = ["suite", "clar-ablation", "--method", "clar-small", "--variants", "mae-only,none", "--tasks", "hammer",
+             "--protocol", "quick", *few]  # fmt: skip
+    assert "run pretrain/clar-small/metaworld-35-mae-only" in bench(*words, "--dry-run", cwd=tmp_path).stdout
+    assert not (tmp_path / "runs" / "sweeps").exists(), "a dry run leaves nothing"
+    bench(*words, cwd=tmp_path)
+    records = sorted((tmp_path / "runs" / "records").rglob("*.json"))
+    assert [path.parent.name for path in records] == [
+        "clar-small+weights=metaworld-35-mae-only", "clar-small+weights=random"
+    ]  # fmt: skip
+    facts = json.loads(records[0].read_text())["weights"]["pretraining"]
+    assert facts["variant"] == "mae-only" and facts["data"] == {"metaworld-35": 60}
+    table = bench("table", "5", "--method", "clar-small", "--protocol", "quick", "--records", "runs/records",
+                  cwd=tmp_path).stdout  # fmt: skip
+    assert table.count("† 1/4") == 6, "three numbers of two rows"
+    again = bench(*words, cwd=tmp_path)
+    assert "all 2 cells have their records" in again.stdout
+    swept = bench("sweep", "--suite", "clar-ablation", "--method", "clar", cwd=tmp_path, rc=2)
+    assert "bench weights clar-teacher --fetch" in swept.stderr

@@ -13,6 +13,7 @@ from benchmark.config import CONF, choices, settle
 from benchmark.errors import ConfigError
 from benchmark.pretrain.data_config import DataConfig
 from benchmark.pretrain.frames import Frames, Shard
+from benchmark.progress import say
 from envs.registry import UnknownName
 
 
@@ -35,6 +36,7 @@ def open_frames(configs: Sequence[DataConfig], root: Path, pictures: bool, worke
     shards: list[Shard] = []
     for config in configs:
         shards += _open(config, root, pictures, workers)
+        say(f"{config.name}: {sum(map(len, shards)):,} frames so far; licence: {config.licence}")
     return Frames(tuple(shards), {config.name: config.weight for config in configs})
 
 

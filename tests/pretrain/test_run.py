@@ -91,6 +91,7 @@ def test_its_encoder_is_what_bench_run_loads(paths: Paths, tmp_path: Path) -> No
         load_pretraining(tmp_path / "other.pt")
 
 
+@pytest.mark.slow
 def test_killed_between_two_saves_it_ends_with_the_same_weights(
     paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +120,7 @@ def test_killed_between_two_saves_it_ends_with_the_same_weights(
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.slow
 def test_two_at_once_and_other_settings_are_refused(paths: Paths, tmp_path: Path) -> None:
     pretrain(job(), paths, tmp_path)
     with pytest.raises(OtherSettings, match="--name, or --overwrite"):
@@ -130,6 +132,7 @@ def test_two_at_once_and_other_settings_are_refused(paths: Paths, tmp_path: Path
         pretrain(job(name="other"), paths, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_random_teacher_marks_name_card_and_record(paths: Paths, tmp_path: Path) -> None:
     taught = job(without=())
     card, _ = pretrain(taught, paths, tmp_path)

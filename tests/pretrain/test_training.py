@@ -153,6 +153,7 @@ def test_a_pass_that_is_made_twice_counts_once_in_batchnorm(tmp_path: Path) -> N
     assert seen == 3 * 2 * 2, "3 steps of 2 parts, each seen once masked and once whole"
 
 
+@pytest.mark.slow
 def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
     """Gathered negatives: each process has half of the batch, and contrast sees all of it."""
     frames, taught, _ = lessons(tmp_path)
