@@ -1,0 +1,143 @@
+"""A record against itself and against the simulator: needs neither weights nor torch nor a GPU.
+
+Replayed is the retest, whose actions are kept beside the record. The evaluations' actions are not kept, so of them only
+the book-keeping is checked: seeds, counts, selection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmark import seeds
+from benchmark.report.record import Evaluation, Record
+from benchmark.select import select
+from envs.pool import EnvConfig, Pool, WorkerError
+from envs.registry import UnknownName, env_class
+from envs.spec import ObservationRequest
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one record. wrong: what contradicts it. not_replayed: what could not be checked, and why."""
+
+    cell: str
+    episodes: int
+    replayed: int
+    wrong: tuple[str, ...]
+    not_replayed: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.wrong
+
+
+def audit(record: Record, path: Path, workers: int, most: int | None = None, any_version: bool = False,
+          python: str | None = None) -> Verdict:  # fmt: skip
+    """Check a record. most: at most so many episodes are replayed. python: the simulator's interpreter."""
+    cell = f"{record.protocol}/{record.suite}/{record.task}/{record.method}/{record.head}-s{record.seed}"
+    wrong = list(_books(record))
+    replayed, contradictions, left = _replay(record, path, workers, most, any_version, python)
+    return Verdict(cell, len(record.retest.episodes), replayed, (*wrong, *contradictions), tuple(left))
+
+
+def _books(record: Record) -> Iterator[str]:
+    """What contradicts itself, without a simulator."""
+    identity = hashlib.sha256(json.dumps(record.identity, sort_keys=True).encode()).hexdigest()
+    if identity != record.identity_hash:
+        yield "its settings are not those that its identity_hash names"
+    settings = record.identity.get("protocol", {})
+    for name, now in (("success", record.success_rule), ("horizon", record.horizon)):
+        if settings.get(name, now) != now:
+            yield f"{name} is {now} in the record and {settings[name]} in its settings"
+    for name in ("task", "seed"):
+        if record.identity.get(name) != getattr(record, name):
+            yield f"{name} is {getattr(record, name)} in the record and {record.identity.get(name)} in its settings"
+    for number, evaluation in enumerate(record.evaluations):
+        wanted = seeds.selection_seeds(record.suite, record.task, number, len(evaluation.episodes))
+        yield from _counts(f"the evaluation of epoch {evaluation.epoch}", evaluation, wanted, record.horizon)
+    wanted = seeds.retest_seeds(record.suite, record.task, len(record.retest.episodes))
+    yield from _counts("the retest", record.retest, wanted, record.horizon)
+    for name in ("rollouts", "retest_rollouts"):
+        there = {len(record.retest.episodes)} if name == "retest_rollouts" else {
+            len(e.episodes) for e in record.evaluations
+        }  # fmt: skip
+        if name in settings and there != {settings[name]}:
+            yield f"{name} is {settings[name]} by its settings, and there are {sorted(there)}"
+    chosen = select(list(record.evaluations), settings.get("select", "first")).epoch
+    if {record.selected_epoch, record.retest.epoch} != {chosen}:
+        yield f"epoch {record.selected_epoch} was retested, but epoch {chosen} is the best of its evaluations"
+
+
+def _counts(what: str, evaluation: Evaluation, wanted: list[int], horizon: int) -> Iterator[str]:
+    rows, tally = evaluation.episodes, evaluation.tally
+    if [row[0] for row in rows] != wanted:
+        yield f"{what} was not run on the protocol's episodes"
+    errors = sum(row[3] is not None for row in rows)
+    found = sum(row[1] for row in rows), len(rows) - errors, errors
+    if (tally.k, tally.n, tally.errors) != found:
+        said, counted = (f"{k}/{n} with {e} errors" for k, n, e in ((tally.k, tally.n, tally.errors), found))
+        yield f"{what} says {said}; its episodes give {counted}"
+    if any(row[2] > horizon for row in rows):
+        yield f"{what} has episodes longer than {horizon} steps"
+
+
+def _replay(record: Record, path: Path, workers: int, most: int | None, any_version: bool,
+            python: str | None) -> tuple[int, list[str], list[str]]:  # fmt: skip
+    rows = record.retest.episodes
+    env = record.identity["suite"]["env"]
+    try:
+        recorded, here = record.identity["env"], env_class(env).version
+    except (UnknownName, FileNotFoundError, ImportError) as missing:
+        return 0, [], [f"the retest: the simulator {env} is not here ({missing})"]
+    if recorded != here and not any_version:
+        return 0, [], [f"the retest: recorded with {recorded}, and {here} is here (--any-version replays all the same)"]
+    file = path.with_suffix(".actions.npz")
+    try:
+        with np.load(file) as kept:
+            actions = {name: kept[name] for name in kept.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as damage:
+        return 0, [], [f"the retest: {file.name} cannot be read ({type(damage).__name__})"]
+    wrong, left, jobs = [], [], []
+    for row in rows[:most]:
+        seed, _, steps, error = row
+        if error is not None:
+            left.append(f"episode {seed}: it could not be run then ({error})")
+        elif str(seed) not in actions:
+            left.append(f"episode {seed}: its actions were not kept")
+        elif len(actions[str(seed)]) != steps:
+            wrong.append(f"episode {seed} has {steps} steps in the record and {len(actions[str(seed)])} kept actions")
+        else:
+            jobs.append(row)
+    if most is not None and len(rows) > most:
+        left.append(f"{len(rows) - most} episodes: not asked for")
+    if not jobs:
+        return 0, wrong, left
+    try:
+        with Pool(
+            EnvConfig(env, record.task, ObservationRequest(("proprio",)), python), min(workers, len(jobs))
+        ) as pool:
+            replies = pool.map("replay", [(row[0], actions[str(row[0])]) for row in jobs])
+            flags = dict(replies)
+    except WorkerError as refusal:
+        return 0, wrong, [*left, f"the retest: {refusal}"]
+    for number, (seed, success, _, _) in enumerate(jobs):
+        seen = flags[number]
+        now = bool(seen[-1]) if record.success_rule == "last-step" else any(seen)
+        if now != bool(success):
+            wrong.append(
+                f"episode {seed} is a {_word(success)} in the record and a {_word(now)} when its actions are played"
+            )
+        elif record.success_rule == "any-step" and any(seen[:-1]):
+            wrong.append(f"episode {seed} succeeds at step {seen.index(True) + 1}, before the last of its kept actions")
+    return len(jobs), wrong, left
+
+
+def _word(success: object) -> str:
+    return "success" if success else "failure"
