@@ -267,7 +267,7 @@ def perf(
     print_json(report) if as_json else typer.echo(render_report(report))
 
 
-from benchmark import cli_ablation, cli_audit, cli_encoders, cli_features, cli_pretrain, cli_sweep  # noqa: E402, F401  their verbs come after those above
+from benchmark import cli_ablation, cli_audit, cli_compare, cli_encoders, cli_features, cli_pretrain, cli_sweep  # noqa: E402, F401  their verbs come after those above
 
 
 def main() -> None:
