@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 import sys
 import traceback
@@ -64,9 +65,9 @@ def run(
         if overwrite:
             raise ConfigError("--overwrite does not go with --launcher; remove the records, or use another --out")
         what = (suite, protocol, head, overrides, split(tasks), split(method) or [], parse_seeds(seeds), weights)
-        cli_sweep.launch_cells(
-            *what, launcher, name=None, any_code=False, dry_run=dry_run, out=out, data=data, as_json=as_json
-        )
+        from benchmark.cli_sweep import launch_cells
+
+        launch_cells(*what, launcher, name=None, any_code=False, dry_run=dry_run, out=out, data=data, as_json=as_json)
         return
     settings = load_settings(suite, protocol, head, overrides)
     paths = Paths(out, data or out / "data")
@@ -267,7 +268,8 @@ def perf(
     print_json(report) if as_json else typer.echo(render_report(report))
 
 
-from benchmark import cli_ablation, cli_audit, cli_compare, cli_encoders, cli_features, cli_pretrain, cli_sweep  # noqa: E402, F401  their verbs come after those above
+for _verbs in ("sweep", "encoders", "features", "pretrain", "ablation", "compare", "audit", "export"):
+    importlib.import_module(f"benchmark.cli_{_verbs}")  # each adds its own
 
 
 def main() -> None:
