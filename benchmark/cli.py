@@ -25,6 +25,7 @@ from benchmark.cli_options import (
     measured,
     parse_seeds,
     print_json,
+    read_placed,
     read_records,
     register_baselines,
     split,
@@ -42,6 +43,9 @@ def run(
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
     weights: WeightsOption = None,
     protocol: Protocol = "clar",
+    shift: Annotated[
+        str | None, typer.Option("--shift", help="also retest with the camera moved: azimuth=-40:40:10,elevation=...")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto | cpu | cuda")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="compute again what is there")] = False,
@@ -57,11 +61,14 @@ def run(
     from benchmark.cell import Paths, make_cells, preflight
     from benchmark.config import load_settings
     from benchmark.protocol import ConfigError
+    from benchmark.shifting import moved_cameras
 
     if not method:
         raise ConfigError("--method is missing; `bench list methods` names them, path/to/file.py:Class is yours")
     overrides = [*(overrides or []), f"runtime.device={device}"]
     if launcher is not None:
+        if shift is not None:
+            raise ConfigError("--shift does not go with --launcher; run it afterwards, or name cameras in suite.shift")
         if overwrite:
             raise ConfigError("--overwrite does not go with --launcher; remove the records, or use another --out")
         what = (suite, protocol, head, overrides, split(tasks), split(method) or [], parse_seeds(seeds), weights)
@@ -74,6 +81,7 @@ def run(
     register_baselines()
     cells = make_cells(settings, split(tasks), split(method) or [], parse_seeds(seeds), weights)
     preflight(cells)
+    shifts = moved_cameras(settings, shift)
     if dry_run:
         from benchmark.plan import describe, plan
 
@@ -82,7 +90,7 @@ def run(
         return
     from benchmark.runner import run_cells
 
-    outcome = run_cells(cells, paths, shlex.join(["bench", *sys.argv[1:]]), overwrite)
+    outcome = run_cells(cells, paths, shlex.join(["bench", *sys.argv[1:]]), overwrite, shifts)
     if as_json:
         print_json(outcome.as_dict())
     else:
@@ -131,7 +139,8 @@ def collect(
 @app.command()
 @explained
 def table(
-    number: Annotated[int, typer.Argument(help="1: CLAR Table I | 5: CLAR Table V")] = 1,
+    number: Annotated[int, typer.Argument(help="of the paper; CLAR: 1, 4 perspective, 5 ablation")] = 1,
+    paper: Annotated[str, typer.Option("--paper", help="clar | clamp")] = "clar",
     form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv")] = "terminal",
     protocol: Protocol = "clar",
     suite: Annotated[str | None, typer.Option("--suite", help="default: the table's")] = None,
@@ -147,29 +156,33 @@ def table(
     from benchmark.config import load_settings
     from benchmark.protocol import ConfigError
     from benchmark.report.ablation_table import clar_table_5
-    from benchmark.report.table import FORMATS, render
+    from benchmark.report.perspective_table import clar_table_4
+    from benchmark.report.printed_table import check_number, printed_table
+    from benchmark.report.table import FORMATS, as_data, render
     from benchmark.report.tables import cells_table, clar_table_1
 
-    if number not in (1, 5):
-        raise ConfigError(f"table {number} cannot be rendered yet; 1 and 5 can (CLAR Tables I and V)")
-    suite = suite or {1: "metaworld-15", 5: "clar-ablation"}[number]
+    check_number(paper, number)
+    suites = {1: "metaworld-15", 4: "metaworld-perspective", 5: "clar-ablation"}
+    if paper != "clar" or number not in suites:
+        result = printed_table(paper, number)
+        print_json(as_data(result)) if as_json else typer.echo(render(result, form, width()), nl=False)
+        return
+    suite = suite or suites[number]
     if form not in FORMATS:
         raise ConfigError(f"--format {form} is none of {', '.join(FORMATS)}")
     settings = load_settings(suite, protocol, "mlp")
-    found = read_records(records or [out / "records", measured()])
+    placed = read_placed(records or [out / "records", measured()])
+    found = [record for _, record in placed]
     if cells:
         chosen = [r for r in found if r.suite == suite and r.protocol == protocol]
         result = cells_table(chosen, f"Cells of {suite}, protocol {protocol}")
+    elif number == 4:
+        result, _ = clar_table_4(placed, settings.suite, protocol)
     elif number == 5:
         result, _ = clar_table_5(found, settings.suite, protocol, method)
     else:
         result, _ = clar_table_1(found, settings.suite, protocol)
-    if as_json:
-        import dataclasses
-
-        print_json({**dataclasses.asdict(result), "rules": sorted(result.rules)})
-    else:
-        typer.echo(render(result, form, width()), nl=False)
+    print_json(as_data(result)) if as_json else typer.echo(render(result, form, width()), nl=False)
 
 
 @app.command(name="ledger")

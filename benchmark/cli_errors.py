@@ -48,6 +48,7 @@ def _expected(error: Exception) -> bool:
         "FetchFailed",
         "BadExport",
         "OtherCode",
+        "CheckpointGone",
         "Refused",
         "NotAPanda",
         "PolicyDiverged",

@@ -41,14 +41,19 @@ def register_baselines() -> None:
 
 
 def read_records(roots: list[Path]) -> list[Any]:
+    return [record for _, record in read_placed(roots)]
+
+
+def read_placed(roots: list[Path]) -> list[tuple[Path, Any]]:
+    """Every record and where it is; a damaged one is named and left out."""
     from benchmark.report.record import BadRecord, read_all
 
     found = []
-    for _path, record in read_all([root for root in roots if root.is_dir()]):
+    for path, record in read_all([root for root in roots if root.is_dir()]):
         if isinstance(record, BadRecord):
             say(f"skipped: {record}")
         else:
-            found.append(record)
+            found.append((path, record))
     return found
 
 

@@ -134,7 +134,7 @@ def attention(
     to: Annotated[Path, typer.Option("--to", help="folder for the pictures and the page")] = Path("attention"),
     as_json: Json = False,
 ) -> None:
-    """Fig. 6: the encoder's attention over cloud and picture, as PNGs and as a page whose clouds turn."""
+    """The encoder's attention over cloud and picture (CLAR, figure 6), as PNGs and as a page whose clouds turn."""
     from benchmark.cli_options import parse_seeds
     from benchmark.errors import ConfigError
     from benchmark.pretrain.loading import load_pretraining

@@ -26,10 +26,13 @@ from benchmark.episodes import evaluation_of, save_actions
 from benchmark.policy.policy import Policy, act, make_policy
 from benchmark.progress import bar, say
 from benchmark.pulse import Pulse, await_silence, this_start
+from benchmark.report.plots import plot_cell, plot_shifts
 from benchmark.report.record import SCHEMA, BadRecord, Evaluation, Record, read, write
+from benchmark.report.shifts import read_shifts, shifts_path
 from benchmark.rollout import Episode, rollout
 from benchmark.runtime import resolve_device, resolve_workers, torch_threads
 from benchmark.select import select
+from benchmark.shifting import CheckpointGone, play_shifts
 from benchmark.storage import discard, exclusive
 from benchmark.train import Samples, Trainer, load_policy
 from benchmark.workfolder import OtherSettings, WorkFolder
@@ -42,9 +45,15 @@ LARGEST_RESIDENT = 2 * 2**30
 """Bytes of features that are held in memory."""
 
 
-def run_cell(cell: Cell, paths: Paths, command: str, overwrite: bool = False) -> tuple[Record, bool]:
-    """The cell's record, and whether it was computed now. Raises `Busy` if another process is computing it."""
+def run_cell(
+    cell: Cell, paths: Paths, command: str, overwrite: bool = False, shifts: tuple[str, ...] = ()
+) -> tuple[Record, bool]:
+    """The cell's record, and whether anything was computed now. Raises `Busy` if another process is computing it.
+
+    shifts: cameras under which the selected checkpoint is retested, beside those of the suite.
+    """
     target, work = cell.record(paths), cell.work(paths)
+    shifts = tuple(dict.fromkeys((*cell.settings.suite.shift, *shifts)))
     with exclusive(work / "lock", cell.label, wait=False):
         if target.exists() and not overwrite:
             try:
@@ -56,17 +65,25 @@ def run_cell(cell: Cell, paths: Paths, command: str, overwrite: bool = False) ->
                     f"{target} is a record of other settings ({difference(record.identity, cell.identity())}). "
                     "Use --overwrite to replace it or --out DIR to keep both"
                 )
-            return record, False
+            missing = tuple(camera for camera in shifts if camera not in read_shifts(target, record))
+            if missing:
+                run = _Run(cell, paths, work, command)
+                with Pulse(work, run.facts()) as run.pulse:
+                    run.more_shifts(record, missing)
+                plot_shifts(record, read_shifts(target, record), target.with_suffix(".shifts.png"))
+            return record, bool(missing)
         await_silence(work, cell.label, say)
         if overwrite:
             discard(target)
+            discard(shifts_path(target))
             for file in work.glob("*"):
                 if not file.name.startswith("lock"):
                     discard(file)
         run = _Run(cell, paths, work, command)
         discard(work / "error.txt")  # of an earlier start
         with Pulse(work, run.facts()) as run.pulse:
-            record = run.record()
+            record = run.record(shifts)
+        plot_shifts(record, read_shifts(target, record), target.with_suffix(".shifts.png"))
         return record, True
 
 
@@ -113,7 +130,7 @@ class _Run:
         with pool:
             self._prepare(demos, self.cell.specs(), pool, fingerprint_)
 
-    def record(self) -> Record:
+    def record(self, shifts: tuple[str, ...]) -> Record:
         protocol, cell, specs = self.protocol, self.cell, self.cell.specs()
         demos, pool, fingerprint_ = self._open()
         with pool:
@@ -126,9 +143,28 @@ class _Run:
                 raise RuntimeError(f"{cell.method_name} is frozen by its card, but training changed it")
             selected = select(self.evaluations, protocol.select)
             retest, episodes = self._retest(policy, selected, pool)
+            play_shifts(
+                self.cell, self.paths, self.identity, policy, selected.epoch, shifts, self._rollout, self.workers
+            )
             deaths = pool.deaths
         record = self._write(demos, trainer, selected, retest, episodes, fingerprint_, before, after, deaths)
         return record
+
+    def more_shifts(self, record: Record, shifts: tuple[str, ...]) -> None:
+        """Retest a finished cell's checkpoint under further cameras. Raises `CheckpointGone`."""
+        demos, pool, fingerprint_ = self._open()
+        checkpoint = self.kept.checkpoint(record.selected_epoch)
+        with pool:
+            if not checkpoint.exists():
+                raise CheckpointGone(
+                    f"{checkpoint} is gone, so {self.cell.label} cannot be retested under other cameras; --overwrite "
+                    "trains it again"
+                )
+            policy, _, _ = self._prepare(demos, self.cell.specs(), pool, fingerprint_)
+        load_policy(policy, checkpoint)
+        play_shifts(
+            self.cell, self.paths, self.identity, policy, record.selected_epoch, shifts, self._rollout, self.workers
+        )
 
     def _prepare(
         self, demos: Demos, specs: dict[str, FieldSpec], pool: Pool, renderer: str
@@ -277,8 +313,6 @@ class _Run:
         )  # fmt: skip
         target = cell.record(self.paths)
         save_actions(target.with_suffix(".actions.npz"), episodes)
-        from benchmark.report.plots import plot_cell
-
         plot_cell(record, target.with_suffix(".png"))
         write(record, target)
         return record

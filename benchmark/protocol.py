@@ -144,7 +144,10 @@ class DiffusionConfig:
 
 @dataclass(frozen=True)
 class Suite:
-    """A named list of tasks with their cameras. `tasks` maps a group (easy, ...) to task names."""
+    """A named list of tasks with their cameras. `tasks` maps a group (easy, ...) to task names.
+
+    shift: further cameras under which the selected checkpoint is retested on the same episodes.
+    """
 
     name: str
     title: str
@@ -152,6 +155,7 @@ class Suite:
     source: str
     tasks: Mapping[str, tuple[str, ...]]
     observation: Mapping[str, Any] = field(default_factory=dict)
+    shift: tuple[str, ...] = ()
 
     @property
     def task_names(self) -> list[str]:

@@ -55,13 +55,13 @@ class Outcome:
         return "\n".join(parts)
 
 
-def run_cells(cells: list[Cell], paths: Paths, command: str, overwrite: bool) -> Outcome:
+def run_cells(cells: list[Cell], paths: Paths, command: str, overwrite: bool, shifts: tuple[str, ...] = ()) -> Outcome:
     outcome = Outcome()
     for number, cell in enumerate(cells, start=1):
         if len(cells) > 1:
             say(f"cell {number}/{len(cells)}: {cell.label}")
         try:
-            record, new = run_cell(cell, paths, command, overwrite)
+            record, new = run_cell(cell, paths, command, overwrite, shifts)
             outcome.done.append((cell.record(paths), record, new))
         except Busy as error:
             outcome.busy.append((cell.label, str(error)))

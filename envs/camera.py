@@ -6,6 +6,9 @@ A pixel's centre lies at (column + 0.5, row + 0.5).
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 OPENCV_FROM_MUJOCO = np.diag([1.0, -1.0, -1.0])
@@ -61,3 +64,63 @@ def look_at(eye: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
     matrix[:3, 0], matrix[:3, 1], matrix[:3, 2] = right, np.cross(forward, right), forward
     matrix[:3, 3] = eye
     return matrix
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """Where a camera is moved to, around a point that stays where it was in the picture.
+
+    azimuth: degrees counter-clockwise about the vertical, seen from above. elevation: degrees upwards. distance: times
+    as far.
+    """
+
+    azimuth: float = 0.0
+    elevation: float = 0.0
+    distance: float = 1.0
+
+    def move(self, position: np.ndarray, rotation: np.ndarray, pivot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Position (3,) and rotation (3, 3), world from camera in any axes, after the move around `pivot` (3,).
+
+        Raises ValueError if the camera would pass the vertical above or below the pivot.
+        """
+        arm = np.asarray(position, np.float64) - pivot
+        ground = math.hypot(arm[0], arm[1])
+        height = math.degrees(math.atan2(arm[2], ground)) + self.elevation
+        if not -89 < height < 89:
+            raise ValueError(f"elevation={self.elevation:g} would turn the camera over (to {height:.0f} degrees)")
+        sideways = np.array([-arm[1], arm[0], 0.0]) / max(ground, 1e-9)  # turning about it by a negative angle lifts
+        turn = _about(np.array([0.0, 0.0, 1.0]), self.azimuth) @ _about(sideways, -self.elevation)
+        return pivot + self.distance * turn @ arm, turn @ np.asarray(rotation).reshape(3, 3)
+
+
+def parse_camera(name: str) -> tuple[str, Orbit | None]:
+    """`corner@azimuth=10,distance=1.2` to the camera it is a shift of and the shift; None if there is none.
+
+    Raises ValueError for another form, or a shift that is none: one view has one name.
+    """
+    base, sign, moves = name.partition("@")
+    if not sign:
+        return base, None
+    values: dict[str, float] = {}
+    for part in moves.split(","):
+        key, _, value = part.partition("=")
+        try:
+            values[key] = float(value)
+        except ValueError:
+            values[key] = math.nan
+        if key not in ("azimuth", "elevation", "distance") or not math.isfinite(values[key]):
+            raise ValueError(f"camera {name}: '{part}' is none of azimuth=DEGREES, elevation=DEGREES, distance=TIMES")
+    orbit = Orbit(**values)
+    if orbit.distance <= 0:
+        raise ValueError(f"camera {name}: distance must be positive")
+    if orbit == Orbit():
+        raise ValueError(f"camera {name} is not shifted; it is {base}")
+    return base, orbit
+
+
+def _about(axis: np.ndarray, degrees: float) -> np.ndarray:
+    """Rotation (3, 3) about a unit axis (Rodrigues)."""
+    angle = math.radians(degrees)
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross

@@ -97,7 +97,7 @@ class MetaWorld:
         expert: Any = ENV_POLICY_MAP[f"{task}-v3"]
         self._expert = expert()
         self._model, self._data = self._env.model, self._env.data
-        self._cameras = [self._model.camera(name).id for name in request.cameras]
+        self._cameras = [self._place_camera(*camera.parse_camera(name)) for name in request.cameras]
         self._projections: dict[int, tuple[np.ndarray, points.BackProjection]] = {}
         self._renderer: Any = None
         self._state_kind = mujoco.mjtState.mjSTATE_INTEGRATION
@@ -108,9 +108,7 @@ class MetaWorld:
         missing = sorted(set(request.fields) - cls.provides)
         if missing:
             raise SpecMismatch(f"metaworld cannot give {missing}; it gives {sorted(cls.provides)}")
-        unknown = [name for name in request.cameras if name not in cls.cameras]
-        if unknown:
-            raise UnknownName("MetaWorld camera", unknown[0], cls.cameras)
+        cls._check_cameras(request.cameras)
         if request.renders and not request.cameras:
             raise SpecMismatch(f"{sorted(request.fields)} needs at least one camera of {cls.cameras}")
         v, h, w, n = len(request.cameras), request.height, request.width, request.num_points
@@ -128,6 +126,22 @@ class MetaWorld:
             FieldSpec("ground_truth", (21,), "float32", "m, quaternions", "robot", "hand, objects, goal"),
         ]
         return {spec.name: spec for spec in table if spec.name in request.fields}
+
+    @classmethod
+    def _check_cameras(cls, names: tuple[str, ...]) -> None:
+        bases = []
+        for name in names:
+            try:
+                base, orbit = camera.parse_camera(name)
+            except ValueError as error:
+                raise SpecMismatch(str(error)) from error
+            if base not in cls.cameras:
+                raise UnknownName("MetaWorld camera", base, cls.cameras)
+            if orbit is not None and base in ("behindGripper", "gripperPOV"):
+                raise SpecMismatch(f"{base} moves with the robot and cannot be shifted around the table")
+            bases.append(base)
+        if len(set(bases)) < len(bases):
+            raise SpecMismatch(f"{', '.join(names)}: a camera can be in one place at a time")
 
     @classmethod
     def instruction(cls, task: str) -> str:
@@ -188,6 +202,17 @@ class MetaWorld:
             self._renderer.close()
             self._renderer = None
         self._env.close()
+
+    def _place_camera(self, base: str, orbit: camera.Orbit | None) -> int:
+        """Its number in the model, moved around the middle of the table if it is shifted."""
+        number = self._model.camera(base).id
+        if orbit is not None:
+            turned = np.empty(9)
+            self._mujoco.mju_quat2Mat(turned, self._model.cam_quat[number])
+            place, rotation = orbit.move(self._model.cam_pos[number], turned, MIDDLE)
+            self._model.cam_pos[number] = place
+            self._mujoco.mju_mat2Quat(self._model.cam_quat[number], rotation.ravel())
+        return number
 
     # -- pictures and points ------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """A record against itself and against the simulator: needs neither weights nor torch nor a GPU.
 
-Replayed is the retest, whose actions are kept beside the record. The evaluations' actions are not kept, so of them only
-the book-keeping is checked: seeds, counts, selection.
+Replayed are the retest and those under other cameras, whose actions are kept beside the record. The evaluations'
+actions are not kept, so of them only the book-keeping is checked: seeds, counts, selection.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import seeds
-from benchmark.report.record import Evaluation, Record
+from benchmark.report.record import BadRecord, Evaluation, Record
+from benchmark.report.shifts import actions_path, read_shifts
 from benchmark.select import select
 from envs.pool import EnvConfig, Pool, WorkerError
 from envs.registry import UnknownName, env_class
@@ -43,8 +44,22 @@ def audit(record: Record, path: Path, workers: int, most: int | None = None, any
     """Check a record. most: at most so many episodes are replayed. python: the simulator's interpreter."""
     cell = f"{record.protocol}/{record.suite}/{record.task}/{record.method}/{record.head}-s{record.seed}"
     wrong = list(_books(record))
-    replayed, contradictions, left = _replay(record, path, workers, most, any_version, python)
-    return Verdict(cell, len(record.retest.episodes), replayed, (*wrong, *contradictions), tuple(left))
+    parts = [("the retest", record.retest, path.with_suffix(".actions.npz"))]
+    try:
+        for camera, evaluation in read_shifts(path, record).items():
+            what = f"the retest under {camera}"
+            wanted = seeds.retest_seeds(record.suite, record.task, len(evaluation.episodes))
+            wrong += _counts(what, evaluation, wanted, record.horizon)
+            parts.append((what, evaluation, actions_path(path, camera)))
+    except BadRecord as error:
+        wrong.append(str(error))
+    replayed, left = 0, []
+    for what, evaluation, file in parts:
+        played, contradictions, missing = _replay(record, what, evaluation, file, workers, most, any_version, python)
+        replayed += played
+        wrong += contradictions
+        left += missing
+    return Verdict(cell, sum(len(e.episodes) for _, e, _ in parts), replayed, tuple(wrong), tuple(left))
 
 
 def _books(record: Record) -> Iterator[str]:
@@ -88,22 +103,22 @@ def _counts(what: str, evaluation: Evaluation, wanted: list[int], horizon: int) 
         yield f"{what} has episodes longer than {horizon} steps"
 
 
-def _replay(record: Record, path: Path, workers: int, most: int | None, any_version: bool,
-            python: str | None) -> tuple[int, list[str], list[str]]:  # fmt: skip
-    rows = record.retest.episodes
+def _replay(record: Record, what: str, evaluation: Evaluation, file: Path, workers: int, most: int | None,
+            any_version: bool, python: str | None) -> tuple[int, list[str], list[str]]:  # fmt: skip
+    """How many episodes were replayed, what contradicts them, and what could not be replayed."""
+    rows = evaluation.episodes
     env = record.identity["suite"]["env"]
     try:
         recorded, here = record.identity["env"], env_class(env).version
     except (UnknownName, FileNotFoundError, ImportError) as missing:
-        return 0, [], [f"the retest: the simulator {env} is not here ({missing})"]
+        return 0, [], [f"{what}: the simulator {env} is not here ({missing})"]
     if recorded != here and not any_version:
-        return 0, [], [f"the retest: recorded with {recorded}, and {here} is here (--any-version replays all the same)"]
-    file = path.with_suffix(".actions.npz")
+        return 0, [], [f"{what}: recorded with {recorded}, and {here} is here (--any-version replays all the same)"]
     try:
         with np.load(file) as kept:
             actions = {name: kept[name] for name in kept.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as damage:
-        return 0, [], [f"the retest: {file.name} cannot be read ({type(damage).__name__})"]
+        return 0, [], [f"{what}: {file.name} cannot be read ({type(damage).__name__})"]
     wrong, left, jobs = [], [], []
     for row in rows[:most]:
         seed, _, steps, error = row
@@ -126,7 +141,7 @@ def _replay(record: Record, path: Path, workers: int, most: int | None, any_vers
             replies = pool.map("replay", [(row[0], actions[str(row[0])]) for row in jobs])
             flags = dict(replies)
     except WorkerError as refusal:
-        return 0, wrong, [*left, f"the retest: {refusal}"]
+        return 0, wrong, [*left, f"{what}: {refusal}"]
     for number, (seed, success, _, _) in enumerate(jobs):
         seen = flags[number]
         now = bool(seen[-1]) if record.success_rule == "last-step" else any(seen)

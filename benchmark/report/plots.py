@@ -1,4 +1,4 @@
-"""Success over epochs of one cell, and the losses of a pre-training, as pictures."""
+"""Success over epochs and over cameras of one cell, and the losses of a pre-training, as pictures."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import io
 from pathlib import Path
 from typing import Any
 
-from benchmark.report.record import Record
+from benchmark.report.record import Evaluation, Record, Tally
 from benchmark.report.stats import wilson
 from benchmark.storage import write_atomically
+from envs.camera import Orbit, parse_camera
 
 
 def plot_cell(record: Record, path: Path) -> None:
@@ -45,6 +46,48 @@ def plot_cell(record: Record, path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(loc="best", fontsize=8)
     _save(figure, path)
+
+
+def plot_shifts(record: Record, found: dict[str, Evaluation], path: Path) -> None:
+    """Retest success over each axis along which a camera was moved, with Wilson bands; unmoved, it is the retest."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    curves = shift_curves(record, found)
+    if not curves:
+        return
+    figure = Figure(figsize=(4.6 * len(curves), 3.4), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{record.task}, {record.method}, {record.head}, seed {record.seed}: camera moved", fontsize=10)
+    for axes, ((camera, axis), points) in zip(
+        figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True
+    ):
+        places = [place for place, _ in points]
+        bands = [wilson(tally.k, tally.n) for _, tally in points]
+        axes.fill_between(places, [100 * low for low, _ in bands], [100 * high for _, high in bands], color="#0072b2",
+                          alpha=0.15, linewidth=0)  # fmt: skip
+        axes.plot(places, [100 * tally.rate for _, tally in points], "o-", color="#0072b2", markersize=4)
+        axes.axvline(1.0 if axis == "distance" else 0.0, color="#888888", linestyle=":", linewidth=1)
+        unit = "times as far" if axis == "distance" else "degrees"
+        axes.set(xlabel=f"{axis} of {camera}, {unit}", ylabel="success, %", ylim=(-3, 103))
+        axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def shift_curves(record: Record, found: dict[str, Evaluation]) -> dict[tuple[str, str], list[tuple[float, Tally]]]:
+    """(camera, axis) -> (value, retest) in rising order, the unmoved camera among them. Only axes moved alone."""
+    curves: dict[tuple[str, str], list[tuple[float, Tally]]] = {}
+    for name, evaluation in found.items():
+        camera, orbit = parse_camera(name)
+        moved = {} if orbit is None else {
+            axis: getattr(orbit, axis) for axis in ("azimuth", "elevation", "distance")
+            if getattr(orbit, axis) != getattr(Orbit(), axis)
+        }  # fmt: skip
+        if len(moved) == 1:
+            ((axis, value),) = moved.items()
+            still = (getattr(Orbit(), axis), record.retest.tally)
+            curves.setdefault((camera, axis), [still]).append((value, evaluation.tally))
+    return {key: sorted(points, key=lambda point: point[0]) for key, points in curves.items()}
 
 
 def plot_pretraining(card: dict[str, Any], path: Path) -> None:

@@ -103,8 +103,8 @@ def read(path: Path) -> Record:
         data = json.loads(path.read_text())
         if data["schema"] != SCHEMA:
             raise BadRecord(f"{path} has schema {data['schema']}; this version reads {SCHEMA}")
-        data["evaluations"] = tuple(_evaluation(e) for e in data["evaluations"])
-        data["retest"] = _evaluation(data["retest"])
+        data["evaluations"] = tuple(evaluation_from(e) for e in data["evaluations"])
+        data["retest"] = evaluation_from(data["retest"])
         return Record(**data)
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, BadRecord):
@@ -120,6 +120,8 @@ def read_all(roots: list[Path]) -> Iterator[tuple[Path, Record | BadRecord]]:
     seen: set[str] = set()
     for root in roots:
         for path in sorted(root.rglob("*.json")):
+            if path.name.endswith(".shifts.json"):  # beside a record: `benchmark.report.shifts`
+                continue
             identity = str(path.relative_to(root))
             if identity in seen:
                 continue
@@ -130,7 +132,8 @@ def read_all(roots: list[Path]) -> Iterator[tuple[Path, Record | BadRecord]]:
                 yield path, error
 
 
-def _evaluation(data: dict[str, Any]) -> Evaluation:
+def evaluation_from(data: dict[str, Any]) -> Evaluation:
+    """From plain data, as `dataclasses.asdict` made it."""
     return Evaluation(
         epoch=data["epoch"],
         tally=Tally(**data["tally"]),

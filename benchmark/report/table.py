@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -24,6 +26,11 @@ class Table:
     rules: frozenset[int] = frozenset()
     text_columns: int = 1
     """How many columns from the left are words; the others are right-aligned."""
+
+
+def as_data(table: Table) -> dict[str, Any]:
+    """The table for `--json`."""
+    return {**dataclasses.asdict(table), "rules": sorted(table.rules)}
 
 
 def render(table: Table, form: str, width: int | None = None) -> str:

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from benchmark.cli import app
 from benchmark.config import load_settings
+from benchmark.report.printed_table import PAPERS, ROMAN
 from benchmark.report.record import SCHEMA, BadRecord, Evaluation, Record, Tally, read_all, write
 from benchmark.report.reported import reported
 from benchmark.report.table import FORMATS, render
@@ -149,3 +152,25 @@ def test_the_paper_tables_are_complete() -> None:
     for paper, tables in counts.items():
         for name, count in tables.items():
             assert len(reported(paper, name)) == count, (paper, name)
+
+
+@pytest.mark.parametrize(("paper", "number"), [(p, n) for p, ns in PAPERS.items() for n in ns])
+def test_every_table_of_both_papers_prints_what_the_paper_prints(paper: str, number: int) -> None:
+    done = CliRunner().invoke(app, ["table", str(number), "--paper", paper, "--format", "csv", "--records", "nowhere"])
+    assert done.exit_code == 0, done.output
+    rows = list(csv.reader(io.StringIO(done.stdout)))
+    values = reported(paper, f"Table {ROMAN[number]}")
+    assert values
+    printed = [row for row in rows if len(row) > 1 and row[1] == "printed"]
+    assert len(printed) == len({value.method for value in values})
+    cells = " ".join(" ".join(row) for row in printed)
+    assert all(f"{value.value:g}" in cells for value in values)
+    assert any("missing" in row for row in rows), "nothing is measured here, and it says so"
+
+
+def test_tables_that_no_paper_has() -> None:
+    for arguments, message in ((["9"], "clar has no table 9"), (["5", "--paper", "clamp"], "clamp has no table 5"),
+                               (["1", "--paper", "act"], "none of clar, clamp")):  # fmt: skip
+        done = CliRunner().invoke(app, ["table", *arguments])
+        assert done.exit_code == 2
+        assert message in done.stderr

@@ -1,0 +1,117 @@
+"""CLAR's Table IV: success under another camera beside the one that was trained on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmark.protocol import Suite
+from benchmark.report.paired import Pairs, difference
+from benchmark.report.record import BadRecord, Evaluation, Record
+from benchmark.report.reported import errata, reported
+from benchmark.report.shifts import read_shifts
+from benchmark.report.stats import mean, mean_interval
+from benchmark.report.table import Table
+from benchmark.report.tables import MISSING, comparable
+
+SHIFTED = "corner2"
+
+
+def clar_table_4(records: Sequence[tuple[Path, Record]], suite: Suite, protocol: str) -> tuple[Table, list[str]]:
+    """Printed "shifted (normal)" beside the retest under both cameras and the paired drop, and what was left out."""
+    chosen = [r for _, r in records if r.suite == suite.name and r.protocol == protocol]
+    kept, notes = comparable(chosen)
+    cells: dict[str, dict[str, dict[str, list[tuple[Record, Evaluation | None]]]]] = {}
+    damaged = []
+    for path, record in records:
+        if not any(record is one for one in kept):
+            continue
+        try:
+            shifted = read_shifts(path, record).get(SHIFTED)
+        except BadRecord as error:
+            damaged.append(str(error))
+            shifted = None
+        name = record.card.get("reported_as") or record.method
+        rows = cells.setdefault(name, defaultdict(lambda: defaultdict(list)))
+        rows[f"{record.method}, {record.head}"][record.task].append((record, shifted))
+    printed = {(n.method, n.column): n.value for n in reported("clar", "Table IV")}
+    names = list(dict.fromkeys(method for method, _ in printed))
+    wrong = {(e.method, e.column): e.text for e in errata("clar", "Table IV")}
+    marks = {key: f" ({number})" for number, key in enumerate(wrong, start=1)}
+    columns = [*suite.task_names, "mean"]
+    lines: list[tuple[str, ...]] = []
+    rules: set[int] = set()
+    for name in [*names, *sorted(set(cells) - set(names))]:
+        rules.add(len(lines))
+        if name in names:
+            lines.append((name, "printed", *[
+                f"{printed[name, f'{c} shifted']:g} ({printed[name, c]:g}){marks.get((name, f'{c} shifted'), '')}"
+                for c in columns
+            ]))  # fmt: skip
+        for label, by_task in sorted(cells.get(name, {}).items()):
+            lines += _lines(label, by_task, list(suite.task_names))
+        if name not in cells:
+            lines.append(("", f"retest {SHIFTED}", *[MISSING] * len(columns)))
+    partial = any("†" in cell for line in lines for cell in line)
+    own = [f"({number}) {text}." for number, text in enumerate(wrong.values(), start=1)]
+    own += [
+        "printed: under the shifted camera, and in brackets under the trained one. retest: the selected checkpoint on "
+        "the same 100 fresh episodes under either camera, with a 95 % interval of these rollouts alone.",
+        "drop: trained camera minus shifted one, in points, paired episode by episode (Agresti and Min).",
+    ]
+    own += (
+        ["† mean over the tasks measured so far (tasks/all); not comparable with the printed mean."] if partial else []
+    )
+    title = f"CLAR Table IV, success in %, trained on corner and tested on {SHIFTED}, protocol {protocol}"
+    table = Table(title, ("method", "number", *columns[:-1], f"mean ({len(columns) - 1})"), tuple(lines),
+                  (*own, *notes, *damaged), frozenset(rules - {0}), text_columns=2)  # fmt: skip
+    return table, [*notes, *damaged]
+
+
+def _lines(
+    label: str, by_task: Mapping[str, list[tuple[Record, Evaluation | None]]], tasks: list[str]
+) -> list[tuple[str, ...]]:
+    """Three lines of one method: shifted, normal, drop."""
+    shifted: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    normal: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    pairs: dict[str, list[Pairs]] = defaultdict(list)
+    for task, members in by_task.items():
+        for record, evaluation in members:
+            normal[task].append((record.retest.tally.k, record.retest.tally.n))
+            if evaluation is not None and evaluation.tally.n:
+                shifted[task].append((evaluation.tally.k, evaluation.tally.n))
+                pairs[task].append(_pairs(record.retest, evaluation))
+    mark = " untrained" if any(r.weights.get("untrained") for members in by_task.values() for r, _ in members) else ""
+    return [
+        (label, f"retest {SHIFTED}", *[_rates(shifted, [task]) for task in tasks], _rates(shifted, tasks) + mark),
+        (label, "retest corner", *[_rates(normal, [task]) for task in tasks], _rates(normal, tasks) + mark),
+        (label, "drop", *[_drop(pairs, [task]) for task in tasks], _drop(pairs, tasks)),
+    ]
+
+
+def _rates(counts: Mapping[str, list[tuple[int, int]]], tasks: list[str]) -> str:
+    present = [(sum(k for k, _ in counts[task]), sum(n for _, n in counts[task])) for task in tasks if counts.get(task)]
+    present = [(k, n) for k, n in present if n]
+    if not present:
+        return MISSING
+    low, high = mean_interval(present)
+    text = f"{100 * mean([k / n for k, n in present]):.1f} [{100 * low:.0f}, {100 * high:.0f}]"
+    return text if len(present) == len(tasks) else f"{text} † {len(present)}/{len(tasks)}"
+
+
+def _drop(pairs: Mapping[str, list[Pairs]], tasks: list[str]) -> str:
+    strata = [pair for task in tasks for pair in pairs.get(task, []) if pair.n]
+    if not strata:
+        return MISSING
+    value, low, high = difference(strata)
+    text = f"{100 * value:+.1f} [{100 * low:+.0f}, {100 * high:+.0f}]"
+    present = sum(bool(pairs.get(task)) for task in tasks)
+    return text if present == len(tasks) else f"{text} † {present}/{len(tasks)}"
+
+
+def _pairs(normal: Evaluation, shifted: Evaluation) -> Pairs:
+    """Over the episodes that could be run under both cameras."""
+    one, other = ({row[0]: row[1] for row in e.episodes if row[3] is None} for e in (normal, shifted))
+    both = sorted(set(one) & set(other))
+    return Pairs(len(both), sum(one[s] > other[s] for s in both), sum(one[s] < other[s] for s in both))
