@@ -12,8 +12,8 @@ from benchmark.episodes import evaluation_of, save_actions
 from benchmark.errors import ConfigError
 from benchmark.policy.policy import EmptyCloud, Policy
 from benchmark.protocol import Settings
-from benchmark.report.record import Evaluation, Tally, evaluation_from
-from benchmark.report.shifts import actions_path, shifted_cameras, shifts_path, write_shifts
+from benchmark.report.record import BadRecord, Evaluation, Tally
+from benchmark.report.shifts import actions_path, load, shifted_cameras, shifts_path, write_shifts
 from benchmark.rollout import Episode
 from benchmark.storage import discard
 from envs.pool import Pool
@@ -68,14 +68,12 @@ def play_shifts(cell: Cell, paths: Paths, identity: str, policy: Policy, epoch: 
 
 def _kept(cell: Cell, paths: Paths, identity: str, epoch: int) -> dict[str, Evaluation]:
     """Of an earlier start of this very cell; another's are dropped, as its record is."""
-    import json
-
     file = shifts_path(cell.record(paths))
     try:
-        data = json.loads(file.read_text())
-        if (data["identity_hash"], data["epoch"]) == (identity, epoch):
-            return {camera: evaluation_from(kept) for camera, kept in data["cameras"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
+        kept_identity, kept_epoch, found = load(file)
+        if (kept_identity, kept_epoch) == (identity, epoch):
+            return found
+    except BadRecord:
         pass
     discard(file)
     return {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from benchmark.report.paired import Pairs, difference, exact_mcnemar, holm, probability_of_improvement
-from benchmark.report.record import Record
+from benchmark.report.record import Evaluation, Record
 from benchmark.report.table import Table
 from benchmark.report.tables import comparable
 
@@ -54,7 +54,7 @@ def compare(records: Sequence[Record], methods: Sequence[str], head: str) -> tup
         alone = sorted({task for task, _ in set(cells[first]) ^ set(cells[second])})
         if alone:
             notes.append(f"{first} and {second}: only one of them has {', '.join(alone)} (or a seed of it); left out.")
-        strata = tuple(_pairs(cells[first][key], cells[second][key]) for key in shared)
+        strata = tuple(paired(cells[first][key].retest, cells[second][key].retest) for key in shared)
         strata = tuple(s for s in strata if s.n)
         if not strata:
             raise NothingInCommon(f"{first} and {second} have played no episode that both could be run on")
@@ -72,9 +72,9 @@ def compare(records: Sequence[Record], methods: Sequence[str], head: str) -> tup
     return [Comparison(**{**vars(one), "holm": p}) for one, p in zip(found, adjusted, strict=True)], notes
 
 
-def _pairs(first: Record, second: Record) -> Pairs:
-    """Over the retest episodes that both could be run on."""
-    ours, theirs = ({row[0]: row[1] for row in r.retest.episodes if row[3] is None} for r in (first, second))
+def paired(first: Evaluation, second: Evaluation) -> Pairs:
+    """Over the episodes that both could be run on."""
+    ours, theirs = ({row[0]: row[1] for row in e.episodes if row[3] is None} for e in (first, second))
     shared = sorted(set(ours) & set(theirs))
     return Pairs(
         len(shared), sum(ours[s] > theirs[s] for s in shared), sum(ours[s] < theirs[s] for s in shared)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.protocol import Suite
+from benchmark.report.comparison import paired
 from benchmark.report.paired import Pairs, difference
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.reported import errata, reported
@@ -81,7 +82,7 @@ def _lines(
             normal[task].append((record.retest.tally.k, record.retest.tally.n))
             if evaluation is not None and evaluation.tally.n:
                 shifted[task].append((evaluation.tally.k, evaluation.tally.n))
-                pairs[task].append(_pairs(record.retest, evaluation))
+                pairs[task].append(paired(record.retest, evaluation))
     mark = " untrained" if any(r.weights.get("untrained") for members in by_task.values() for r, _ in members) else ""
     return [
         (label, f"retest {SHIFTED}", *[_rates(shifted, [task]) for task in tasks], _rates(shifted, tasks) + mark),
@@ -108,10 +109,3 @@ def _drop(pairs: Mapping[str, list[Pairs]], tasks: list[str]) -> str:
     text = f"{100 * value:+.1f} [{100 * low:+.0f}, {100 * high:+.0f}]"
     present = sum(bool(pairs.get(task)) for task in tasks)
     return text if present == len(tasks) else f"{text} † {present}/{len(tasks)}"
-
-
-def _pairs(normal: Evaluation, shifted: Evaluation) -> Pairs:
-    """Over the episodes that could be run under both cameras."""
-    one, other = ({row[0]: row[1] for row in e.episodes if row[3] is None} for e in (normal, shifted))
-    both = sorted(set(one) & set(other))
-    return Pairs(len(both), sum(one[s] > other[s] for s in both), sum(one[s] < other[s] for s in both))

@@ -29,16 +29,22 @@ def read_shifts(path: Path, record: Record) -> dict[str, Evaluation]:
     file = shifts_path(path)
     if not file.exists():
         return {}
-    try:
-        data = json.loads(file.read_text())
-        found = {camera: evaluation_from(kept) for camera, kept in data["cameras"].items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadRecord(f"{file} holds no shifts ({type(error).__name__}: {error})") from error
-    if (data["identity_hash"], data["epoch"]) != (record.identity_hash, record.selected_epoch):
+    identity_hash, epoch, found = load(file)
+    if (identity_hash, epoch) != (record.identity_hash, record.selected_epoch):
         raise BadRecord(
             f"{file} belongs to another record than {path.name}; remove it, and the same command plays them again"
         )
     return found
+
+
+def load(file: Path) -> tuple[str, int, dict[str, Evaluation]]:
+    """Of which record and epoch the retests are, and they by camera. Raises `BadRecord`."""
+    try:
+        data = json.loads(file.read_text())
+        found = {camera: evaluation_from(kept) for camera, kept in data["cameras"].items()}
+        return data["identity_hash"], data["epoch"], found
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadRecord(f"{file} holds no shifts ({type(error).__name__}: {error})") from error
 
 
 def write_shifts(path: Path, identity_hash: str, epoch: int, found: dict[str, Evaluation]) -> None:
