@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from benchmark.cli_errors import explained
-from benchmark.cli_options import Json, Out, Protocol, Suite, app, measured, print_json, read_records, width
+from benchmark.cli_options import (
+    Data,
+    Json,
+    Out,
+    Protocol,
+    Suite,
+    WeightsOption,
+    app,
+    measured,
+    print_json,
+    read_placed,
+    read_records,
+    register_baselines,
+    width,
+)
 
 Records = Annotated[
     list[Path] | None, typer.Option("--records", help="folders of records; default: OUT/records, results/measured")
@@ -24,9 +40,18 @@ def compare(
     protocol: Protocol = "clar",
     head: Annotated[str, typer.Option("--head", help="mlp | bnmlp | diffusion")] = "mlp",
     form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv")] = "terminal",
+    until_decided: Annotated[
+        bool, typer.Option("--until-decided", help="two methods play on until one is better")
+    ] = False,
+    alpha: Annotated[float, typer.Option("--alpha", help="with --until-decided: false alarms")] = 0.05,
+    batch: Annotated[int, typer.Option("--batch", help="with --until-decided: episodes between two looks")] = 25,
+    most: Annotated[int, typer.Option("--most", help="with --until-decided: further episodes of each cell")] = 400,
+    weights: WeightsOption = None,
     records: Records = None,
     out: Out = Path("runs"),
+    data: Data = None,
     as_json: Json = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, as the cells were run with")] = None,
 ) -> None:
     """Paired differences on the episodes that both played: intervals, exact McNemar, Holm."""
     from benchmark.errors import ConfigError
@@ -38,14 +63,23 @@ def compare(
         raise ConfigError("give two or more different methods, such as: bench compare dp3 proprio-only")
     if form not in FORMATS:
         raise ConfigError(f"--format {form} is none of {', '.join(FORMATS)}")
-    found = [r for r in read_records(records or [out / "records", measured()]) if r.suite == suite]
-    found = [r for r in found if r.protocol == protocol]
+    placed = read_placed(records or [out / "records", measured()])
+    placed = [(path, r) for path, r in placed if (r.suite, r.protocol) == (suite, protocol)]
+    found = [r for _, r in placed]
     known = sorted({r.method for r in found})
     for method in methods:
         if method not in known:
             raise ConfigError(
                 f"no record of {method} on {suite} under {protocol}; there are {', '.join(known) or 'none'}"
             )
+    if until_decided:
+        if len(methods) != 2 or not 0 < alpha < 1 or batch < 1 or most < 1:
+            raise ConfigError(
+                "--until-decided takes two methods, 0 < --alpha < 1, and --batch and --most of at least 1"
+            )
+        decision = _decide(placed, methods, (suite, protocol, head), settings, weights, (alpha, batch, most), out, data)
+        print_json(dataclasses.asdict(decision)) if as_json else typer.echo(_in_words(decision, methods, alpha))
+        return
     try:
         result, notes = pairs(found, methods, head)
     except NothingInCommon as error:
@@ -55,6 +89,38 @@ def compare(
     else:
         title = f"Compared on {suite}, protocol {protocol}, head {head}"
         typer.echo(render(comparison_table(result, notes, title), form, width()), nl=False)
+
+
+def _decide(
+    placed: list[Any], methods: list[str], names: tuple[str, str, str], overrides: list[str] | None,
+    weights: str | None, limits: tuple[float, int, int], out: Path, data: Path | None,
+) -> Any:  # fmt: skip
+    from benchmark.cell import Paths, preflight
+    from benchmark.config import load_settings
+    from benchmark.deciding import finished_cells, until_decided
+    from benchmark.errors import ConfigError
+    from benchmark.progress import say
+
+    register_baselines()
+    settings, paths = load_settings(*names, overrides), Paths(out, data or out / "data")
+    first, second = (finished_cells(settings, placed, method, weights, paths) for method in methods)
+    shared = sorted(set(first) & set(second))
+    if not shared:
+        raise ConfigError(f"{methods[0]} and {methods[1]} have no finished cell of the same task and training seed")
+    cells = [first[key] for key in shared], [second[key] for key in shared]
+    preflight([*cells[0], *cells[1]])
+    alpha, batch, most = limits
+    return until_decided(*cells, paths, alpha, batch, most, shlex.join(["bench", *sys.argv[1:]]), say)
+
+
+def _in_words(decision: Any, methods: list[str], alpha: float) -> str:
+    counts = f"{decision.first_only} : {decision.second_only} of {decision.pairs} pairs in which one alone succeeds"
+    if decision.better is None:
+        return f"undecided at {alpha:g}: {counts}, evidence {decision.e:.3g} of {decision.needed:g}; --most allows more"
+    return (
+        f"{decision.better} is better at {alpha:g}: {counts}, evidence {decision.e:.3g} of {decision.needed:g}.\n"
+        f"{decision.played} further rollouts were played, {decision.saved} fewer than --most allowed."
+    )
 
 
 @app.command(name="plan")

@@ -26,3 +26,22 @@ def save_actions(path: Path, episodes: list[Episode]) -> None:
     arrays: dict[str, Any] = {str(e.seed): e.actions for e in episodes}
     np.savez_compressed(buffer, **arrays)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+
+
+def append_actions(path: Path, episodes: list[Episode]) -> None:
+    """Add episodes to what `save_actions` wrote, if it did."""
+    kept: dict[str, Any] = {}
+    if path.exists():
+        with np.load(path) as stored:
+            kept = {name: stored[name] for name in stored.files}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{**kept, **{str(e.seed): e.actions for e in episodes}})
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+
+
+def join(epoch: int, rows: tuple[tuple[int, int, int, str | None], ...], episodes: list[Episode]) -> Evaluation:
+    """Episodes that were played before, and those played now."""
+    now = evaluation_of(epoch, episodes, None, None)
+    together = (*rows, *now.episodes)
+    errors = sum(row[3] is not None for row in together)
+    return Evaluation(epoch, Tally(sum(row[1] for row in together), len(together) - errors, errors), together)

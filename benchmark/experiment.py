@@ -32,7 +32,7 @@ from benchmark.report.shifts import read_shifts, shifts_path
 from benchmark.rollout import Episode, rollout
 from benchmark.runtime import resolve_device, resolve_workers, torch_threads
 from benchmark.select import select
-from benchmark.shifting import CheckpointGone, play_shifts
+from benchmark.shifting import play_shifts
 from benchmark.storage import discard, exclusive
 from benchmark.train import Samples, Trainer, load_policy
 from benchmark.workfolder import OtherSettings, WorkFolder
@@ -67,9 +67,9 @@ def run_cell(
                 )
             missing = tuple(camera for camera in shifts if camera not in read_shifts(target, record))
             if missing:
-                run = _Run(cell, paths, work, command)
-                with Pulse(work, run.facts()) as run.pulse:
-                    run.more_shifts(record, missing)
+                from benchmark.afterwards import retest_under
+
+                retest_under(CellRun(cell, paths, work, command), record, missing)
                 plot_shifts(record, read_shifts(target, record), target.with_suffix(".shifts.png"))
             return record, bool(missing)
         await_silence(work, cell.label, say)
@@ -79,7 +79,7 @@ def run_cell(
             for file in work.glob("*"):
                 if not file.name.startswith("lock"):
                     discard(file)
-        run = _Run(cell, paths, work, command)
+        run = CellRun(cell, paths, work, command)
         discard(work / "error.txt")  # of an earlier start
         with Pulse(work, run.facts()) as run.pulse:
             record = run.record(shifts)
@@ -89,10 +89,10 @@ def run_cell(
 
 def prepare_cell(cell: Cell, paths: Paths) -> None:
     """Demonstrations, observations and features of a cell, so that others who share them find them there."""
-    _Run(cell, paths, cell.work(paths), "prepare").prepare()
+    CellRun(cell, paths, cell.work(paths), "prepare").prepare()
 
 
-class _Run:
+class CellRun:
     """The state of one run of one cell. Methods follow each other in the order in which they are defined."""
 
     pulse: Pulse | None = None
@@ -116,7 +116,7 @@ class _Run:
         device = provenance.describe_machine(self.device)["device"]
         return this_start(device, torch.__version__, torch.get_num_threads(), provenance.git_state()["commit"])
 
-    def _open(self) -> tuple[Demos, Pool, str]:
+    def open_simulator(self) -> tuple[Demos, Pool, str]:
         suite, cell, python = self.suite, self.cell, self.cell.settings.env_python
         with self._timed("demonstrations"):
             demos = load_or_collect(
@@ -126,15 +126,15 @@ class _Run:
         return demos, *open_pool(suite.env, cell.task, cell.request, self.workers, python, timeout)
 
     def prepare(self) -> None:
-        demos, pool, fingerprint_ = self._open()
+        demos, pool, fingerprint_ = self.open_simulator()
         with pool:
-            self._prepare(demos, self.cell.specs(), pool, fingerprint_)
+            self.make_policy(demos, self.cell.specs(), pool, fingerprint_)
 
     def record(self, shifts: tuple[str, ...]) -> Record:
         protocol, cell, specs = self.protocol, self.cell, self.cell.specs()
-        demos, pool, fingerprint_ = self._open()
+        demos, pool, fingerprint_ = self.open_simulator()
         with pool:
-            policy, train_samples, valid_samples = self._prepare(demos, specs, pool, fingerprint_)
+            policy, train_samples, valid_samples = self.make_policy(demos, specs, pool, fingerprint_)
             before = fingerprint(policy.representation)
             trainer = Trainer(policy, protocol, cell.seed, cell.batch_size, self.device, self.bf16)
             self._train_and_evaluate(trainer, train_samples, valid_samples, pool)
@@ -143,30 +143,12 @@ class _Run:
                 raise RuntimeError(f"{cell.method_name} is frozen by its card, but training changed it")
             selected = select(self.evaluations, protocol.select)
             retest, episodes = self._retest(policy, selected, pool)
-            play_shifts(
-                self.cell, self.paths, self.identity, policy, selected.epoch, shifts, self._rollout, self.workers
-            )
+            play_shifts(self.cell, self.paths, self.identity, policy, selected.epoch, shifts, self.play, self.workers)
             deaths = pool.deaths
         record = self._write(demos, trainer, selected, retest, episodes, fingerprint_, before, after, deaths)
         return record
 
-    def more_shifts(self, record: Record, shifts: tuple[str, ...]) -> None:
-        """Retest a finished cell's checkpoint under further cameras. Raises `CheckpointGone`."""
-        demos, pool, fingerprint_ = self._open()
-        checkpoint = self.kept.checkpoint(record.selected_epoch)
-        with pool:
-            if not checkpoint.exists():
-                raise CheckpointGone(
-                    f"{checkpoint} is gone, so {self.cell.label} cannot be retested under other cameras; --overwrite "
-                    "trains it again"
-                )
-            policy, _, _ = self._prepare(demos, self.cell.specs(), pool, fingerprint_)
-        load_policy(policy, checkpoint)
-        play_shifts(
-            self.cell, self.paths, self.identity, policy, record.selected_epoch, shifts, self._rollout, self.workers
-        )
-
-    def _prepare(
+    def make_policy(
         self, demos: Demos, specs: dict[str, FieldSpec], pool: Pool, renderer: str
     ) -> tuple[Policy, Samples, Samples]:
         """Build the policy, fit its normalisers on the training demonstrations, encode once what is frozen.
@@ -248,7 +230,7 @@ class _Run:
             if number >= len(self.evaluations):
                 chosen = seeds.selection_seeds(self.suite.name, cell.task, number, protocol.rollouts)
                 with self._played(trainer, epoch):
-                    episodes = self._rollout(trainer.policy, chosen, pool, f"evaluate {cell.task} epoch {epoch}")
+                    episodes = self.play(trainer.policy, chosen, pool, f"evaluate {cell.task} epoch {epoch}")
                 history = trainer.history[epoch - 1]
                 self.evaluations.append(
                     evaluation_of(epoch, episodes, history["train_loss"], history.get("valid_loss"))
@@ -263,7 +245,7 @@ class _Run:
         load_policy(trainer.policy, self.kept.checkpoint(epoch))
         return nullcontext()
 
-    def _rollout(self, policy: Policy, chosen: list[int], pool: Pool, title: str) -> list[Episode]:
+    def play(self, policy: Policy, chosen: list[int], pool: Pool, title: str) -> list[Episode]:
         policy.eval()
         on_gpu = self.device.type == "cuda"
         with self._timed("rollouts"), bar(title, len(chosen)) as advance, torch_threads(None if on_gpu else 1):
@@ -280,7 +262,7 @@ class _Run:
     def _retest(self, policy: Policy, selected: Evaluation, pool: Pool) -> tuple[Evaluation, list[Episode]]:
         load_policy(policy, self.kept.checkpoint(selected.epoch))
         chosen = seeds.retest_seeds(self.suite.name, self.cell.task, self.protocol.retest_rollouts)
-        episodes = self._rollout(policy, chosen, pool, f"retest {self.cell.task} epoch {selected.epoch}")
+        episodes = self.play(policy, chosen, pool, f"retest {self.cell.task} epoch {selected.epoch}")
         return evaluation_of(selected.epoch, episodes, None, None), episodes
 
     def _write(self, demos: Demos, trainer: Trainer, selected: Evaluation, retest: Evaluation,

@@ -21,10 +21,6 @@ from envs.pool import Pool
 Play = Callable[[Policy, list[int], Pool, str], list[Episode]]
 
 
-class CheckpointGone(RuntimeError):
-    """A record is there, but the checkpoint that it selected is not."""
-
-
 def moved_cameras(settings: Settings, shift: str | None) -> tuple[str, ...]:
     """Cameras of `--shift`, around the suite's one. Raises `ConfigError` or `SpecMismatch`."""
     if shift is None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import seeds
+from benchmark.report.further import further_actions, read_further
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.shifts import actions_path, read_shifts
 from benchmark.select import select
@@ -51,6 +52,12 @@ def audit(record: Record, path: Path, workers: int, most: int | None = None, any
             wanted = seeds.retest_seeds(record.suite, record.task, len(evaluation.episodes))
             wrong += _counts(what, evaluation, wanted, record.horizon)
             parts.append((what, evaluation, actions_path(path, camera)))
+        more = read_further(path, record)
+        if more is not None:
+            first = len(record.retest.episodes)
+            wanted = seeds.retest_seeds(record.suite, record.task, first + len(more.episodes))[first:]
+            wrong += _counts("what was played on", more, wanted, record.horizon)
+            parts.append(("what was played on", more, further_actions(path)))
     except BadRecord as error:
         wrong.append(str(error))
     replayed, left = 0, []

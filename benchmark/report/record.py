@@ -120,7 +120,7 @@ def read_all(roots: list[Path]) -> Iterator[tuple[Path, Record | BadRecord]]:
     seen: set[str] = set()
     for root in roots:
         for path in sorted(root.rglob("*.json")):
-            if path.name.endswith(".shifts.json"):  # beside a record: `benchmark.report.shifts`
+            if path.name.endswith((".shifts.json", ".further.json")):  # beside a record: report/shifts.py, further.py
                 continue
             identity = str(path.relative_to(root))
             if identity in seen:
