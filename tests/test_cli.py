@@ -66,7 +66,7 @@ def the_record(folder: Path) -> dict[str, Any]:
         (["run", "--method", "nowhere.py:Mine"], "no file"),
         (["run", "--method", "dp3", "env.metaworld.python=/no/python"], "no program that can be run"),
         (["run", "--method", "dp3", "suite.observation.cameras=[cornr]"], "Did you mean 'corner'?"),
-        (["table", "9"], "table 9 cannot be rendered"),
+        (["table", "9"], "clar has no table 9"),
         (["table", "1", "--format", "word"], "none of terminal, markdown, latex, csv"),
         (["list", "sweets"], "unknown kind 'sweets'. Did you mean 'suites'?"),
         (["show", "hammr"], "Did you mean 'hammer'?"),

@@ -41,7 +41,7 @@ class Objective:
     mask_low: float = 0.6
     mask_high: float = 0.8
     decoder_depth: int = DEPTH
-    cd_scale: float = 1000.0
+    cd_scale: float = 300.0
     form: str = "infonce"
     local_width: int = 256
     local_heads: int = 8

@@ -79,7 +79,7 @@ def test_a_planted_correspondence_is_learnt(tmp_path: Path) -> None:
     torch.manual_seed(0)
     frames = planted.frames()
     taught = Lessons(frames, RandomTeacher(size=32, patch=4, dim=64, map_dim=64), tmp_path, CPU)
-    c = config("epochs=16", "batch_size=64", "learning_rate=2e-3")
+    c = config("epochs=24", "batch_size=64", "learning_rate=2e-3")
     model = Pretraining(Learner(SPECS, norm=c.norm), c.objective(), 64, 64)
     low, high = cloud_range(frames)
     corners = torch.from_numpy(np.stack([low, high])).unsqueeze(0)
@@ -87,7 +87,7 @@ def test_a_planted_correspondence_is_learnt(tmp_path: Path) -> None:
     before = recall(model, frames, taught)
     loader = Loader(frames, taught, 64, 0)
     trainer = PretrainTrainer(model, c, loader.steps_per_epoch, CPU)
-    terms = run(trainer, loader, 16 * loader.steps_per_epoch)
+    terms = run(trainer, loader, 24 * loader.steps_per_epoch)
     after = recall(model, frames, taught)
     assert before["image@1"] < 0.1
     assert after["image@1"] > 0.8, after
