@@ -63,7 +63,7 @@ def _status(found: Sequence[Record], card: MethodCard, suite: Suite) -> str:
     if tasks:
         return f"partly: {', '.join(task for task in suite.task_names if task in tasks)}"
     if any(file.url is None for file in card.weights):
-        return "not yet: nobody has published its weights, and pre-training is not built"
+        return "not yet: nobody has published its weights; bench pretrain makes them (docs/clar.md), on a GPU"
     if card.requires:
         return f"not yet: needs the package {card.requires[0][0]} and its weights, neither of which was at hand"
     if card.weights:
