@@ -162,14 +162,14 @@ def table(
     from benchmark.report.tables import cells_table, clar_table_1
 
     check_number(paper, number)
+    if form not in FORMATS:
+        raise ConfigError(f"--format {form} is none of {', '.join(FORMATS)}")
     suites = {1: "metaworld-15", 4: "metaworld-perspective", 5: "clar-ablation"}
     if paper != "clar" or number not in suites:
         result = printed_table(paper, number)
         print_json(as_data(result)) if as_json else typer.echo(render(result, form, width()), nl=False)
         return
     suite = suite or suites[number]
-    if form not in FORMATS:
-        raise ConfigError(f"--format {form} is none of {', '.join(FORMATS)}")
     settings = load_settings(suite, protocol, "mlp")
     placed = read_placed(records or [out / "records", measured()])
     found = [record for _, record in placed]

@@ -72,7 +72,7 @@ def split(text: str | None) -> list[str] | None:
     return [part.strip() for part in text.split(",") if part.strip()] if text else None
 
 
-def parse_seeds(text: str) -> list[int]:
+def parse_seeds(text: str, flag: str = "--seeds") -> list[int]:
     """`0`, `0,2,5` or `0:3` (0, 1, 2)."""
     from benchmark.protocol import ConfigError
 
@@ -83,7 +83,7 @@ def parse_seeds(text: str) -> list[int]:
         else:
             found = [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise ConfigError(f"--seeds {text}: give 0, 0,2,5 or 0:3") from None
+        raise ConfigError(f"{flag} {text}: give 0, 0,2,5 or 0:3") from None
     if not found or min(found) < 0 or len(set(found)) != len(found):
-        raise ConfigError(f"--seeds {text}: give different numbers from 0 up, such as 0:3")
+        raise ConfigError(f"{flag} {text}: give different numbers from 0 up, such as 0:3")
     return found

@@ -62,7 +62,9 @@ def pretrain(
             "cannot be split so evenly"
         )
     from benchmark.pretrain.run import check_teacher
+    from benchmark.pretrain.sources import check_sources
 
+    check_sources(job.data)
     check_teacher(job, weights_folder(weights_dir))
     if dry_run:
         print_json({"weights": str(job.weights(out)), **job.identity()})
@@ -144,7 +146,7 @@ def attention(
     model, card = load_pretraining(weights)
     if method is not None and method != card["method"]:
         raise ConfigError(f"{weights} is an encoder of {card['method']}, not of {method}")
-    moments = watch("metaworld", task, camera, parse_seeds(steps))
+    moments = watch("metaworld", task, camera, parse_seeds(steps, "--steps"))
     looks = [look(model, step, observation) for step, observation in moments]
     written = write_looks(looks, to, f"{card['method']}, {card['label']}: {task}")
     print_json([str(path) for path in written]) if as_json else typer.echo("\n".join(map(str, written)))

@@ -11,12 +11,13 @@ from benchmark.data.observations import open_pool
 from benchmark.episodes import evaluation_of, save_actions
 from benchmark.errors import ConfigError
 from benchmark.policy.policy import EmptyCloud, Policy
+from benchmark.progress import say
 from benchmark.protocol import Settings
 from benchmark.report.record import BadRecord, Evaluation, Tally
 from benchmark.report.shifts import actions_path, load, shifted_cameras, shifts_path, write_shifts
 from benchmark.rollout import Episode
 from benchmark.storage import discard
-from envs.pool import Pool
+from envs.pool import Pool, WorkerError
 
 Play = Callable[[Policy, list[int], Pool, str], list[Episode]]
 
@@ -40,7 +41,7 @@ def play_shifts(cell: Cell, paths: Paths, identity: str, policy: Policy, epoch: 
     """Retest under each camera that is missing; what is finished is kept after each, with its actions.
 
     policy: with the weights of `epoch`. Clouds are in the robot's frame whichever camera they come from; a camera that
-    sees nothing inside the crop counts as an error of every episode, not as failures.
+    sees nothing inside the crop, or that cannot be had, counts as an error of every episode, not as failures.
     """
     target, suite, protocol = cell.record(paths), cell.settings.suite, cell.settings.protocol
     found = _kept(cell, paths, identity, epoch)
@@ -50,15 +51,16 @@ def play_shifts(cell: Cell, paths: Paths, identity: str, policy: Policy, epoch: 
             continue
         request = dataclasses.replace(cell.request, cameras=(camera,))
         timeout = cell.settings.runtime.worker_timeout
-        pool, _ = open_pool(suite.env, cell.task, request, workers, cell.settings.env_python, timeout)
-        with pool:
-            try:
+        try:
+            pool, _ = open_pool(suite.env, cell.task, request, workers, cell.settings.env_python, timeout)
+            with pool:
                 episodes = play(policy, chosen, pool, f"retest {cell.task} {camera}")
-                found[camera] = evaluation_of(epoch, episodes, None, None)
-                save_actions(actions_path(target, camera), episodes)
-            except EmptyCloud as error:
-                rows = tuple((seed, 0, 0, str(error)) for seed in chosen)
-                found[camera] = Evaluation(epoch, Tally(0, 0, len(rows)), rows)
+            found[camera] = evaluation_of(epoch, episodes, None, None)
+            save_actions(actions_path(target, camera), episodes)
+        except (EmptyCloud, WorkerError) as error:  # a view that cannot be had must not cost the cell its record
+            say(f"{cell.label} under {camera}: {error}")
+            rows = tuple((seed, 0, 0, str(error)) for seed in chosen)
+            found[camera] = Evaluation(epoch, Tally(0, 0, len(rows)), rows)
         write_shifts(target, identity, epoch, found)
 
 

@@ -111,8 +111,8 @@ def parse_camera(name: str) -> tuple[str, Orbit | None]:
         if key not in ("azimuth", "elevation", "distance") or not math.isfinite(values[key]):
             raise ValueError(f"camera {name}: '{part}' is none of azimuth=DEGREES, elevation=DEGREES, distance=TIMES")
     orbit = Orbit(**values)
-    if orbit.distance <= 0:
-        raise ValueError(f"camera {name}: distance must be positive")
+    if orbit.distance <= 0 or abs(orbit.elevation) >= 90:
+        raise ValueError(f"camera {name}: distance must be positive, and elevation less than 90 degrees either way")
     if orbit == Orbit():
         raise ValueError(f"camera {name} is not shifted; it is {base}")
     return base, orbit

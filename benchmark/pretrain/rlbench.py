@@ -90,8 +90,6 @@ class Episode:
 def open_shards(config: DataConfig, root: Path, pictures: bool, workers: int) -> list[Shard]:
     """One shard for each task and camera (for each task if clouds are fused), converted where it is missing."""
     del workers  # reading is bound by the disk
-    if not config.root:
-        raise ConfigError(f"{config.name} needs the folder of RLBench's demonstrations: {config.name}.root=FOLDER")
     groups = [config.cameras] if config.cloud == "fused" else [(name,) for name in config.cameras]
     low, high = config.crop[:3], config.crop[3:]
     shards = []

@@ -31,8 +31,18 @@ def load_data(name: str, overrides: Sequence[str] = ()) -> DataConfig:
     return settle(DataConfig, plain, name)
 
 
+def check_sources(configs: Sequence[DataConfig]) -> None:
+    """What is not on this disk stops before any work. Raises `ConfigError`."""
+    for config in configs:
+        if config.kind != "metaworld" and not config.root:
+            raise ConfigError(f"{config.name} needs the folder of its demonstrations: {config.name}.root=FOLDER")
+        if config.root and not Path(config.root).expanduser().is_dir():
+            raise ConfigError(f"{config.name}.root={config.root} is no folder")
+
+
 def open_frames(configs: Sequence[DataConfig], root: Path, pictures: bool, workers: int) -> Frames:
     """The frames of all sources, prepared where they are not there. pictures: also what a teacher needs."""
+    check_sources(configs)
     shards: list[Shard] = []
     for config in configs:
         shards += _open(config, root, pictures, workers)

@@ -51,6 +51,8 @@ def test_the_suite_is_the_papers() -> None:
     with pytest.raises(SpecMismatch, match="distance must be positive"):
         moved_cameras(load_settings("metaworld-15", "clar", "mlp"), "distance=-1")
     assert moved_cameras(load_settings("metaworld-15", "clar", "mlp"), None) == ()
+    with pytest.raises(SpecMismatch, match="less than 90 degrees"):
+        moved_cameras(load_settings("metaworld-15", "clar", "mlp"), "elevation=200")
 
 
 FEW = ["protocol.epochs=2", "protocol.evaluate_every=2", "protocol.rollouts=2", "protocol.retest_rollouts=3",
@@ -91,9 +93,12 @@ def test_from_nothing_to_the_curve(tmp_path: Path) -> None:
     )
     assert path.with_name("mlp-s0.corner2.actions.npz").exists()
     stamp = path.stat().st_mtime_ns
-    bench(*words, "--shift", "azimuth=-10:0:10", cwd=tmp_path)
+    bench(*words, "--shift", "azimuth=-10:0:10,elevation=89", cwd=tmp_path)
     found = read_shifts(path, record)
-    assert set(found) == {"corner2", "corner", "corner@azimuth=-10"}
+    assert set(found) == {"corner2", "corner", "corner@azimuth=-10", "corner@elevation=89"}
+    over = found["corner@elevation=89"]
+    assert (over.tally.n, over.tally.errors) == (0, 3), "a view that cannot be had is an error, not a failure"
+    assert "would turn the camera over" in str(over.episodes[0][3])
     assert found["corner"].episodes == record.retest.episodes, "a shift of nothing is the retest itself"
     assert path.stat().st_mtime_ns == stamp, "the record stays as it is"
     assert path.with_suffix(".shifts.png").stat().st_size > 5000

@@ -241,6 +241,8 @@ def test_damage_and_gaps_are_named(dataset: Path, tmp_path: Path) -> None:
         open_frames([config(dataset, "cameras=[wrist]")], tmp_path / "data", False, 1)
     with pytest.raises(ConfigError, match="rlbench-9.root=FOLDER"):
         open_frames([load_data("rlbench-9")], tmp_path / "data", False, 1)
+    with pytest.raises(ConfigError, match="is no folder"):
+        open_frames([config(tmp_path / "nowhere")], tmp_path / "data", False, 1)
     with pytest.raises(ValueError, match="no moment has a point inside the crop"):
         open_frames([config(dataset, "crop=[5,5,5,6,6,6]")], tmp_path / "data", False, 1)
     next(iter(sorted(dataset.rglob("front_depth/2.png")))).unlink()
