@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from benchmark.config import load_settings
 from benchmark.report.record import Record, read
 from envs.pool import EnvConfig, Pool
 from envs.spec import ObservationRequest
+from methods.weights import Weights
 
 MEASURED = Path(__file__).resolve().parents[1] / "results" / "measured"
-PATHS = sorted(MEASURED.rglob("*.json"))
+PATHS = sorted(path for path in MEASURED.rglob("*.json") if not path.name.endswith((".shifts.json", ".further.json")))
 IDS = [str(path.relative_to(MEASURED).with_suffix("")) for path in PATHS]
 REPLAYED = 12
 """Episodes of each record that are played again here; docs/measured.md says when all of them were."""
@@ -33,7 +35,12 @@ def test_a_record_is_whole_and_its_command_would_make_it_again(path: Path) -> No
         f"{record.protocol}/{record.suite}/{record.task}/{record.method}/{record.head}-s{record.seed}.json"
     )
     settings = load_settings(record.suite, record.protocol, record.head)
-    (cell,) = make_cells(settings, [record.task], [record.method], [record.seed])
+    name, *parts = record.method.split("+")
+    options = dict(part.partition("=")[::2] for part in parts)
+    label = options.pop("weights", None)  # the file is not here; the record knows its hash
+    weights = Weights(label, (), tuple(record.weights["files"].items())) if label else None
+    settings = dataclasses.replace(settings, method_options=options)
+    (cell,) = make_cells(settings, [record.task], [name], [record.seed], weights)
     assert record.identity == cell.identity(), "the present code would call this a record of other settings"
     assert record.identity_hash == cell.identity_hash()
     assert [e.epoch for e in record.evaluations] == settings.protocol.evaluation_epochs
