@@ -69,7 +69,7 @@ def sweep(
         "array_parallelism": array_parallelism, "qos": qos, "account": account, "constraint": constraint,
     }  # fmt: skip
     given = [f"launcher.{key}={value}" for key, value in flags.items() if value is not None]
-    if suite == "clar-ablation" and weights is None:
+    if suite == "clar-ablation" and weights is None and has_pretraining(method):
         from benchmark.cli_ablation import run_ablation
 
         run_ablation(suite, method, None, ["metaworld-35"], "clip", split(tasks), head, parse_seeds(seeds), protocol,
@@ -78,6 +78,13 @@ def sweep(
         return
     what = (suite, protocol, head, [*(overrides or []), *given], split(tasks), split(method) or [], parse_seeds(seeds))
     launch_cells(*what, weights, launcher, name, any_code, dry_run, out, data, as_json)
+
+
+def has_pretraining(method: str) -> bool:
+    """Whether `bench pretrain` makes this method's weights; any other is swept over the suite's tasks as it is."""
+    from benchmark.config import choices
+
+    return method in choices("pretrain")
 
 
 def launch_cells(
