@@ -164,6 +164,8 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
         for method in methods
         for seed in seeds
     ]
+    for cell in cells:
+        _check_not_seen(cell)
     for cell in {cell.method: cell for cell in cells}.values():
         cell.specs()
         head = cell.settings.head
@@ -197,15 +199,13 @@ def preflight(cells: list[Cell]) -> None:
         for package, install in cell.representation.card.requires:
             if importlib.util.find_spec(package) is None:
                 raise ConfigError(f"{cell.method_name} needs the package {package}, which is not installed: {install}")
-    for cell in cells:
-        _check_not_seen(cell)
     python = cells[0].settings.env_python
     if python and not shutil.which(python):
         raise ConfigError(f"env.{cells[0].settings.suite.env}.python={python} is no program that can be run")
 
 
 def _check_not_seen(cell: Cell) -> None:
-    """A task that an encoder was pre-trained on would not be scored like the others."""
+    """A task that an encoder was pre-trained on would not be scored like the others. Raises `ConfigError`."""
     from benchmark.pretrain.loading import seen_tasks
 
     for file in cell.weights.files:

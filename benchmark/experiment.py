@@ -26,6 +26,7 @@ from benchmark.episodes import evaluation_of, save_actions
 from benchmark.policy.policy import Policy, act, make_policy
 from benchmark.progress import bar, say
 from benchmark.pulse import Pulse, await_silence, this_start
+from benchmark.report.further import further_actions, further_path
 from benchmark.report.plots import plot_cell, plot_shifts
 from benchmark.report.record import SCHEMA, BadRecord, Evaluation, Record, read, write
 from benchmark.report.shifts import read_shifts, shifts_path
@@ -74,8 +75,8 @@ def run_cell(
             return record, bool(missing)
         await_silence(work, cell.label, say)
         if overwrite:
-            discard(target)
-            discard(shifts_path(target))
+            for file in (target, shifts_path(target), further_path(target), further_actions(target)):
+                discard(file)
             for file in work.glob("*"):
                 if not file.name.startswith("lock"):
                     discard(file)

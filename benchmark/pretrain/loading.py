@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -69,5 +70,5 @@ def card_inside(path: Path) -> dict[str, Any] | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return json.loads(content["card"])
-    except Exception:
-        return None
+    except (OSError, RuntimeError, pickle.UnpicklingError, LookupError, TypeError, ValueError):
+        return None  # `read_tensors` says what is wrong with a file that is damaged

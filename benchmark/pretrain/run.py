@@ -141,7 +141,7 @@ class _Run:
         if not len(frames.rows(held_out=False)):
             raise OtherSettings(f"{self.job.label}: all frames are held out, none is left to train on")
         loader = Loader(frames, lessons, config.batch_size, config.seed, self.group.rank, self.group.world)
-        model = self._model(frames, lessons)
+        model = make_model(self.job, frames, lessons)
         trainer = PretrainTrainer(model, config, loader.steps_per_epoch, self.device, self.group)
         identity = self._identity(frames, teacher)
         resume = self.folder / "resume.pt"
@@ -162,9 +162,6 @@ class _Run:
             return None, "none"
         teacher = open_teacher(self.job.teacher, weights_folder(self.runtime.weights_dir))
         return Lessons(frames, teacher, self.paths.data, self.device), teacher.identity()
-
-    def _model(self, frames: Frames, lessons: Lessons | None) -> Pretraining:
-        return make_model(self.job, frames, lessons)
 
     def _identity(self, frames: Frames, teacher: str) -> str:
         return hashlib.sha256(f"{self.job.identity_hash()}|{frames.content_hash}|{teacher}".encode()).hexdigest()

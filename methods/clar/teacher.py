@@ -7,6 +7,7 @@ Which CLIP is silent; ViT-B/16 is our default, because the local alignment sampl
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +41,7 @@ CARD = MethodCard(
 """For `bench weights clar-teacher`."""
 
 
-class Teacher:
+class Teacher(ABC):
     """What is asked of one. dim, map_dim: widths of its features and of its map's cells; cells: rows of the map."""
 
     label: str
@@ -58,20 +59,21 @@ class Teacher:
         load_strictly(tower, words, str(model))
         return CLIPTeacher(vision, ClipText(tower, Tokenizer.from_file(merges, config.vocabulary, config.context)))
 
+    @abstractmethod
     def to(self, device: torch.device) -> Teacher:
-        raise NotImplementedError
+        """Move its weights."""
 
+    @abstractmethod
     def identity(self) -> str:
         """Changes with its weights: part of every cache key."""
-        raise NotImplementedError
 
+    @abstractmethod
     def images(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, W, 3) uint8 to one feature (B, dim) and a map (B, cells, cells, map_dim)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def texts(self, sentences: Sequence[str]) -> Tensor:
         """(n, dim)."""
-        raise NotImplementedError
 
 
 class CLIPTeacher(Teacher):

@@ -138,3 +138,5 @@ def test_real_policies_play_on_and_the_audit_follows(tmp_path: Path) -> None:
     verdict = audit(read(path), path, 2)
     assert verdict.holds and verdict.replayed == 6
     assert json.loads(bench(*words, "--json"))["played"] == 6, "asked again, they are there"
+    bench("run", *where, "--tasks", "reach", "--method", "state", "--overwrite", *few)
+    assert read_further(path, read(path)) is None, "they were another checkpoint's"
