@@ -50,9 +50,9 @@ class Teacher(ABC):
     cells: int
 
     @classmethod
-    def load(cls, folder: Path, config: CLIPConfig = VIT_B16) -> Teacher:
-        """CLIP, from the files of `CARD` under `folder`. Raises `WeightsMissing` or `BadWeights`."""
-        model, merges = choose_weights(CARD, None, folder).files
+    def load(cls, folder: Path, config: CLIPConfig = VIT_B16, card: MethodCard = CARD) -> Teacher:
+        """CLIP, from the files of `card` under `folder`. Raises `WeightsMissing` or `BadWeights`."""
+        model, merges = choose_weights(card, None, folder).files
         image, words = split_towers(read_tensors(model), config)
         vision, tower = VisionTower(config), TextTower(config)
         load_strictly(vision, image, str(model))

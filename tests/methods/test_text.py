@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from methods.card import ImageInput
+from methods.clar import teacher
+from methods.clip_layout import MEAN, STD
 from methods.errors import BadWeights, WeightsMissing
 from methods.networks.clip import CLIPConfig, TextTower, VisionTower
 from methods.networks.clip_tokens import END, START, WORD_END, Tokenizer, byte_symbols
+from methods.preprocess import prepare_images
 from methods.text import CARD, ClipText
 
 transformers = pytest.importorskip("transformers", reason="the oracle for the tokenizer: pip install -e .[dev]")
@@ -82,3 +86,29 @@ def test_the_text_tower_comes_from_openais_files(tmp_path: Path) -> None:
     words.write_bytes(words.read_bytes()[:40])
     with pytest.raises(BadWeights, match="not CLIP's vocabulary"):
         ClipText.load(tmp_path, config, card)
+
+
+def test_clars_teacher_is_both_towers_of_one_file(tmp_path: Path) -> None:
+    config = CLIPConfig(patch=56, width=64, depth=2, embed=24, context=12, vocabulary=514 + len(MERGES), text_width=64,
+                        text_depth=1)  # fmt: skip
+    files = tuple(dataclasses.replace(f, sha256=None) for f in teacher.CARD.weights)
+    card = dataclasses.replace(teacher.CARD, weights=files)
+    with pytest.raises(WeightsMissing, match="bench weights clar-teacher --fetch"):
+        teacher.Teacher.load(tmp_path, config, card)
+    torch.manual_seed(0)
+    vision, tower = VisionTower(config).eval(), TextTower(config).eval()
+    whole = {f"visual.{n}": t for n, t in vision.state_dict().items()} | tower.state_dict()
+    torch.save({**whole, "logit_scale": torch.ones(())}, tmp_path / "ViT-B-16.pt")
+    with gzip.open(tmp_path / "bpe_simple_vocab_16e6.txt.gz", "wt") as file:
+        file.write('"bpe_simple_vocab_16e6.txt#version: 0.2\n' + "\n".join(map(" ".join, MERGES)) + "\nmore pairs\n")
+    found = teacher.Teacher.load(tmp_path, config, card)
+    assert (found.dim, found.map_dim, found.cells) == (24, 64, 4)
+    rgb = torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8)
+    feature, cells = found.images(rgb)
+    pixels = prepare_images(rgb, ImageInput(224, (0, 1), MEAN, STD))
+    torch.testing.assert_close(feature, vision(pixels))
+    patches = vision.ln_post(vision.tokens(pixels))[:, 1:]
+    torch.testing.assert_close(cells[1, 2, 3], patches[1, 2 * 4 + 3], msg="row by row")
+    assert found.texts(["press the button", "pull the lever"]).shape == (2, 24)
+    assert not feature.requires_grad and not any(p.requires_grad for p in found.vision.parameters())  # type: ignore[attr-defined]
+    assert found.identity().startswith("clip-vitb16-")
