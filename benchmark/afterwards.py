@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from benchmark import seeds
 from benchmark.cell import Cell, Paths
-from benchmark.data.observations import open_pool
-from benchmark.episodes import append_actions, join
+from benchmark.episodes import append_actions, evaluation_of
 from benchmark.experiment import CellRun
 from benchmark.policy.policy import Policy
 from benchmark.pulse import Pulse
 from benchmark.report.further import further_actions, read_further, write_further
-from benchmark.report.record import Evaluation, Record, read
+from benchmark.report.joint import of_rows, split
+from benchmark.report.record import Evaluation, Record, Row, read
+from benchmark.rollout import Episode
 from benchmark.shifting import play_shifts
+from benchmark.stage import open_simulators
 from benchmark.storage import exclusive
 from benchmark.train import load_policy
 
@@ -27,9 +29,8 @@ def finished_policy(run: CellRun, record: Record) -> Policy:
         raise CheckpointGone(
             f"{checkpoint} is gone, so {run.cell.label} cannot play any more episodes; --overwrite trains it again"
         )
-    demos, pool, fingerprint = run.open_simulator()
-    with pool:
-        policy, _, _ = run.make_policy(demos, run.cell.specs(), pool, fingerprint)
+    with run.stages() as stages:
+        policy = run.prepare(stages).policy
     load_policy(policy, checkpoint)
     return policy
 
@@ -42,7 +43,7 @@ def retest_under(run: CellRun, record: Record, cameras: tuple[str, ...]) -> None
 
 
 def play_further(cell: Cell, paths: Paths, command: str, count: int) -> Evaluation:
-    """`count` episodes after the retest's, of a finished cell; what is missing is played, and its actions kept.
+    """`count` episodes of each task after the retest's, of a finished cell; what is missing is played and kept.
 
     Raises `Busy` or `CheckpointGone`.
     """
@@ -50,20 +51,24 @@ def play_further(cell: Cell, paths: Paths, command: str, count: int) -> Evaluati
     with exclusive(work / "lock", cell.label, wait=False):
         record = read(target)
         known = read_further(target, record)
-        rows = known.episodes if known else ()
-        first = len(record.retest.episodes)
-        chosen = seeds.retest_seeds(cell.settings.suite.name, cell.task, first + count)[first + len(rows) :]
-        if not chosen and known is not None:
+        blocks: dict[str, tuple[Row, ...]] = dict.fromkeys(cell.tasks, ())
+        blocks |= split(known, cell.task) if known else {}
+        first = len(record.retest.episodes) // len(cell.tasks)
+        there = len(next(iter(blocks.values())))
+        if known is not None and there >= count:
             return known
         run = CellRun(cell, paths, work, command)
+        played: list[Episode] = []
         with Pulse(work, run.facts()) as run.pulse:
             policy = finished_policy(run, record)
-            suite, runtime = cell.settings.suite, cell.settings.runtime
-            pool, _ = open_pool(suite.env, cell.task, cell.request, run.workers, cell.settings.env_python,
-                                runtime.worker_timeout)  # fmt: skip
-            with pool:
-                episodes = run.play(policy, chosen, pool, f"play on {cell.task} {cell.method_name}")
-        merged = join(record.selected_epoch, rows, episodes)
-        append_actions(further_actions(target), episodes)
+            for task in cell.tasks:
+                chosen = seeds.retest_seeds(cell.settings.suite.name, task, first + count)[first + there :]
+                pool, _ = open_simulators(cell, task, cell.request, run.workers)
+                with pool:
+                    episodes = run.play(policy, task, chosen, pool, f"play on {task} {cell.method_name}")
+                blocks[task] += evaluation_of(record.selected_epoch, episodes, None, None).episodes
+                played += episodes
+        merged = of_rows(record.selected_epoch, [row for task in cell.tasks for row in blocks[task]])
+        append_actions(further_actions(target), played)
         write_further(target, record, merged)
         return merged

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import load_head
+from benchmark.language import Language, text_weights
 from benchmark.protocol import ConfigError, DiffusionConfig, Settings
 from benchmark.report.record import SCHEMA, record_path
 from benchmark.runtime import resolve_device
+from benchmark.seeds import parts
 from envs.render import choose_backend
 from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
 from methods.card import PointInput, past_actions_spec
@@ -58,6 +60,13 @@ class Cell:
     seed: int
     options: Mapping[str, str] = field(default_factory=dict)
     weights: Weights = field(default_factory=lambda: Weights(NONE))
+    text_weights: tuple[str, ...] = ()
+    """sha256 of what makes features of the suite's instructions."""
+
+    @property
+    def tasks(self) -> list[str]:
+        """One; several for a joint policy."""
+        return parts(self.task)
 
     @property
     def label(self) -> str:
@@ -101,6 +110,11 @@ class Cell:
         found = [facts for file in self.weights.files if (facts := facts_for_record(file))]
         return {"pretraining": found[0]} if found else {}
 
+    def spoken(self) -> dict[str, Any]:
+        """`text`: what made features of the instructions; {} in suites without."""
+        language = self.settings.suite.language
+        return {"text": {"encoder": language.text, "weights": list(self.text_weights)}} if language else {}
+
     def specs(self) -> dict[str, FieldSpec]:
         """Match what the method's card observes with what the simulator gives. Raises `SpecMismatch`."""
         env = self.settings.suite.env_class()
@@ -128,6 +142,9 @@ class Cell:
             "observation": self.request.canonical(),
             **self.settings.identity(),
         }
+        language = self.settings.suite.language
+        if language is not None:
+            facts["suite"] = {**facts["suite"], "language": language.identity(self.text_weights)}
         return json.loads(json.dumps(facts))  # lists, not tuples: as it will be read back
 
     def identity_hash(self) -> str:
@@ -148,6 +165,8 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
     if not seeds:
         raise ConfigError("no seeds: --seeds takes 0, 0,1,2 or 0:3")
     folder = weights_folder(settings.runtime.weights_dir)
+    language = settings.suite.language
+    text = text_weights(language, folder)
     variants = {}
     for method in methods:
         card = method_class(method).card
@@ -156,11 +175,12 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
         except ValueError as error:
             raise ConfigError(str(error)) from error
         chosen = weights if isinstance(weights, Weights) else choose_weights(card, weights, folder)
-        variants[method] = (method_label(card.name, options, chosen), options, chosen)
+        label = method_label(card.name, options, chosen, language)
+        variants[method] = (label, options, chosen, text)
     settings_of = {method: _with_own_head(settings, method) for method in methods}
     cells = [
         Cell(settings_of[method], task, method, variants[method][0], seed, *variants[method][1:])
-        for task in settings.suite.select(tasks)
+        for task in settings.suite.cells(tasks)
         for method in methods
         for seed in seeds
     ]
@@ -182,12 +202,14 @@ def _with_own_head(settings: Settings, method: str) -> Settings:
     return dataclasses.replace(settings, head=load_head(own))
 
 
-def method_label(name: str, options: Mapping[str, str], weights: Weights) -> str:
+def method_label(name: str, options: Mapping[str, str], weights: Weights, language: Language | None = None) -> str:
     """The method's name in paths and tables; what is not as published stands after it."""
-    parts = [f"{key}={value}" for key, value in sorted(options.items())]
+    found = [f"{key}={value}" for key, value in sorted(options.items())]
     if weights.label not in (NONE, PUBLISHED):
-        parts.append("weights=" + re.sub(r"[^A-Za-z0-9._-]", "_", weights.label))
-    return "+".join([name, *parts])
+        found.append("weights=" + re.sub(r"[^A-Za-z0-9._-]", "_", weights.label))
+    if language is not None and language.text != "clip":
+        found.append(f"text={language.text}")
+    return "+".join([name, *found])
 
 
 def preflight(cells: list[Cell]) -> None:
@@ -210,9 +232,9 @@ def _check_not_seen(cell: Cell) -> None:
 
     for file in cell.weights.files:
         seen = seen_tasks(file)
-        if cell.task in seen:
+        for task in set(cell.tasks) & set(seen):
             raise ConfigError(
-                f"{file} was pre-trained on demonstrations of {cell.task} ({seen[cell.task]}), so its number there "
+                f"{file} was pre-trained on demonstrations of {task} ({seen[task]}), so its number there "
                 "would not compare; pre-train on data without the task (`bench list data`)"
             )
 

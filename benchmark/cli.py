@@ -20,6 +20,7 @@ from benchmark.cli_options import (
     Protocol,
     Suite,
     Tasks,
+    Text,
     WeightsOption,
     app,
     measured,
@@ -28,6 +29,7 @@ from benchmark.cli_options import (
     read_placed,
     read_records,
     register_baselines,
+    say_text,
     split,
     width,
 )
@@ -43,6 +45,7 @@ def run(
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
     weights: WeightsOption = None,
     protocol: Protocol = "clar",
+    text: Text = None,
     shift: Annotated[
         str | None, typer.Option("--shift", help="also retest with the camera moved: azimuth=-40:40:10,elevation=...")
     ] = None,
@@ -65,7 +68,7 @@ def run(
 
     if not method:
         raise ConfigError("--method is missing; `bench list methods` names them, path/to/file.py:Class is yours")
-    overrides = [*(overrides or []), f"runtime.device={device}"]
+    overrides = [*(overrides or []), *say_text(suite, text), f"runtime.device={device}"]
     if launcher is not None:
         if shift is not None:
             raise ConfigError("--shift does not go with --launcher; run it afterwards, or name cameras in suite.shift")
@@ -139,7 +142,7 @@ def collect(
 @app.command()
 @explained
 def table(
-    number: Annotated[int, typer.Argument(help="of the paper; CLAR: 1, 4 perspective, 5 ablation")] = 1,
+    number: Annotated[int, typer.Argument(help="of the paper; CLAR: 1, 3 multi-task, 4 perspective, 5 ablation")] = 1,
     paper: Annotated[str, typer.Option("--paper", help="clar | clamp")] = "clar",
     form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv")] = "terminal",
     protocol: Protocol = "clar",
@@ -156,6 +159,7 @@ def table(
     from benchmark.config import load_settings
     from benchmark.protocol import ConfigError
     from benchmark.report.ablation_table import clar_table_5
+    from benchmark.report.multitask_table import clar_table_3
     from benchmark.report.perspective_table import clar_table_4
     from benchmark.report.printed_table import check_number, printed_table
     from benchmark.report.table import FORMATS, as_data, render
@@ -164,7 +168,7 @@ def table(
     check_number(paper, number)
     if form not in FORMATS:
         raise ConfigError(f"--format {form} is none of {', '.join(FORMATS)}")
-    suites = {1: "metaworld-15", 4: "metaworld-perspective", 5: "clar-ablation"}
+    suites = {1: "metaworld-15", 3: "metaworld-multitask", 4: "metaworld-perspective", 5: "clar-ablation"}
     if paper != "clar" or number not in suites:
         result = printed_table(paper, number)
         print_json(as_data(result)) if as_json else typer.echo(render(result, form, width()), nl=False)
@@ -176,6 +180,8 @@ def table(
     if cells:
         chosen = [r for r in found if r.suite == suite and r.protocol == protocol]
         result = cells_table(chosen, f"Cells of {suite}, protocol {protocol}")
+    elif number == 3:
+        result, _ = clar_table_3(placed, settings.suite, protocol)
     elif number == 4:
         result, _ = clar_table_4(placed, settings.suite, protocol)
     elif number == 5:

@@ -25,6 +25,7 @@ Out = Annotated[Path, typer.Option("--out", help="where records, plots and check
 Data = Annotated[Path | None, typer.Option("--data", help="demonstrations and caches; default: OUT/data")]
 WeightsOption = Annotated[str | None, typer.Option("--weights", help="random, or a file; default: the published")]
 WeightsDir = Annotated[Path | None, typer.Option("--dir", help="weight files; default: $BENCH_WEIGHTS or ~/.cache/...")]
+Text = Annotated[str | None, typer.Option("--text", help="encoder of a suite's instructions: clip | hash")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Hydra overrides")]
 
@@ -45,7 +46,8 @@ def read_records(roots: list[Path]) -> list[Any]:
 
 
 def read_placed(roots: list[Path]) -> list[tuple[Path, Any]]:
-    """Every record and where it is; a damaged one is named and left out."""
+    """Every record and where it is, joint ones task by task; a damaged one is named and left out."""
+    from benchmark.report.joint import by_task
     from benchmark.report.record import BadRecord, read_all
 
     found = []
@@ -53,7 +55,7 @@ def read_placed(roots: list[Path]) -> list[tuple[Path, Any]]:
         if isinstance(record, BadRecord):
             say(f"skipped: {record}")
         else:
-            found.append((path, record))
+            found += [(path, one) for one in by_task(record)]
     return found
 
 
@@ -70,6 +72,18 @@ def width() -> int | None:
 
 def split(text: str | None) -> list[str] | None:
     return [part.strip() for part in text.split(",") if part.strip()] if text else None
+
+
+def say_text(suite: str, text: str | None) -> list[str]:
+    """`--text` as an override. Raises `ConfigError` for a suite that gives no instructions."""
+    from benchmark.config import choices, show
+    from benchmark.errors import ConfigError
+
+    if text is None:
+        return []
+    if suite in choices("suite") and not show("suite", suite).get("language"):
+        raise ConfigError(f"--text {text}: {suite} gives no instructions")
+    return [f"suite.language.text={text}"]
 
 
 def parse_seeds(text: str, flag: str = "--seeds") -> list[int]:

@@ -18,11 +18,13 @@ from benchmark.cli_options import (
     Protocol,
     Suite,
     Tasks,
+    Text,
     WeightsOption,
     app,
     parse_seeds,
     print_json,
     register_baselines,
+    say_text,
     split,
     width,
 )
@@ -42,6 +44,7 @@ def sweep(
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
     protocol: Protocol = "clar",
     weights: WeightsOption = None,
+    text: Text = None,
     launcher: Launcher = "local",
     partition: Annotated[str | None, typer.Option("--partition")] = None,
     gpus: Annotated[str | None, typer.Option("--gpus", help="for each job, such as 1 or a100:1")] = None,
@@ -76,7 +79,8 @@ def sweep(
                      launcher, None, dry_run, out, data, as_json, [*(overrides or []), *given], any_code,
                      name)  # fmt: skip
         return
-    what = (suite, protocol, head, [*(overrides or []), *given], split(tasks), split(method) or [], parse_seeds(seeds))
+    changes = [*(overrides or []), *say_text(suite, text), *given]
+    what = (suite, protocol, head, changes, split(tasks), split(method) or [], parse_seeds(seeds))
     launch_cells(*what, weights, launcher, name, any_code, dry_run, out, data, as_json)
 
 

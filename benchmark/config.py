@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmark.language import Language
 from benchmark.protocol import ConfigError, DiffusionConfig, HeadConfig, Protocol, Runtime, Settings, Suite
 from envs.registry import UnknownName
 
@@ -42,13 +43,21 @@ def load_settings(suite: str, protocol: str, head: str, overrides: list[str] | N
     plain: Any = OmegaConf.to_container(config, resolve=True)
     env = plain["suite"]["env"]
     return Settings(
-        suite=settle(Suite, plain["suite"], "suite"),
+        suite=_suite(plain["suite"]),
         protocol=settle(Protocol, plain["protocol"], "protocol"),
         head=_head(plain["head"]),
         runtime=settle(Runtime, plain["runtime"], "runtime"),
         env_python=(plain["env"].get(env) or {}).get("python"),
         method_options=plain["method"],
     )
+
+
+def _suite(values: dict[str, Any]) -> Suite:
+    told = values.get("language")
+    if told is not None:
+        texts = {task: tuple(sentences) for task, sentences in told["instructions"].items()}
+        told = settle(Language, {**told, "instructions": texts}, "suite.language")
+    return settle(Suite, {**values, "language": told}, "suite")
 
 
 def load_protocol(name: str) -> Protocol:

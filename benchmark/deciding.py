@@ -73,17 +73,24 @@ def finished_cells(settings: Settings, records: Sequence[tuple[Path, Record]], m
         raise ConfigError(f"{method} played with weights of the name {labelled}: give the file with --weights")
     elif labelled is None:
         weights = None
-    own = dataclasses.replace(settings, method_options=options)
+    text = options.pop("text", "clip")
+    suite = settings.suite
+    if suite.language is not None:
+        suite = dataclasses.replace(suite, language=dataclasses.replace(suite.language, text=text))
+    own = dataclasses.replace(settings, suite=suite, method_options=options)
     found = {}
     for path, record in records:
         if record.method != method or record.head != settings.head.name:
             continue
-        (cell,) = make_cells(own, [record.task], [name], [record.seed], weights)
+        whole = record.identity["task"]  # of a joint policy, whose record is read task by task
+        if (whole, record.seed) in found:
+            continue
+        (cell,) = make_cells(own, [whole], [name], [record.seed], weights)
         if cell.record(paths).resolve() != path.resolve():
             continue  # a record from elsewhere, whose checkpoint is not here
         if cell.identity_hash() != record.identity_hash:
             raise ConfigError(f"{path} was made under other settings than these; give the same key=value as then")
-        found[record.task, record.seed] = cell
+        found[whole, record.seed] = cell
     if not found:
         raise ConfigError(f"no finished cell of {method} under {paths.records}, whose policy could play on")
     return found

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmark.report.record import Evaluation, Tally
+from benchmark.report.joint import of_rows
+from benchmark.report.record import Evaluation
 from benchmark.rollout import Episode
 from benchmark.storage import write_atomically
 
 
 def evaluation_of(epoch: int, episodes: list[Episode], train: float | None, valid: float | None) -> Evaluation:
-    errors = sum(episode.error is not None for episode in episodes)
-    tally = Tally(k=sum(e.success for e in episodes), n=len(episodes) - errors, errors=errors)
-    rows = tuple((e.seed, int(e.success), e.steps, e.error) for e in episodes)
-    return Evaluation(epoch, tally, rows, train, valid)
+    rows = [(e.seed, int(e.success), e.steps, e.error) for e in episodes]
+    return dataclasses.replace(of_rows(epoch, rows), train_loss=train, valid_loss=valid)
 
 
 def save_actions(path: Path, episodes: list[Episode]) -> None:
@@ -37,11 +37,3 @@ def append_actions(path: Path, episodes: list[Episode]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{**kept, **{str(e.seed): e.actions for e in episodes}})
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
-
-
-def join(epoch: int, rows: tuple[tuple[int, int, int, str | None], ...], episodes: list[Episode]) -> Evaluation:
-    """Episodes that were played before, and those played now."""
-    now = evaluation_of(epoch, episodes, None, None)
-    together = (*rows, *now.episodes)
-    errors = sum(row[3] is not None for row in together)
-    return Evaluation(epoch, Tally(sum(row[1] for row in together), len(together) - errors, errors), together)

@@ -24,6 +24,8 @@ from envs.pool import EnvConfig, Pool
 from envs.spec import FieldSpec
 
 CALIBRATION_STEPS = 3
+TEXT_DIM = 512
+"""Of CLIP's text features, and of what stands in for them."""
 
 
 def plan(cells: list[Cell], paths: Paths) -> dict[str, Any]:
@@ -33,18 +35,19 @@ def plan(cells: list[Cell], paths: Paths) -> dict[str, Any]:
     settings = cells[0].settings
     protocol, suite = settings.protocol, settings.suite
     demos = []
-    for task in dict.fromkeys(cell.task for cell in cells):
+    for task in dict.fromkeys(task for cell in cells for task in cell.tasks):
         path = demo_path(paths.data, suite.name, suite.env, task, protocol)
         demos.append({"task": task, "demos": protocol.demos, "there": path.exists(), "path": str(path)})
     evaluations = len(protocol.evaluation_epochs)
-    per_cell = evaluations * protocol.rollouts + protocol.retest_rollouts
+    tasks = len(cells[0].tasks)
+    per_cell = tasks * (evaluations * protocol.rollouts + protocol.retest_rollouts)
     return {
         "cells": rows,
         "missing": len(missing),
         "demonstrations": demos,
         "rollouts_per_cell": {
-            "evaluations": evaluations, "rollouts": protocol.rollouts, "retest": protocol.retest_rollouts,
-            "total": per_cell, "horizon": protocol.horizon,
+            "evaluations": evaluations, "rollouts": tasks * protocol.rollouts,
+            "retest": tasks * protocol.retest_rollouts, "total": per_cell, "horizon": protocol.horizon,
         },
         "rollouts": per_cell * len(missing),
         "estimate": estimate(missing),
@@ -73,9 +76,10 @@ def estimate(cells: list[Cell]) -> dict[str, Any]:
             costs[cell.method] = _calibrate(cell)
         cost, protocol = costs[cell.method], cell.settings.protocol
         workers = min(resolve_workers(cell.settings.runtime), torch.get_num_threads())
-        steps = math.ceil(protocol.train_demos * protocol.horizon / cell.batch_size) * protocol.epochs
-        episodes = len(protocol.evaluation_epochs) * protocol.rollouts + protocol.retest_rollouts
-        phases["observations"] += protocol.demos * protocol.horizon * cost["env_step"] / workers
+        tasks = len(cell.tasks)
+        steps = math.ceil(tasks * protocol.train_demos * protocol.horizon / cell.batch_size) * protocol.epochs
+        episodes = tasks * (len(protocol.evaluation_epochs) * protocol.rollouts + protocol.retest_rollouts)
+        phases["observations"] += tasks * protocol.demos * protocol.horizon * cost["env_step"] / workers
         phases["training"] += steps * cost["train_step"]
         phases["rollouts"] += episodes * protocol.horizon * (cost["env_step"] / workers + cost["act"])
     total = sum(phases.values())
@@ -91,7 +95,8 @@ def _calibrate(cell: Cell) -> dict[str, float]:
     settings, specs = cell.settings, cell.specs()
     device, env = resolve_device(settings.runtime), settings.suite.env_class()
     representation = cell.build(specs)
-    policy = make_policy(settings.head, representation, len(env.proprio_names), env.action_spec.size).to(device)
+    told = TEXT_DIM if settings.suite.language else 0
+    policy = make_policy(settings.head, representation, len(env.proprio_names), env.action_spec.size, told).to(device)
     representation.freeze_as_card_says()
     rows = cell.batch_size * CALIBRATION_STEPS
     inputs = {n: _random(spec, rows).to(device) for n, spec in specs.items()}
@@ -102,6 +107,8 @@ def _calibrate(cell: Cell) -> dict[str, float]:
             "feature": few.clone().repeat(rows // 2 + 1, *[1] * (few.dim() - 1))[:rows],
             "proprio": inputs["proprio"],
         }
+    if told:
+        inputs["language"] = torch.rand(rows, told, device=device)
     samples = Samples(inputs, torch.zeros(rows, env.action_spec.size))
     trainer = Trainer(policy, settings.protocol, 0, cell.batch_size, device, bf16=False)
     trainer.train_epoch(samples)
@@ -111,14 +118,15 @@ def _calibrate(cell: Cell) -> dict[str, float]:
 
     policy.eval()
     one = {n: _random(spec, 4).numpy() for n, spec in specs.items()}
-    act(policy, one, [Memory(row) for row in range(4)], device, bf16=False)
-    memories = [Memory(row) for row in range(4)]
+    said = np.zeros(told, np.float32) if told else None
+    act(policy, one, [Memory(row, said) for row in range(4)], device, bf16=False)
+    memories = [Memory(row, said) for row in range(4)]
     start = time.perf_counter()
     for _ in range(policy.head.execute):
         act(policy, one, memories, device, bf16=False)
     acting = (time.perf_counter() - start) / 4 / policy.head.execute
 
-    with Pool(EnvConfig(env.name, cell.task, cell.request, settings.env_python), 1) as pool:
+    with Pool(EnvConfig(env.name, cell.tasks[0], cell.request, settings.env_python), 1) as pool:
         list(pool.map("reset", [(0,)]))
         start = time.perf_counter()
         action = np.zeros(env.action_spec.size, np.float32)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.errors import ConfigError
+from benchmark.language import Language
+from benchmark.seeds import parts
 from envs.base import Env
 from envs.registry import UnknownName, env_class
 from envs.spec import ObservationRequest
@@ -146,7 +148,8 @@ class DiffusionConfig:
 class Suite:
     """A named list of tasks with their cameras. `tasks` maps a group (easy, ...) to task names.
 
-    shift: further cameras under which the selected checkpoint is retested on the same episodes.
+    shift: what else the selected checkpoint is retested under on the same episodes: further cameras, and
+        `instructions=held-out` or `instructions=shuffled`. joint: one policy for all tasks, told which by `language`.
     """
 
     name: str
@@ -156,6 +159,15 @@ class Suite:
     tasks: Mapping[str, tuple[str, ...]]
     observation: Mapping[str, Any] = field(default_factory=dict)
     shift: tuple[str, ...] = ()
+    joint: bool = False
+    language: Language | None = None
+
+    def __post_init__(self) -> None:
+        untold = [task for task in self.task_names if self.language and task not in self.language.instructions]
+        if untold:
+            raise ConfigError(f"suite.language.instructions has none for {', '.join(untold)}")
+        if self.joint and self.language is None:
+            raise ConfigError(f"{self.name} is joint: without suite.language a policy cannot know which task it is in")
 
     @property
     def task_names(self) -> list[str]:
@@ -170,6 +182,12 @@ class Suite:
             if task not in self.task_names:
                 raise UnknownName(f"task of {self.name}", task, self.task_names)
         return [task for task in self.task_names if not tasks or task in tasks]
+
+    def cells(self, tasks: list[str] | None) -> list[str]:
+        """The tasks of cells: each of its own, or all of them together as `button-press+reach`."""
+        if not self.joint:
+            return self.select(tasks)
+        return ["+".join(self.select([one for task in tasks for one in parts(task)] if tasks else None))]
 
     def request(self, observes: tuple[str, ...], num_points: int | None) -> ObservationRequest:
         """What the simulator has to compute for a method that observes these fields (and for the head: proprio)."""
@@ -216,7 +234,7 @@ class Settings:
     def identity(self) -> dict[str, Any]:
         """The part that a number depends on; records of different identities are never averaged."""
         return {
-            "suite": {"env": self.suite.env, "observation": dict(self.suite.observation)},
+            "suite": {"env": self.suite.env, "observation": dict(self.suite.observation)},  # language: the cell's
             "protocol": {
                 key: value for key, value in dataclasses.asdict(self.protocol).items() if key not in ("title", "source")
             },

@@ -54,6 +54,7 @@ def rollout(
     success_rule: str,
     advance: Advance = lambda *_a, **_k: None,
     together: bool = True,
+    remember: Callable[[int], Memory] = Memory,
 ) -> list[Episode]:
     """One episode for each seed, in the order of `seeds`.
 
@@ -61,13 +62,14 @@ def rollout(
         outcome; `last-step` runs to the horizon and counts the flag of its last step.
     together: wait for all live episodes and encode them in one batch (right for a GPU), or serve each batch of
         whoever is waiting (right where policy and simulators share the cores). Outcomes are the same.
+    remember: what an episode starts with, from its seed.
     """
     results: dict[int, Episode] = {}
     queue = list(enumerate(seeds))[::-1]
     live: dict[Worker, _Live] = {}
 
     def start(worker: Worker, index: int, seed: int, attempt: int) -> None:
-        live[worker] = _Live(index, seed, attempt, Memory(seed))
+        live[worker] = _Live(index, seed, attempt, remember(seed))
         worker.ask("reset", seed)
 
     def finish(worker: Worker, success: bool, error: str | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from benchmark.cell import Cell, Paths
 from benchmark.experiment import run_cell
 from benchmark.progress import say
+from benchmark.report.joint import all_by_task
 from benchmark.report.record import Record
 from benchmark.report.table import render
 from benchmark.report.tables import cells_table
@@ -47,7 +48,7 @@ class Outcome:
     def as_text(self) -> str:
         parts = []
         if self.done:
-            parts.append(render(cells_table([record for _, record, _ in self.done], "Results"), "terminal"))
+            parts.append(render(cells_table(all_by_task(record for _, record, _ in self.done), "Results"), "terminal"))
             parts.append("records (a .png curve and the retest's .actions.npz lie beside each):")
             parts += [f"  {path}{'' if new else '  (was there)'}" for path, _, new in self.done]
         parts += [f"FAILED {cell}: {error}" for cell, error in self.failed]

@@ -30,13 +30,22 @@ def episode_seeds(suite: str, task: str, purpose: str, first: int, count: int) -
     return seeds
 
 
+def parts(task: str) -> list[str]:
+    """The tasks of a cell: one, or those of a joint policy, whose cell is called `button-press+reach`."""
+    return task.split("+")
+
+
 def selection_seeds(suite: str, task: str, evaluation: int, count: int) -> list[int]:
-    """The rollouts of the `evaluation`-th evaluation (from 0). Other evaluations use other episodes."""
-    return episode_seeds(suite, task, "selection", evaluation * 10_000, count)
+    """The rollouts of the `evaluation`-th evaluation (from 0). Other evaluations use other episodes.
+
+    Of a joint policy: `count` of its first task, then of its second, ...
+    """
+    return [seed for one in parts(task) for seed in episode_seeds(suite, one, "selection", evaluation * 10_000, count)]
 
 
 def retest_seeds(suite: str, task: str, count: int) -> list[int]:
-    return episode_seeds(suite, task, "retest", 0, count)
+    """As `selection_seeds`."""
+    return [seed for one in parts(task) for seed in episode_seeds(suite, one, "retest", 0, count)]
 
 
 def training_seed(seed: int, purpose: str, index: int = 0) -> int:

@@ -1,25 +1,33 @@
-"""The selected checkpoint on the same episodes, seen through other cameras (CLAR, section IV-E)."""
+"""The selected checkpoint on the same episodes: seen through other cameras (CLAR, section IV-E), or told otherwise."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
 
 from benchmark import seeds
 from benchmark.cell import Cell, Paths
-from benchmark.data.observations import open_pool
 from benchmark.episodes import evaluation_of, save_actions
 from benchmark.errors import ConfigError
+from benchmark.language import PREFIX, SEEN
 from benchmark.policy.policy import EmptyCloud, Policy
 from benchmark.progress import say
 from benchmark.protocol import Settings
-from benchmark.report.record import BadRecord, Evaluation, Tally
+from benchmark.report.record import BadRecord, Evaluation
 from benchmark.report.shifts import actions_path, load, shifted_cameras, shifts_path, write_shifts
 from benchmark.rollout import Episode
+from benchmark.stage import open_simulators
 from benchmark.storage import discard
 from envs.pool import Pool, WorkerError
 
-Play = Callable[[Policy, list[int], Pool, str], list[Episode]]
+
+class Play(Protocol):
+    """Episodes of one task, by the seeds given."""
+
+    def __call__(self, policy: Policy, task: str, chosen: list[int], pool: Pool, title: str,
+                 instructions: str = SEEN) -> list[Episode]: ...  # fmt: skip
 
 
 def moved_cameras(settings: Settings, shift: str | None) -> tuple[str, ...]:
@@ -36,32 +44,37 @@ def moved_cameras(settings: Settings, shift: str | None) -> tuple[str, ...]:
     return found
 
 
-def play_shifts(cell: Cell, paths: Paths, identity: str, policy: Policy, epoch: int, cameras: tuple[str, ...],
+def play_shifts(cell: Cell, paths: Paths, identity: str, policy: Policy, epoch: int, shifts: tuple[str, ...],
                 play: Play, workers: int) -> None:  # fmt: skip
-    """Retest under each camera that is missing; what is finished is kept after each, with its actions.
+    """Retest under each shift that is missing; what is finished is kept after each, with its actions.
 
-    policy: with the weights of `epoch`. Clouds are in the robot's frame whichever camera they come from; a camera that
-    sees nothing inside the crop, or that cannot be had, counts as an error of every episode, not as failures.
+    shifts: cameras, or `instructions=` and which. policy: with the weights of `epoch`. Clouds are in the robot's frame
+    whichever camera they come from; a camera that sees nothing inside the crop, or that cannot be had, counts as an
+    error of every episode, not as failures.
     """
-    target, suite, protocol = cell.record(paths), cell.settings.suite, cell.settings.protocol
+    target = cell.record(paths)
     found = _kept(cell, paths, identity, epoch)
-    chosen = seeds.retest_seeds(suite.name, cell.task, protocol.retest_rollouts)
-    for camera in cameras:
-        if camera in found:
-            continue
-        request = dataclasses.replace(cell.request, cameras=(camera,))
-        timeout = cell.settings.runtime.worker_timeout
-        try:
-            pool, _ = open_pool(suite.env, cell.task, request, workers, cell.settings.env_python, timeout)
-            with pool:
-                episodes = play(policy, chosen, pool, f"retest {cell.task} {camera}")
-            found[camera] = evaluation_of(epoch, episodes, None, None)
-            save_actions(actions_path(target, camera), episodes)
-        except (EmptyCloud, WorkerError) as error:  # a view that cannot be had must not cost the cell its record
-            say(f"{cell.label} under {camera}: {error}")
-            rows = tuple((seed, 0, 0, str(error)) for seed in chosen)
-            found[camera] = Evaluation(epoch, Tally(0, 0, len(rows)), rows)
-        write_shifts(target, identity, epoch, found)
+    for shift in shifts:
+        if shift not in found:
+            episodes = [e for task in cell.tasks for e in _played(cell, task, shift, policy, play, workers)]
+            found[shift] = evaluation_of(epoch, episodes, None, None)
+            save_actions(actions_path(target, shift), episodes)
+            write_shifts(target, identity, epoch, found)
+
+
+def _played(cell: Cell, task: str, shift: str, policy: Policy, play: Play, workers: int) -> list[Episode]:
+    suite, protocol = cell.settings.suite, cell.settings.protocol
+    chosen = seeds.retest_seeds(suite.name, task, protocol.retest_rollouts)
+    told = shift.startswith(PREFIX)
+    request = cell.request if told else dataclasses.replace(cell.request, cameras=(shift,))
+    try:
+        pool, _ = open_simulators(cell, task, request, workers)
+        with pool:
+            return play(policy, task, chosen, pool, f"retest {task} {shift}", shift[len(PREFIX) :] if told else SEEN)
+    except (EmptyCloud, WorkerError) as error:  # a view that cannot be had must not cost the cell its record
+        say(f"{cell.label} under {shift}: {error}")
+        nothing = np.zeros((0, 0), np.float32)
+        return [Episode(seed, False, 0, str(error), nothing) for seed in chosen]
 
 
 def _kept(cell: Cell, paths: Paths, identity: str, epoch: int) -> dict[str, Evaluation]:

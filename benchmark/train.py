@@ -6,7 +6,7 @@ epoch continues to the same weights as training that was not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,27 @@ from benchmark.policy.policy import Policy, PolicyDiverged
 from benchmark.protocol import Protocol
 from benchmark.recipe import make_recipe
 from benchmark.storage import write_atomically
+
+
+class Joined:
+    """Tensors (T_i, ...) end to end without a copy: files of features that are larger than the memory."""
+
+    def __init__(self, parts: Sequence[Tensor]) -> None:
+        self.parts, self.device = parts, parts[0].device
+        self.ends = torch.tensor([len(part) for part in parts]).cumsum(0)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """Rows of any shape, as a tensor's own indexing gives them."""
+        flat = rows.flatten().cpu()
+        owner = torch.bucketize(flat, self.ends, right=True)
+        found = self.parts[0].new_empty((len(flat), *self.parts[0].shape[1:]))
+        for number, part in enumerate(self.parts):
+            mine = owner == number
+            found[mine] = part[flat[mine] - (int(self.ends[number]) - len(part))]
+        return found.view(*rows.shape, *found.shape[1:])
 
 
 @dataclass(frozen=True)

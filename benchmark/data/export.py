@@ -59,6 +59,8 @@ def export(cell: Cell, paths: Paths, folder: Path) -> Path:
         raise ConfigError(f"{card.name} is trained ({card.training}): it has no features that stay the same")
     if not card.weights:
         raise ConfigError(f"{card.name} has no pre-trained weights: `bench run` needs nothing that is not there")
+    if cell.settings.suite.language is not None:
+        raise ConfigError(f"{cell.settings.suite.name} gives instructions, which an export of features does not hold")
     settings, runtime = cell.settings, cell.settings.runtime
     suite, workers, python = settings.suite, resolve_workers(runtime), settings.env_python
     demos = load_or_collect(paths.data, suite.name, suite.env, cell.task, settings.protocol, workers, python)

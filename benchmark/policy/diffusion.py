@@ -48,7 +48,9 @@ class RangeNormalizer(nn.Module):
 class DiffusionHead(Head):
     """See `benchmark/conf/head/diffusion.yaml` for each number's source."""
 
-    def __init__(self, config: DiffusionConfig, feature_dim: int, proprio_dim: int, action_dim: int) -> None:
+    def __init__(
+        self, config: DiffusionConfig, feature_dim: int, proprio_dim: int, action_dim: int, language_dim: int = 0
+    ) -> None:
         super().__init__()
         self.config = config
         self.chunk, self.lead, self.execute = config.chunk, config.lead, config.execute
@@ -59,35 +61,40 @@ class DiffusionHead(Head):
         if config.denoiser == "transformer":
             self.embed_feature = nn.Linear(feature_dim, config.width) if feature_dim else None
             self.embed_proprio: nn.Module = nn.Linear(proprio_dim, config.width)
+            self.embed_language = nn.Linear(language_dim, config.width) if language_dim else None
             self.denoiser = TransformerDenoiser(config, action_dim)
         else:
             self.embed_feature = None
             self.embed_proprio = nn.Sequential(nn.Linear(proprio_dim, 64), nn.ReLU(), nn.Linear(64, 64))
-            self.denoiser = UNetDenoiser(config, action_dim, config.obs_steps * (feature_dim + 64))
+            self.embed_language = nn.Linear(language_dim, 64) if language_dim else None
+            told = 64 if language_dim else 0
+            self.denoiser = UNetDenoiser(config, action_dim, config.obs_steps * (feature_dim + 64 + told))
 
     def fit(self, actions: Tensor, proprio: Tensor) -> None:
         self.actions.fit(actions)
         self.proprio.fit(proprio)
 
-    def _memory(self, condition: Tensor, proprio: Tensor) -> Tensor:
+    def _memory(self, condition: Tensor, proprio: Tensor, language: Tensor | None) -> Tensor:
         """The observation as tokens (B, T, D). condition is (B, D), (B, obs_steps, D) or tokens (B, T, D)."""
         state = self.embed_proprio(self.proprio(proprio))
         condition, state = (x if x.dim() == 3 else x.unsqueeze(1) for x in (condition.float(), state))
+        told = [] if self.embed_language is None else [self.embed_language(language).unsqueeze(1)]
         if self.config.denoiser == "unet":
-            return torch.cat([condition, state], dim=-1)
-        return state if self.embed_feature is None else torch.cat([self.embed_feature(condition), state], dim=1)
+            return torch.cat([condition, state, *(one.expand(-1, state.shape[1], -1) for one in told)], dim=-1)
+        seen = [] if self.embed_feature is None else [self.embed_feature(condition)]
+        return torch.cat([*seen, state, *told], dim=1)
 
-    def loss(self, condition: Tensor, proprio: Tensor, actions: Tensor) -> Tensor:
+    def loss(self, condition: Tensor, proprio: Tensor, actions: Tensor, language: Tensor | None = None) -> Tensor:
         clean = self.actions(actions if actions.dim() == 3 else actions.unsqueeze(1))
         noise = torch.randn_like(clean)
         step = torch.randint(self.config.train_steps, (len(clean),), device=clean.device)
         noised = self._scheduler("ddpm").add_noise(clean, noise, step)
-        guess = self.denoiser(noised, step, self._memory(condition, proprio))
+        guess = self.denoiser(noised, step, self._memory(condition, proprio, language))
         target = noise if self.config.prediction == "epsilon" else clean
         return functional.mse_loss(guess.float(), target)
 
-    def plan(self, condition: Tensor, proprio: Tensor, seeds: Sequence[int]) -> Tensor:
-        memory = self._memory(condition, proprio)
+    def plan(self, condition: Tensor, proprio: Tensor, seeds: Sequence[int], language: Tensor | None = None) -> Tensor:
+        memory = self._memory(condition, proprio, language)
         draws = [torch.Generator().manual_seed(seed) for seed in seeds]
         shape = (self.chunk, self.action_dim)
         values = torch.stack([torch.randn(shape, generator=draw) for draw in draws]).to(memory.device)

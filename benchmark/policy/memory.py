@@ -15,10 +15,12 @@ class Memory:
     """Fresh for every attempt at an episode, so an outcome depends on the episode's seed alone.
 
     seed: of the episode; what a policy draws, it draws from this. actions: those sent so far, in order.
+    language: features (D,) of its instruction, None in suites without.
     plan: actions decided and not yet sent. seen: the latest observations, newest last, as many as the head looks at.
     """
 
     seed: int
+    language: np.ndarray | None = None
     actions: list[np.ndarray] = field(default_factory=list)
     plan: deque[np.ndarray] = field(default_factory=deque)
     seen: deque[Observation] = field(default_factory=deque)

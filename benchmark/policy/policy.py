@@ -28,7 +28,8 @@ class PolicyDiverged(ArithmeticError):
 
 class Policy(nn.Module):
     """A representation under a head. Observations have a leading axis (B, ...), or (B, obs_steps, ...) for a head
-    that looks at several; `feature` in place of the method's input stands for the frozen part's outputs.
+    that looks at several; `feature` in place of the method's input stands for the frozen part's outputs, and
+    `language` (B, D) is the instruction's where a suite gives one.
 
     condition: `pooled`, or `tokens` of methods that keep them.
     """
@@ -63,11 +64,16 @@ class Policy(nn.Module):
         return self.representation.encode(inputs)
 
     def loss(self, inputs: Mapping[str, Tensor], actions: Tensor) -> Tensor:
-        return self.head.loss(self.encode(inputs).float(), inputs["proprio"], actions)
+        return self.head.loss(self.encode(inputs).float(), inputs["proprio"], actions, self._told(inputs))
 
     def plan(self, inputs: Mapping[str, Tensor], seeds: Sequence[int]) -> Tensor:
         """(B, chunk, A)."""
-        return self.head.plan(self.encode(inputs).float(), inputs["proprio"], seeds)
+        return self.head.plan(self.encode(inputs).float(), inputs["proprio"], seeds, self._told(inputs))
+
+    def _told(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        """Features (B, D) of the instruction, which stays the same throughout an episode."""
+        language = inputs.get("language")
+        return language[:, -1] if language is not None and self.head.obs_steps > 1 else language
 
     def trained_state(self) -> dict[str, Tensor]:
         """Parameters and buffers without the frozen part, which is the same in every checkpoint."""
@@ -86,11 +92,12 @@ class Policy(nn.Module):
 
 
 def make_policy(config: HeadConfig | DiffusionConfig, representation: Representation, proprio_dim: int,
-                action_dim: int) -> Policy:  # fmt: skip
+                action_dim: int, language_dim: int = 0) -> Policy:  # fmt: skip
     """The head that `config` describes, over the representation's feature or tokens."""
     condition = config.condition if isinstance(config, DiffusionConfig) else "pooled"
     width = representation.token_dim if condition == "tokens" else representation.feature_dim
-    return Policy(representation, make_head(config, width, proprio_dim, action_dim), condition, action_dim)
+    head = make_head(config, width, proprio_dim, action_dim, language_dim)
+    return Policy(representation, head, condition, action_dim)
 
 
 def act(policy: Policy, observations: Mapping[str, np.ndarray], memories: Sequence[Memory], device: torch.device,
@@ -133,6 +140,10 @@ def _inputs(policy: Policy, observations: Mapping[str, np.ndarray], memories: Se
     else:
         windows = [[*[memories[row].seen[0]] * (steps - len(memories[row].seen)), *memories[row].seen] for row in rows]
         inputs = {name: np.stack([np.stack([o[name] for o in window]) for window in windows]) for name in observations}
+    told = [memories[row].language for row in rows]
+    if told[0] is not None:
+        features = np.stack([one for one in told if one is not None])
+        inputs["language"] = features if steps == 1 else np.repeat(features[:, None], steps, axis=1)
     history = policy.representation.card.past_actions
     if history:
         past = [

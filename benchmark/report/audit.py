@@ -1,7 +1,7 @@
 """A record against itself and against the simulator: needs neither weights nor torch nor a GPU.
 
-Replayed are the retest and those under other cameras, whose actions are kept beside the record. The evaluations'
-actions are not kept, so of them only the book-keeping is checked: seeds, counts, selection.
+Replayed are the retest and those under other cameras or instructions, whose actions are kept beside the record. The
+evaluations' actions are not kept, so of them only the book-keeping is checked: seeds, counts, selection.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,10 @@ import numpy as np
 
 from benchmark import seeds
 from benchmark.report.further import further_actions, read_further
-from benchmark.report.record import BadRecord, Evaluation, Record
+from benchmark.report.joint import split
+from benchmark.report.record import BadRecord, Evaluation, Record, Row
 from benchmark.report.shifts import actions_path, read_shifts
+from benchmark.seeds import parts
 from benchmark.select import select
 from envs.pool import EnvConfig, Pool, WorkerError
 from envs.registry import UnknownName, env_class
@@ -45,28 +47,36 @@ def audit(record: Record, path: Path, workers: int, most: int | None = None, any
     """Check a record. most: at most so many episodes are replayed. python: the simulator's interpreter."""
     cell = f"{record.protocol}/{record.suite}/{record.task}/{record.method}/{record.head}-s{record.seed}"
     wrong = list(_books(record))
-    parts = [("the retest", record.retest, path.with_suffix(".actions.npz"))]
+    tasks = len(parts(record.task))
+    kept = [("the retest", record.retest, path.with_suffix(".actions.npz"))]
     try:
         for camera, evaluation in read_shifts(path, record).items():
             what = f"the retest under {camera}"
-            wanted = seeds.retest_seeds(record.suite, record.task, len(evaluation.episodes))
+            wanted = seeds.retest_seeds(record.suite, record.task, len(evaluation.episodes) // tasks)
             wrong += _counts(what, evaluation, wanted, record.horizon)
-            parts.append((what, evaluation, actions_path(path, camera)))
+            kept.append((what, evaluation, actions_path(path, camera)))
         more = read_further(path, record)
         if more is not None:
-            first = len(record.retest.episodes)
-            wanted = seeds.retest_seeds(record.suite, record.task, first + len(more.episodes))[first:]
+            first, each = len(record.retest.episodes) // tasks, len(more.episodes) // tasks
+            wanted = [
+                seed for task in parts(record.task)
+                for seed in seeds.retest_seeds(record.suite, task, first + each)[first:]
+            ]  # fmt: skip
             wrong += _counts("what was played on", more, wanted, record.horizon)
-            parts.append(("what was played on", more, further_actions(path)))
+            kept.append(("what was played on", more, further_actions(path)))
     except BadRecord as error:
         wrong.append(str(error))
     replayed, left = 0, []
-    for what, evaluation, file in parts:
-        played, contradictions, missing = _replay(record, what, evaluation, file, workers, most, any_version, python)
-        replayed += played
-        wrong += contradictions
-        left += missing
-    return Verdict(cell, sum(len(e.episodes) for _, e, _ in parts), replayed, tuple(wrong), tuple(left))
+    for what, evaluation, file in kept:
+        for task, rows in split(evaluation, record.task).items():
+            said = what if tasks == 1 else f"{what} of {task}"
+            played, contradictions, missing = _replay(
+                record, task, said, rows, file, workers, most, any_version, python
+            )
+            replayed += played
+            wrong += contradictions
+            left += missing
+    return Verdict(cell, sum(len(e.episodes) for _, e, _ in kept), replayed, tuple(wrong), tuple(left))
 
 
 def _books(record: Record) -> Iterator[str]:
@@ -81,17 +91,18 @@ def _books(record: Record) -> Iterator[str]:
     for name in ("task", "seed"):
         if record.identity.get(name) != getattr(record, name):
             yield f"{name} is {getattr(record, name)} in the record and {record.identity.get(name)} in its settings"
+    tasks = len(parts(record.task))
     for number, evaluation in enumerate(record.evaluations):
-        wanted = seeds.selection_seeds(record.suite, record.task, number, len(evaluation.episodes))
+        wanted = seeds.selection_seeds(record.suite, record.task, number, len(evaluation.episodes) // tasks)
         yield from _counts(f"the evaluation of epoch {evaluation.epoch}", evaluation, wanted, record.horizon)
-    wanted = seeds.retest_seeds(record.suite, record.task, len(record.retest.episodes))
+    wanted = seeds.retest_seeds(record.suite, record.task, len(record.retest.episodes) // tasks)
     yield from _counts("the retest", record.retest, wanted, record.horizon)
     for name in ("rollouts", "retest_rollouts"):
         there = {len(record.retest.episodes)} if name == "retest_rollouts" else {
             len(e.episodes) for e in record.evaluations
         }  # fmt: skip
-        if name in settings and there != {settings[name]}:
-            yield f"{name} is {settings[name]} by its settings, and there are {sorted(there)}"
+        if name in settings and there != {tasks * settings[name]}:
+            yield f"{name} is {tasks * settings[name]} by its settings, and there are {sorted(there)}"
     chosen = select(list(record.evaluations), settings.get("select", "first")).epoch
     if {record.selected_epoch, record.retest.epoch} != {chosen}:
         yield f"epoch {record.selected_epoch} was retested, but epoch {chosen} is the best of its evaluations"
@@ -110,10 +121,9 @@ def _counts(what: str, evaluation: Evaluation, wanted: list[int], horizon: int) 
         yield f"{what} has episodes longer than {horizon} steps"
 
 
-def _replay(record: Record, what: str, evaluation: Evaluation, file: Path, workers: int, most: int | None,
+def _replay(record: Record, task: str, what: str, rows: Sequence[Row], file: Path, workers: int, most: int | None,
             any_version: bool, python: str | None) -> tuple[int, list[str], list[str]]:  # fmt: skip
     """How many episodes were replayed, what contradicts them, and what could not be replayed."""
-    rows = evaluation.episodes
     env = record.identity["suite"]["env"]
     try:
         recorded, here = record.identity["env"], env_class(env).version
@@ -142,9 +152,7 @@ def _replay(record: Record, what: str, evaluation: Evaluation, file: Path, worke
     if not jobs:
         return 0, wrong, left
     try:
-        with Pool(
-            EnvConfig(env, record.task, ObservationRequest(("proprio",)), python), min(workers, len(jobs))
-        ) as pool:
+        with Pool(EnvConfig(env, task, ObservationRequest(("proprio",)), python), min(workers, len(jobs))) as pool:
             replies = pool.map("replay", [(row[0], actions[str(row[0])]) for row in jobs])
             flags = dict(replies)
     except WorkerError as refusal:

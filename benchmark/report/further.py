@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from benchmark.report.joint import of_this_task
 from benchmark.report.record import BadRecord, Evaluation, Record, evaluation_from
 from benchmark.storage import write_json
 
@@ -31,7 +32,7 @@ def read_further(path: Path, record: Record) -> Evaluation | None:
         raise BadRecord(f"{file} holds no further episodes ({type(error).__name__}: {error})") from error
     if not same:
         raise BadRecord(f"{file} belongs to another record than {path.name}; remove it")
-    return found
+    return of_this_task(found, record)
 
 
 def write_further(path: Path, record: Record, evaluation: Evaluation) -> None:

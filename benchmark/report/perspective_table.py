@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.protocol import Suite
-from benchmark.report.comparison import paired
-from benchmark.report.paired import Pairs, difference
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.reported import errata, reported
+from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
 from benchmark.report.shifts import read_shifts
-from benchmark.report.stats import mean, mean_interval
 from benchmark.report.table import Table
-from benchmark.report.tables import MISSING, comparable
+from benchmark.report.tables import MISSING, comparable, mark
 
 SHIFTED = "corner2"
 
@@ -70,42 +68,12 @@ def clar_table_4(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     return table, [*notes, *damaged]
 
 
-def _lines(
-    label: str, by_task: Mapping[str, list[tuple[Record, Evaluation | None]]], tasks: list[str]
-) -> list[tuple[str, ...]]:
+def _lines(label: str, found: Beside, tasks: list[str]) -> list[tuple[str, ...]]:
     """Three lines of one method: shifted, normal, drop."""
-    shifted: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    normal: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    pairs: dict[str, list[Pairs]] = defaultdict(list)
-    for task, members in by_task.items():
-        for record, evaluation in members:
-            normal[task].append((record.retest.tally.k, record.retest.tally.n))
-            if evaluation is not None and evaluation.tally.n:
-                shifted[task].append((evaluation.tally.k, evaluation.tally.n))
-                pairs[task].append(paired(record.retest, evaluation))
-    mark = " untrained" if any(r.weights.get("untrained") for members in by_task.values() for r, _ in members) else ""
+    note = mark([record for members in found.values() for record, _ in members])
     return [
-        (label, f"retest {SHIFTED}", *[_rates(shifted, [task]) for task in tasks], _rates(shifted, tasks) + mark),
-        (label, "retest corner", *[_rates(normal, [task]) for task in tasks], _rates(normal, tasks) + mark),
-        (label, "drop", *[_drop(pairs, [task]) for task in tasks], _drop(pairs, tasks)),
-    ]
-
-
-def _rates(counts: Mapping[str, list[tuple[int, int]]], tasks: list[str]) -> str:
-    present = [(sum(k for k, _ in counts[task]), sum(n for _, n in counts[task])) for task in tasks if counts.get(task)]
-    present = [(k, n) for k, n in present if n]
-    if not present:
-        return MISSING
-    low, high = mean_interval(present)
-    text = f"{100 * mean([k / n for k, n in present]):.1f} [{100 * low:.0f}, {100 * high:.0f}]"
-    return text if len(present) == len(tasks) else f"{text} † {len(present)}/{len(tasks)}"
-
-
-def _drop(pairs: Mapping[str, list[Pairs]], tasks: list[str]) -> str:
-    strata = [pair for task in tasks for pair in pairs.get(task, []) if pair.n]
-    if not strata:
-        return MISSING
-    value, low, high = difference(strata)
-    text = f"{100 * value:+.1f} [{100 * low:+.0f}, {100 * high:+.0f}]"
-    present = sum(bool(pairs.get(task)) for task in tasks)
-    return text if present == len(tasks) else f"{text} † {present}/{len(tasks)}"
+        (label, f"retest {SHIFTED}", *[rates_cell(found, [t]) for t in tasks], rates_cell(found, tasks) + note),
+        (label, "retest corner", *[rates_cell(found, [t], False) for t in tasks],
+         rates_cell(found, tasks, False) + note),
+        (label, "drop", *[drop_cell(found, [t]) for t in tasks], drop_cell(found, tasks)),
+    ]  # fmt: skip

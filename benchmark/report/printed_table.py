@@ -11,7 +11,7 @@ ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 PAPERS = {"clar": (1, 2, 3, 4, 5), "clamp": (1, 2, 3, 4)}
 ALOHA = "ALOHA in simulation, which is not here yet"
 NEEDS = {
-    ("clar", 2): "RLBench, which is not here yet", ("clar", 3): "the multi-task suite, which is not here yet",
+    ("clar", 2): "RLBench, which is not here yet",
     ("clamp", 1): ALOHA, ("clamp", 2): "a robot",
     ("clamp", 3): ALOHA, ("clamp", 4): ALOHA,
 }  # fmt: skip

@@ -31,13 +31,17 @@ class Tally:
         return self.k / self.n if self.n else float("nan")
 
 
+Row = tuple[int, int, int, str | None]
+"""[seed, success 0/1, steps, error or null] of an episode."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """Rollouts of one checkpoint. episodes: [seed, success 0/1, steps, error or null] in the order of the seeds."""
+    """Rollouts of one checkpoint, in the order of the seeds."""
 
     epoch: int
     tally: Tally
-    episodes: tuple[tuple[int, int, int, str | None], ...]
+    episodes: tuple[Row, ...]
     train_loss: float | None = None
     valid_loss: float | None = None
 

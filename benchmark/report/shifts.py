@@ -1,4 +1,4 @@
-"""Retests of a record's checkpoint under other cameras, in one file beside it: `mlp-s0.shifts.json`."""
+"""Retests of a record's checkpoint under other cameras or instructions, in one file: `mlp-s0.shifts.json`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ConfigError
+from benchmark.report.joint import of_this_task
 from benchmark.report.record import BadRecord, Evaluation, Record, evaluation_from
 from benchmark.storage import write_json
 
@@ -25,7 +26,10 @@ def actions_path(record: Path, camera: str) -> Path:
 
 
 def read_shifts(path: Path, record: Record) -> dict[str, Evaluation]:
-    """Camera -> retest, of this very record; {} if there are none. Raises `BadRecord` if the file is another's."""
+    """Shift -> retest, of this very record; {} if there are none. Raises `BadRecord` if the file is another's.
+
+    record: or one task of it (`by_task`).
+    """
     file = shifts_path(path)
     if not file.exists():
         return {}
@@ -34,7 +38,7 @@ def read_shifts(path: Path, record: Record) -> dict[str, Evaluation]:
         raise BadRecord(
             f"{file} belongs to another record than {path.name}; remove it, and the same command plays them again"
         )
-    return found
+    return {name: of_this_task(evaluation, record) for name, evaluation in found.items()}
 
 
 def load(file: Path) -> tuple[str, int, dict[str, Evaluation]]:

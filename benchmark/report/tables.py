@@ -33,8 +33,8 @@ def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
     ordered = sorted(records, key=lambda r: (r.suite, r.protocol, r.task, r.method, r.head, r.seed))
     for r in ordered:
         rows.append((
-            r.task, r.method, f"{r.head} s{r.seed}", r.protocol, _count(r.best) + _mark([r]),
-            _count_interval(r.retest.tally) + _mark([r]), _count(r.last) + _mark([r]), str(r.errors),
+            r.task, r.method, f"{r.head} s{r.seed}", r.protocol, _count(r.best) + mark([r]),
+            _count_interval(r.retest.tally) + mark([r]), _count(r.last) + mark([r]), str(r.errors),
             f"{r.training['optimizer_steps']:,}",
         ))  # fmt: skip
     rules = {i for i in range(1, len(ordered)) if ordered[i].task != ordered[i - 1].task}
@@ -123,16 +123,17 @@ def tasks_cell(by_task: Mapping[str, list[Record]], tasks: Sequence[str], number
         low, high = mean_interval([(t.k, t.n) for t in present])
         text += f" [{100 * low:.0f}, {100 * high:.0f}]"
     if marks:
-        text += _mark([record for task in tasks for record in by_task.get(task, [])])
+        text += mark([record for task in tasks for record in by_task.get(task, [])])
     return text if len(present) == len(tasks) else f"{text} † {len(present)}/{len(tasks)}"
 
 
-def _mark(records: list[Record]) -> str:
-    """What a number of random weights, or of a random teacher's, is never without."""
-    if any(record.weights.get("untrained") for record in records):
-        return " untrained"
-    taught = [record.weights.get("pretraining", {}) for record in records]
-    return " random teacher" if any(facts.get("untrained_teacher") for facts in taught) else ""
+def mark(records: Sequence[Record]) -> str:
+    """What a number of random weights, a random teacher's, or of hashed words is never without."""
+    weights = [record.weights for record in records]
+    found = " untrained" if any(facts.get("untrained") for facts in weights) else ""
+    if not found and any(facts.get("pretraining", {}).get("untrained_teacher") for facts in weights):
+        found = " random teacher"
+    return found + (" hashed text" if any(facts.get("text", {}).get("encoder") == "hash" for facts in weights) else "")
 
 
 def _number(record: Record, number: str) -> Tally:

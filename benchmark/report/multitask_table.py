@@ -1,0 +1,76 @@
+"""CLAR's Table III: one policy for several tasks, told by instructions which one to do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmark.language import HELD_OUT, PREFIX, SHUFFLED
+from benchmark.protocol import Suite
+from benchmark.report.record import BadRecord, Evaluation, Record
+from benchmark.report.reported import errata, reported
+from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
+from benchmark.report.shifts import read_shifts
+from benchmark.report.table import Table
+from benchmark.report.tables import BEST_NOTE, MISSING, comparable, tasks_cell
+
+
+def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol: str) -> tuple[Table, list[str]]:
+    """records: task by task (`by_task`). What was left out comes beside the table."""
+    kept, apart = comparable([r for _, r in records if r.suite == suite.name and r.protocol == protocol])
+    rows_of: dict[str, dict[str, dict[str, list[tuple[Record, dict[str, Evaluation]]]]]] = {}
+    for path, record in records:
+        if not any(record is one for one in kept):
+            continue
+        try:
+            shifts = read_shifts(path, record)
+        except BadRecord as error:
+            apart.append(str(error))
+            shifts = {}
+        methods = rows_of.setdefault(record.card.get("reported_as") or record.method, {})
+        methods.setdefault(f"{record.method}, {record.head}", defaultdict(list))[record.task].append((record, shifts))
+    printed = {(n.method, n.column): n.value for n in reported("clar", "Table III")}
+    names = list(dict.fromkeys(method for method, _ in printed))
+    lines: list[tuple[str, ...]] = []
+    rules: set[int] = set()
+    for name in [*names, *sorted(set(rows_of) - set(names))]:
+        rules.add(len(lines))
+        if name in names:
+            lines.append((name, "printed", *[f"{printed[name, c]:g}" for c in (*suite.task_names, "mean")]))
+        for label, by_task in sorted(rows_of.get(name, {}).items()):
+            lines += _lines(label, by_task, list(suite.task_names))
+        if name not in rows_of:
+            lines.append(("", "retest", *[MISSING] * (len(suite.task_names) + 1)))
+    own = [f"({number}) {erratum.text}." for number, erratum in enumerate(errata("clar", "Table III"), start=1)]
+    own += [
+        "One policy for all tasks; one checkpoint is selected, by the mean over tasks. held-out: the same episodes, "
+        "told in paraphrases that were never trained on. shuffled: told what another task was trained on.",
+        "drop: retest minus the same episodes with the other instructions, in points, paired (Agresti and Min). A "
+        "policy whose success does not drop when it is told of another task does not listen.",
+        BEST_NOTE,
+    ]
+    if any("†" in cell for line in lines for cell in line):
+        own.append("† mean over the tasks measured so far (tasks/all); not comparable with the printed mean.")
+    if any(r.weights.get("text", {}).get("encoder") == "hash" for r in kept):
+        own.append("hashed text: words hashed to features in place of CLIP's text tower; not the paper's setting.")
+    title = f"CLAR Table III, success in %, one policy for {len(suite.task_names)} tasks, protocol {protocol}"
+    columns = ("method", "number", *suite.task_names, f"mean ({len(suite.task_names)})")
+    return Table(title, columns, tuple(lines), (*own, *apart), frozenset(rules - {0}), text_columns=2), apart
+
+
+def _lines(label: str, found: Mapping[str, list[tuple[Record, dict[str, Evaluation]]]],
+           tasks: list[str]) -> list[tuple[str, ...]]:  # fmt: skip
+    by_task = {task: [record for record, _ in members] for task, members in found.items()}
+    lines = [
+        (label, number, *[tasks_cell(by_task, [task], number, marks=False) for task in tasks],
+         tasks_cell(by_task, tasks, number))
+        for number in ("best*", "retest", "last")
+    ]  # fmt: skip
+    for kind in (HELD_OUT, SHUFFLED):
+        beside: Beside = {
+            task: [(record, shifts.get(PREFIX + kind)) for record, shifts in members] for task, members in found.items()
+        }
+        lines.append((label, f"retest {kind}", *[rates_cell(beside, [t]) for t in tasks], rates_cell(beside, tasks)))
+        lines.append((label, f"drop {kind}", *[drop_cell(beside, [t]) for t in tasks], drop_cell(beside, tasks)))
+    return lines
