@@ -14,9 +14,8 @@ from benchmark.afterwards import play_further
 from benchmark.cell import Cell, Paths, make_cells
 from benchmark.errors import ConfigError
 from benchmark.protocol import Settings
-from benchmark.report.comparison import paired
 from benchmark.report.further import read_further
-from benchmark.report.paired import Pairs, e_value
+from benchmark.report.paired import Pairs, e_value, paired
 from benchmark.report.record import Evaluation, Record, read
 
 

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from benchmark.pretrain.ablation import VARIANTS, Variant
 from benchmark.protocol import Suite
+from benchmark.report.best import BOLD_NOTE, bold_cells, retests
+from benchmark.report.conditions import comparable, unequal
 from benchmark.report.record import Record
 from benchmark.report.reported import reported
 from benchmark.report.table import Table
-from benchmark.report.tables import BEST_NOTE, MISSING, comparable, tasks_cell
+from benchmark.report.tables import BEST_NOTE, MISSING, tasks_cell
 
 
 def clar_table_5(records: Sequence[Record], suite: Suite, protocol: str, method: str) -> tuple[Table, list[str]]:
@@ -45,10 +47,13 @@ def clar_table_5(records: Sequence[Record], suite: Suite, protocol: str, method:
         notes.append("random-teacher: contrast and alignment with a teacher that knows nothing; not Table V's row.")
     if any("†" in cell for row in rows for cell in row):
         notes.append("† mean over the tasks measured so far (tasks/all); not comparable with the printed mean.")
-    notes += [BEST_NOTE, *apart]
+    methods = {label: retests(by_task) for found in by_row.values() for label, by_task in found.items()}
+    bold = bold_cells(rows, {"retest": methods}, suite.task_names)
+    notes += [BEST_NOTE, *([BOLD_NOTE] if bold else []), *unequal(chosen), *apart]
     columns = ("method", "number", *suite.task_names, "mean (4)")
     title = f"CLAR Table V, success in %, protocol {protocol}, encoder {method}"
-    return Table(title, columns, tuple(rows), tuple(notes), frozenset(rules - {0}), text_columns=2), apart
+    return Table(title, columns, tuple(rows), tuple(notes), frozenset(rules - {0}), text_columns=2,
+                 bold=bold), apart  # fmt: skip
 
 
 def variant_of(record: Record) -> Variant | None:

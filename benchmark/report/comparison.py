@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from benchmark.report.paired import Pairs, difference, exact_mcnemar, holm, probability_of_improvement
-from benchmark.report.record import Evaluation, Record
+from benchmark.report.conditions import comparable
+from benchmark.report.paired import Pairs, difference, exact_mcnemar, holm, paired, probability_of_improvement
+from benchmark.report.record import Record
 from benchmark.report.table import Table
-from benchmark.report.tables import comparable
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,6 @@ def compare(records: Sequence[Record], methods: Sequence[str], head: str) -> tup
         ))  # fmt: skip
     adjusted = holm([one.p for one in found])
     return [Comparison(**{**vars(one), "holm": p}) for one, p in zip(found, adjusted, strict=True)], notes
-
-
-def paired(first: Evaluation, second: Evaluation) -> Pairs:
-    """Over the episodes that both could be run on."""
-    ours, theirs = ({row[0]: row[1] for row in e.episodes if row[3] is None} for e in (first, second))
-    shared = sorted(set(ours) & set(theirs))
-    return Pairs(
-        len(shared), sum(ours[s] > theirs[s] for s in shared), sum(ours[s] < theirs[s] for s in shared)
-    )  # fmt: skip
 
 
 def comparison_table(found: Sequence[Comparison], notes: Sequence[str], title: str) -> Table:

@@ -8,12 +8,17 @@ from pathlib import Path
 
 from benchmark.language import HELD_OUT, PREFIX, SHUFFLED
 from benchmark.protocol import Suite
+from benchmark.report.best import BOLD_NOTE, Runs, bold_cells
+from benchmark.report.conditions import comparable, unequal
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.reported import errata, reported
 from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
 from benchmark.report.shifts import read_shifts
 from benchmark.report.table import Table
-from benchmark.report.tables import BEST_NOTE, MISSING, comparable, tasks_cell
+from benchmark.report.tables import BEST_NOTE, MISSING, tasks_cell
+
+Found = Mapping[str, list[tuple[Record, dict[str, Evaluation]]]]
+"""Task -> records of one method and head, each with its retests under other instructions."""
 
 
 def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol: str) -> tuple[Table, list[str]]:
@@ -55,12 +60,21 @@ def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     if any(r.weights.get("text", {}).get("encoder") == "hash" for r in kept):
         own.append("hashed text: words hashed to features in place of CLIP's text tower; not the paper's setting.")
     title = f"CLAR Table III, success in %, one policy for {len(suite.task_names)} tasks, protocol {protocol}"
+    found = {label: runs for methods in rows_of.values() for label, runs in methods.items()}
+    told = {"retest": None, f"retest {HELD_OUT}": PREFIX + HELD_OUT}
+    bold = bold_cells(lines, {n: {k: _runs(v, kind) for k, v in found.items()} for n, kind in told.items()},
+                      suite.task_names)  # fmt: skip
+    own += [*([BOLD_NOTE] if bold else []), *unequal(kept)]
     columns = ("method", "number", *suite.task_names, f"mean ({len(suite.task_names)})")
-    return Table(title, columns, tuple(lines), (*own, *apart), frozenset(rules - {0}), text_columns=2), apart
+    return Table(title, columns, tuple(lines), (*own, *apart), frozenset(rules - {0}), text_columns=2,
+                 bold=bold), apart  # fmt: skip
 
 
-def _lines(label: str, found: Mapping[str, list[tuple[Record, dict[str, Evaluation]]]],
-           tasks: list[str]) -> list[tuple[str, ...]]:  # fmt: skip
+def _runs(found: Found, shift: str | None) -> Runs:
+    return {task: [(r, shifts.get(shift) if shift else r.retest) for r, shifts in m] for task, m in found.items()}
+
+
+def _lines(label: str, found: Found, tasks: list[str]) -> list[tuple[str, ...]]:
     by_task = {task: [record for record, _ in members] for task, members in found.items()}
     lines = [
         (label, number, *[tasks_cell(by_task, [task], number, marks=False) for task in tasks],

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from benchmark.report.record import Evaluation
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -19,6 +21,15 @@ class Pairs:
     n: int
     first_only: int
     second_only: int
+
+
+def paired(first: Evaluation, second: Evaluation) -> Pairs:
+    """Over the episodes that both could be run on."""
+    ours, theirs = ({row[0]: row[1] for row in e.episodes if row[3] is None} for e in (first, second))
+    shared = sorted(set(ours) & set(theirs))
+    return Pairs(
+        len(shared), sum(ours[s] > theirs[s] for s in shared), sum(ours[s] < theirs[s] for s in shared)
+    )  # fmt: skip
 
 
 def exact_mcnemar(strata: Sequence[Pairs]) -> float:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.protocol import Suite
+from benchmark.report.best import BOLD_NOTE, bold_cells
+from benchmark.report.conditions import comparable, unequal
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.reported import errata, reported
 from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
 from benchmark.report.shifts import read_shifts
 from benchmark.report.table import Table
-from benchmark.report.tables import MISSING, comparable, mark
+from benchmark.report.tables import MISSING, mark
 
 SHIFTED = "corner2"
 
@@ -59,12 +61,26 @@ def clar_table_4(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
         "the same 100 fresh episodes under either camera, with a 95 % interval of these rollouts alone.",
         "drop: trained camera minus shifted one, in points, paired episode by episode (Agresti and Min).",
     ]
+    runs = {label: by_task for methods in cells.values() for label, by_task in methods.items()}
+    bold = bold_cells(
+        lines,
+        {
+            f"retest {SHIFTED}": runs,
+            "retest corner": {
+                label: {task: [(r, r.retest) for r, _ in members] for task, members in by_task.items()}
+                for label, by_task in runs.items()
+            },
+        },
+        suite.task_names,
+    )
+    own += [*([BOLD_NOTE] if bold else []), *unequal(kept)]
     own += (
         ["† mean over the tasks measured so far (tasks/all); not comparable with the printed mean."] if partial else []
     )
     title = f"CLAR Table IV, success in %, trained on corner and tested on {SHIFTED}, protocol {protocol}"
     table = Table(title, ("method", "number", *columns[:-1], f"mean ({len(columns) - 1})"), tuple(lines),
-                  (*own, *notes, *damaged), frozenset(rules - {0}), text_columns=2)  # fmt: skip
+                  (*own, *notes, *damaged), frozenset(rules - {0}), text_columns=2,
+                  bold=bold)  # fmt: skip
     return table, [*notes, *damaged]
 
 

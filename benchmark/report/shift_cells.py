@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmark.report.comparison import paired
-from benchmark.report.paired import difference
+from benchmark.report.paired import difference, paired
 from benchmark.report.record import Evaluation, Record
 from benchmark.report.stats import mean, mean_interval
 from benchmark.report.tables import MISSING

@@ -11,6 +11,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 FORMATS = ("terminal", "markdown", "latex", "csv")
 
@@ -26,11 +27,13 @@ class Table:
     rules: frozenset[int] = frozenset()
     text_columns: int = 1
     """How many columns from the left are words; the others are right-aligned."""
+    bold: frozenset[tuple[int, int]] = frozenset()
+    """(row, column) of cells that stand out."""
 
 
 def as_data(table: Table) -> dict[str, Any]:
     """The table for `--json`."""
-    return {**dataclasses.asdict(table), "rules": sorted(table.rules)}
+    return {**dataclasses.asdict(table), "rules": sorted(table.rules), "bold": sorted(table.bold)}
 
 
 def render(table: Table, form: str, width: int | None = None) -> str:
@@ -41,13 +44,16 @@ def render(table: Table, form: str, width: int | None = None) -> str:
 
 
 def _terminal(table: Table, width: int | None) -> str:
-    rich = RichTable(title=table.title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    rich = RichTable(title=table.title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False,
+                     title_style="none", header_style="none")  # fmt: skip
     for index, column in enumerate(table.columns):
         rich.add_column(column, justify="left" if index < table.text_columns else "right", overflow="fold")
     for index, row in enumerate(table.rows):
-        rich.add_row(*row, end_section=index + 1 in table.rules)
-    stream = io.StringIO()
-    console = Console(file=stream, width=width or 120, highlight=False, markup=False, no_color=True)
+        cells = [Text(cell, style="bold" if (index, c) in table.bold else "") for c, cell in enumerate(row)]
+        rich.add_row(*cells, end_section=index + 1 in table.rules)
+    stream = io.StringIO()  # bold is the only escape sequence in it; `typer.echo` drops it where no terminal reads
+    console = Console(file=stream, width=width or 120, highlight=False, markup=False, no_color=True,
+                      force_terminal=True, color_system="standard")  # fmt: skip
     console.print(rich)
     for note in table.notes:
         console.print(f"  {note}")
@@ -60,7 +66,9 @@ def _markdown(table: Table, _: int | None) -> str:
 
     align = tuple("---" if i < table.text_columns else "---:" for i in range(len(table.columns)))
     lines = [f"**{table.title}**", "", line(table.columns), "| " + " | ".join(align) + " |"]
-    lines += [line(row) for row in table.rows]
+    for index, row in enumerate(table.rows):
+        text = line(tuple(f"\0{cell}\0" if (index, c) in table.bold else cell for c, cell in enumerate(row)))
+        lines.append(text.replace("\0", "**"))
     if table.notes:
         lines += ["", *(f"- {note}".replace("*", "\\*") for note in table.notes)]
     return "\n".join(lines) + "\n"
@@ -83,7 +91,10 @@ def _latex(table: Table, _: int | None) -> str:
         if index in table.rules and index:
             lines.append(r"\midrule")
         # a bracket at a row's start would be read as the optional argument of the line break before it
-        lines.append("{}" + " & ".join(map(escape, row)) + r" \\")
+        cells = [
+            rf"\textbf{{{escape(cell)}}}" if (index, c) in table.bold else escape(cell) for c, cell in enumerate(row)
+        ]
+        lines.append("{}" + " & ".join(cells) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [rf"\par\footnotesize {escape(note)}" for note in table.notes]
     return "\n".join([*lines, r"\end{table}", ""])

@@ -6,13 +6,13 @@ checkpoint on fresh seeds (the headline, with the interval of its rollouts), las
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from benchmark.protocol import Suite
+from benchmark.report.best import BOLD_NOTE, not_below_best, retests
+from benchmark.report.conditions import comparable, unequal
 from benchmark.report.record import Record, Tally
 from benchmark.report.reported import errata, reported
 from benchmark.report.stats import mean, mean_interval, wilson
@@ -75,6 +75,9 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
         rows_by_name[members[0].card.get("reported_as") or method].append(_Row(method, head, dict(by_task)))
 
     marks, notes = _errata_notes()
+    named = {f"{row.method}, {row.head}": retests(row.by_task) for members in rows_by_name.values() for row in members}
+    best = [set() if c == "rlbench" else not_below_best(named, _tasks_of(suite, c)) for c in COLUMNS]
+    bold: set[tuple[int, int]] = set()
     rows: list[tuple[str, ...]] = []
     rules: set[int] = set()
     partial = False
@@ -90,26 +93,34 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
             for number in ("best*", "retest", "last"):
                 cells = [_group_cell(row, suite, column, number) for column in COLUMNS]
                 partial |= any("†" in cell for cell in cells)
-                rows.append((f"{row.method}, {row.head}", number, *cells))
+                label = f"{row.method}, {row.head}"
+                if number == "retest":
+                    bold |= {(len(rows), 2 + i) for i, chosen in enumerate(best) if label in chosen}
+                rows.append((label, number, *cells))
         if not rows_by_name.get(name):
             rows.append(("", "retest", *[MISSING] * len(COLUMNS)))
     if partial:
         notes.append("† mean over the tasks measured so far (tasks/all); not comparable with the printed mean.")
     notes.append(BEST_NOTE)
+    notes += [*([BOLD_NOTE] if bold else []), *unequal(chosen)]
     if any(r.errors for r in chosen):
         bad = sorted({f"{r.task}/{r.method} ({r.errors})" for r in chosen if r.errors})
         notes.append(f"episodes that could not be run, counted neither way: {', '.join(bad)}.")
     notes += apart
     columns = ("method", "number", "easy (5)", "medium (5)", "hard (5)", "mean (15)", "RLBench (4)")
     title = f"CLAR Table I, success in %, protocol {protocol}"
-    return Table(title, columns, tuple(rows), tuple(notes), frozenset(rules - {0}), text_columns=2), apart
+    return Table(title, columns, tuple(rows), tuple(notes), frozenset(rules - {0}), text_columns=2,
+                 bold=frozenset(bold)), apart  # fmt: skip
 
 
 def _group_cell(row: _Row, suite: Suite, column: str, number: str) -> str:
     if column == "rlbench":
         return MISSING
-    tasks = list(suite.task_names) if column == "mean" else list(suite.tasks[column])
-    return tasks_cell(row.by_task, tasks, number)
+    return tasks_cell(row.by_task, _tasks_of(suite, column), number)
+
+
+def _tasks_of(suite: Suite, column: str) -> list[str]:
+    return list(suite.task_names) if column == "mean" else list(suite.tasks[column])
 
 
 def tasks_cell(by_task: Mapping[str, list[Record]], tasks: Sequence[str], number: str, marks: bool = True) -> str:
@@ -142,43 +153,6 @@ def _number(record: Record, number: str) -> Tally:
 
 def _pool(tallies: list[Tally]) -> Tally:
     return Tally(sum(t.k for t in tallies), sum(t.n for t in tallies), sum(t.errors for t in tallies))
-
-
-def comparable(records: list[Record]) -> tuple[list[Record], list[str]]:
-    """Keep the records of the most common conditions; name the others."""
-
-    def conditions(record: Record) -> str:
-        facts: dict[str, Any] = dict(record.identity)
-        for own in ("task", "seed", "method", "head"):
-            facts.pop(own, None)
-        observation = facts.pop("observation")
-        facts["cameras"] = observation.get("cameras")
-        return json.dumps([facts, record.success_rule, record.horizon], sort_keys=True)
-
-    def keep_most_common(members: list[Record], key: Any, what: str) -> tuple[list[Record], list[str]]:
-        counts = Counter(key(r) for r in members)
-        if len(counts) < 2:
-            return members, []
-        common = counts.most_common(1)[0][0]
-        others = [r for r in members if key(r) != common]
-        names = ", ".join(sorted(f"{r.task}/{r.method}/{r.head}-s{r.seed}" for r in others))
-        return [r for r in members if key(r) == common], [f"left out, made under {what}: {names}."]
-
-    # methods without cameras (state, proprio-only) are comparable with any camera
-    seeing = [r for r in records if r.identity["observation"].get("cameras")]
-    blind = [r for r in records if not r.identity["observation"].get("cameras")]
-    seeing, notes = keep_most_common(seeing, conditions, "other conditions")
-    kept: list[Record] = []
-    by_task: dict[str, list[Record]] = defaultdict(list)
-    for record in seeing + blind:
-        by_task[record.task].append(record)
-    for members in by_task.values():
-        same, more = keep_most_common(
-            members, lambda r: (r.demo_hash, r.success_rule, r.horizon), "other demonstrations or success rule"
-        )
-        kept += same
-        notes += more
-    return kept, notes
 
 
 def _errata_notes() -> tuple[dict[tuple[str, str], str], list[str]]:
