@@ -8,7 +8,7 @@ VENV ?= .venv
 BENCH = $(VENV)/bin/bench
 QUICK = --suite metaworld-15 --tasks reach --protocol quick
 
-.PHONY: setup run test test-slurm fast lint clean
+.PHONY: setup run test test-slurm fast report lint clean
 
 setup:
 	@VENV=$(VENV) scripts/setup.sh
@@ -30,6 +30,11 @@ test-slurm: setup
 
 fast: setup
 	$(VENV)/bin/python -m pytest -m "not gl and not sim and not slow" $(ARGS)
+
+# the committed records as pages, with films of a few cells: report/index.html
+report: setup
+	$(VENV)/bin/python -m pip --disable-pip-version-check install -q -e '.[report]' -c constraints.txt
+	$(BENCH) report --films hammer/dp3 --films reach/dp3 --films box-close/state
 
 lint: setup
 	$(VENV)/bin/ruff check . && $(VENV)/bin/mypy

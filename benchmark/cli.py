@@ -23,15 +23,11 @@ from benchmark.cli_options import (
     Text,
     WeightsOption,
     app,
-    measured,
     parse_seeds,
     print_json,
-    read_placed,
-    read_records,
     register_baselines,
     say_text,
     split,
-    width,
 )
 
 
@@ -139,80 +135,6 @@ def collect(
         )
 
 
-@app.command()
-@explained
-def table(
-    number: Annotated[int, typer.Argument(help="of the paper; CLAR: 1, 3 multi-task, 4 perspective, 5 ablation")] = 1,
-    paper: Annotated[str, typer.Option("--paper", help="clar | clamp")] = "clar",
-    form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv")] = "terminal",
-    protocol: Protocol = "clar",
-    suite: Annotated[str | None, typer.Option("--suite", help="default: the table's")] = None,
-    method: Annotated[str, typer.Option("--method", help="table 5: clar | clar-small")] = "clar",
-    records: Annotated[
-        list[Path] | None, typer.Option("--records", help="folders of records; default: OUT/records, results/measured")
-    ] = None,
-    out: Out = Path("runs"),
-    cells: Annotated[bool, typer.Option("--cells", help="one row a cell instead of the paper's groups")] = False,
-    as_json: Json = False,
-) -> None:
-    """Render a paper's table beside what was measured, from whatever records are there."""
-    from benchmark.config import load_settings
-    from benchmark.protocol import ConfigError
-    from benchmark.report.ablation_table import clar_table_5
-    from benchmark.report.multitask_table import clar_table_3
-    from benchmark.report.perspective_table import clar_table_4
-    from benchmark.report.printed_table import check_number, printed_table
-    from benchmark.report.table import FORMATS, as_data, render
-    from benchmark.report.tables import cells_table, clar_table_1
-
-    check_number(paper, number)
-    if form not in FORMATS:
-        raise ConfigError(f"--format {form} is none of {', '.join(FORMATS)}")
-    suites = {1: "metaworld-15", 3: "metaworld-multitask", 4: "metaworld-perspective", 5: "clar-ablation"}
-    if paper != "clar" or number not in suites:
-        result = printed_table(paper, number)
-        print_json(as_data(result)) if as_json else typer.echo(render(result, form, width()), nl=False)
-        return
-    suite = suite or suites[number]
-    settings = load_settings(suite, protocol, "mlp")
-    placed = read_placed(records or [out / "records", measured()])
-    found = [record for _, record in placed]
-    if cells:
-        chosen = [r for r in found if r.suite == suite and r.protocol == protocol]
-        result = cells_table(chosen, f"Cells of {suite}, protocol {protocol}")
-    elif number == 3:
-        result, _ = clar_table_3(placed, settings.suite, protocol)
-    elif number == 4:
-        result, _ = clar_table_4(placed, settings.suite, protocol)
-    elif number == 5:
-        result, _ = clar_table_5(found, settings.suite, protocol, method)
-    else:
-        result, _ = clar_table_1(found, settings.suite, protocol)
-    print_json(as_data(result)) if as_json else typer.echo(render(result, form, width()), nl=False)
-
-
-@app.command(name="ledger")
-@explained
-def ledger_(
-    form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv")] = "markdown",
-    protocol: Protocol = "clar",
-    suite: Suite = "metaworld-15",
-    records: Annotated[
-        list[Path] | None, typer.Option("--records", help="folders of records; default: results/measured")
-    ] = None,
-) -> None:
-    """For every row of CLAR Table I: printed, reproduced, or not yet and why."""
-    from benchmark.catalog import cards
-    from benchmark.config import load_settings
-    from benchmark.report.ledger import ledger
-    from benchmark.report.table import render
-
-    register_baselines()
-    found = read_records(records or [measured()])
-    result = ledger(found, cards(), load_settings(suite, protocol, "mlp").suite, protocol)
-    typer.echo(render(result, form, width()), nl=False)
-
-
 @app.command(name="list")
 @explained
 def list_(
@@ -287,7 +209,8 @@ def perf(
     print_json(report) if as_json else typer.echo(render_report(report))
 
 
-for _verbs in ("sweep", "encoders", "features", "pretrain", "ablation", "compare", "audit", "export"):
+VERBS = ("sweep", "encoders", "features", "pretrain", "ablation", "tables", "compare", "audit", "export", "report")
+for _verbs in VERBS:
     importlib.import_module(f"benchmark.cli_{_verbs}")  # each adds its own
 
 

@@ -1,9 +1,10 @@
-"""A table as data, and its four forms."""
+"""A table as data, and its forms."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import html
 import io
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-FORMATS = ("terminal", "markdown", "latex", "csv")
+FORMATS = ("terminal", "markdown", "latex", "csv", "html")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def render(table: Table, form: str, width: int | None = None) -> str:
     """The table in one of `FORMATS`. Raises ValueError for another name."""
     if form not in FORMATS:
         raise ValueError(f"--format {form} is none of {', '.join(FORMATS)}")
-    return {"terminal": _terminal, "markdown": _markdown, "latex": _latex, "csv": _csv}[form](table, width)
+    forms = {"terminal": _terminal, "markdown": _markdown, "latex": _latex, "csv": _csv, "html": _html}
+    return forms[form](table, width)
 
 
 def _terminal(table: Table, width: int | None) -> str:
@@ -106,3 +108,24 @@ def _csv(table: Table, _: int | None) -> str:
     writer.writerow(table.columns)
     writer.writerows(table.rows)
     return stream.getvalue()
+
+
+def _html(table: Table, _: int | None) -> str:
+    """A part of a page; the page brings the style."""
+    kinds = [' class="word"' if i < table.text_columns else "" for i in range(len(table.columns))]
+    head = "".join(f'<th scope="col"{kind}>{html.escape(c)}</th>' for kind, c in zip(kinds, table.columns, strict=True))
+    lines = ['<div class="wide"><table class="paper">', f"<caption>{html.escape(table.title)}</caption>"]
+    lines += [f"<thead><tr>{head}</tr></thead>", "<tbody>"]
+    for index, row in enumerate(table.rows):
+        cells = [
+            f"<td{kind}><strong>{html.escape(cell)}</strong></td>" if (index, c) in table.bold
+            else f"<td{kind}>{html.escape(cell)}</td>"
+            for c, (kind, cell) in enumerate(zip(kinds, row, strict=True))
+        ]  # fmt: skip
+        rule = ' class="rule"' if index in table.rules else ""
+        lines.append(f"<tr{rule}>{''.join(cells)}</tr>")
+    lines += ["</tbody></table></div>"]
+    if table.notes:
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
+        lines.append(f'<ul class="note">{notes}</ul>')
+    return "\n".join(lines) + "\n"

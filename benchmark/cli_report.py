@@ -1,0 +1,88 @@
+"""`bench report`: the records as pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmark.cli_errors import explained
+from benchmark.cli_options import Json, Out, app, measured, print_json, register_baselines
+
+
+@app.command()
+@explained
+def report(
+    to: Annotated[Path, typer.Option("--to", help="folder of the report")] = Path("report"),
+    films: Annotated[
+        list[str] | None,
+        typer.Option("--films", help="play the kept actions of these cells again and film them (part of a path)"),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="show it in a browser")] = False,
+    records: Annotated[
+        list[Path] | None, typer.Option("--records", help="folders of records; default: OUT/records, results/measured")
+    ] = None,
+    out: Out = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Tables, curves, intervals, budgets, and a page for each cell, in a folder that opens without a network."""
+    import time
+
+    from benchmark.errors import ConfigError
+    from benchmark.report.joint import by_task
+    from benchmark.report.page.build import build, claim
+    from benchmark.report.page.film import film, films_wanted
+    from benchmark.report.record import BadRecord, read_all
+
+    register_baselines()
+    start = time.perf_counter()
+    roots = [root for root in records or [out / "records", measured()] if root.is_dir()]
+    placed: list[Any] = []
+    notes: list[str] = []
+    for path, record in read_all(roots):
+        if isinstance(record, BadRecord):
+            notes.append(f"damaged: {record}")
+        else:
+            placed += [(path, one) for one in by_task(record)]
+    if not placed and not notes:
+        raise ConfigError(f"no records under {', '.join(map(str, roots)) or 'OUT'}; `bench run` makes them")
+    chosen = films_wanted(placed, films or [])
+    try:
+        claim(to)
+    except FileExistsError as error:
+        raise ConfigError(str(error)) from error
+    media, unplayed = film(chosen, to / "media")
+    notes += unplayed
+    tables, apart = _tables(placed)
+    page = build(placed, tables, [*notes, *apart], to, media)
+    seconds = time.perf_counter() - start
+    if as_json:
+        print_json({"page": str(page), "cells": len(placed), "films": len(media), "left_out": notes + apart})
+    else:
+        typer.echo(f"{page}: {len(placed)} cells, {len(media)} filmed, in {seconds:.0f} s")
+        for note in notes:
+            typer.echo(f"  {note}")
+    if open_:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())
+
+
+def _tables(placed: list[Any]) -> tuple[list[Any], list[str]]:
+    """The papers' tables of which something was measured, under each protocol; and what was set apart."""
+    from benchmark.config import load_settings
+    from benchmark.report.conditions import comparable
+    from benchmark.report.papers import SUITES, paper_table
+
+    tables, apart = [], []
+    for (paper, number), suite in SUITES.items():
+        of_suite = [record for _, record in placed if record.suite == suite]
+        for protocol in sorted({record.protocol for record in of_suite}):
+            own = [record for record in of_suite if record.protocol == protocol]
+            apart += [f"{suite}, {protocol}: {note}" for note in comparable(own)[1]]
+            methods = sorted({r.card["name"] for r in own}) if number == 5 else ["clar"]
+            for method in methods:
+                settings = load_settings(suite, "clar", "mlp").suite
+                tables.append(paper_table(paper, number, placed, settings, protocol, method))
+    return tables, apart

@@ -1,0 +1,205 @@
+"""Records as the plain data that the report's pages read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.report.plots import shift_curves
+from benchmark.report.record import BadRecord, Evaluation, Record
+from benchmark.report.shifts import read_shifts
+from benchmark.report.stats import (
+    inflation,
+    iqm,
+    iqm_interval,
+    kendall_tau,
+    mean,
+    mean_interval,
+    wilson,
+)
+from benchmark.report.tables import mark
+
+Placed = Sequence[tuple[Path, Record]]
+
+
+def slug(record: Record) -> str:
+    """The name of a cell's page: readable, safe everywhere, and different for every cell."""
+    name = f"{record.protocol}-{record.suite}-{record.task}-{record.method}-{record.head}-s{record.seed}"
+    tail = hashlib.sha256(f"{name}|{record.identity_hash}".encode()).hexdigest()[:6]
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", name)[:90] + "-" + tail
+
+
+def row(record: Record) -> dict[str, Any]:
+    """A cell in the list of all. `gap`: best* minus retest; `expected`: what choosing the luckiest look alone gives."""
+    test, best, last = record.retest.tally, record.best, record.last
+    low, high = wilson(test.k, test.n)
+    looks = [e.tally.n for e in record.evaluations if e.tally.n]
+    known = bool(test.n and best.n)
+    return {
+        "id": slug(record), "suite": record.suite, "protocol": record.protocol, "task": record.task,
+        "method": record.method, "head": record.head, "seed": record.seed, "note": mark([record]).strip(),
+        "best": [best.k, best.n], "retest": [test.k, test.n], "low": low, "high": high, "last": [last.k, last.n],
+        "errors": record.errors, "gap": best.rate - test.rate if known else None,
+        "expected": inflation(test.rate, len(looks), round(mean(looks))) if known and looks else None,
+        "steps": record.training.get("optimizer_steps"), "batch": record.training.get("batch_size"),
+        "seconds": round(sum(record.timings.values()), 1), "encoder": record.training.get("parameters_encoder"),
+        "trained": record.training.get("parameters_trained"),
+        "curve": [[e.epoch, e.tally.k, e.tally.n] for e in record.evaluations],
+    }  # fmt: skip
+
+
+def cell(record: Record, path: Path, media: dict[str, Any] | None = None) -> dict[str, Any]:
+    """All that a cell's own page shows."""
+    shifts, damage = shifts_of(path, record)
+    return {
+        **row(record), "title": record.card.get("title", record.method), "record": path.name,
+        "selected": record.selected_epoch, "evaluations": [_episodes(e) for e in record.evaluations],
+        "retested": _episodes(record.retest), "losses": record.training.get("train_loss", []),
+        "shifts": {name: _episodes(e) for name, e in shifts.items()}, "damage": damage,
+        "curves": _curves(record, shifts), "timings": record.timings, "card": record.card,
+        "identity": record.identity, "identity_hash": record.identity_hash, "demo_hash": record.demo_hash,
+        "demos": record.demos, "success_rule": record.success_rule, "horizon": record.horizon,
+        "fingerprint": record.fingerprint, "weights": record.weights, "frozen": record.frozen,
+        "provenance": record.provenance, "media": media or {},
+    }  # fmt: skip
+
+
+def _episodes(evaluation: Evaluation) -> dict[str, Any]:
+    """Each episode as [seed, outcome 0, 1 or -1 for an error, steps]."""
+    rows = [[seed, -1 if error else won, steps] for seed, won, steps, error in evaluation.episodes]
+    return {"epoch": evaluation.epoch, "k": evaluation.tally.k, "n": evaluation.tally.n, "episodes": rows}
+
+
+def shifts_of(path: Path, record: Record) -> tuple[dict[str, Evaluation], str | None]:
+    try:
+        return read_shifts(path, record), None
+    except BadRecord as error:
+        return {}, str(error)
+
+
+def _curves(record: Record, shifts: dict[str, Evaluation]) -> list[dict[str, Any]]:
+    """Success over each axis along which a camera was moved."""
+    found = []
+    for (camera, axis), points in shift_curves(record, shifts).items():
+        bands = [wilson(tally.k, tally.n) for _, tally in points]
+        found.append({
+            "camera": camera, "axis": axis,
+            "points": [[x, t.rate, *band] for (x, t), band in zip(points, bands, strict=True) if t.n],
+        })  # fmt: skip
+    return found
+
+
+def groups(placed: Placed) -> list[dict[str, Any]]:
+    """Each suite under each protocol: its methods' curves, summaries, heads, and curves over the camera."""
+    by_group: dict[tuple[str, str], list[tuple[Path, Record]]] = defaultdict(list)
+    for path, record in placed:
+        by_group[record.suite, record.protocol].append((path, record))
+    return [_group(suite, protocol, members) for (suite, protocol), members in sorted(by_group.items())]
+
+
+def _group(suite: str, protocol: str, members: Placed) -> dict[str, Any]:
+    by_method: dict[tuple[str, str], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for _, record in members:
+        by_method[record.method, record.head][record.task].append(record)
+    tasks = sorted({record.task for _, record in members})
+    return {
+        "suite": suite, "protocol": protocol, "tasks": tasks,
+        "methods": [_method(*key, by_task, tasks) for key, by_task in sorted(by_method.items())],
+        "heads": _heads(by_method), "cameras": _cameras(members),
+    }  # fmt: skip
+
+
+def _method(method: str, head: str, by_task: dict[str, list[Record]], tasks: list[str]) -> dict[str, Any]:
+    """Summary over the tasks that it has. seconds and steps: mean of a cell."""
+    records = [record for of_task in by_task.values() for record in of_task]
+    runs = {
+        task: [(r.retest.tally.k, r.retest.tally.n) for r in of_task if r.retest.tally.n]
+        for task, of_task in by_task.items()
+    }
+    runs = {task: counts for task, counts in runs.items() if counts}
+    phases = sorted({name for record in records for name in record.timings})
+    found: dict[str, Any] = {
+        "method": method, "head": head, "note": mark(records).strip(), "cells": len(records), "tasks": len(runs),
+        "of": len(tasks), "seeds": len({r.seed for r in records}),
+        "steps": mean([r.training.get("optimizer_steps", 0) for r in records]),
+        "seconds": mean([sum(r.timings.values()) for r in records]),
+        "phases": {n: mean([r.timings.get(n, 0.0) for r in records]) for n in phases},
+        "encoder": records[0].training.get("parameters_encoder"),
+        "trained": records[0].training.get("parameters_trained"),
+        "by_task": {task: _pooled(counts) for task, counts in runs.items()},
+        "epochs": _epochs(by_task),
+    }  # fmt: skip
+    if runs:
+        rates = {task: [k / n for k, n in counts] for task, counts in runs.items()}
+        low, high = mean_interval([(sum(k for k, _ in c), sum(n for _, n in c)) for c in runs.values()])
+        found |= {"mean": mean([mean(r) for r in rates.values()]), "low": low, "high": high}
+        every = [rate for of_task in rates.values() for rate in of_task]
+        iqm_low, iqm_high, by_seed = iqm_interval(runs)
+        found |= {"iqm": iqm(every), "iqm_low": iqm_low, "iqm_high": iqm_high, "by_seed": by_seed}
+    return found
+
+
+def _pooled(counts: Sequence[tuple[int, int]]) -> list[float]:
+    k, n = sum(k for k, _ in counts), sum(n for _, n in counts)
+    return [k / n, *wilson(k, n)]
+
+
+def _epochs(by_task: dict[str, list[Record]]) -> dict[str, list[list[float]]]:
+    """Task, or `mean` -> [epoch, rate, low, high] at the epochs that all of its cells were evaluated at."""
+    found = {task: _curve([records]) for task, records in by_task.items()}
+    return found | ({"mean": _curve(list(by_task.values()))} if len(by_task) > 1 else {})
+
+
+def _curve(tasks: Sequence[Sequence[Record]]) -> list[list[float]]:
+    at = [{e.epoch: e.tally for e in record.evaluations} for records in tasks for record in records]
+    points = []
+    for epoch in sorted(set.intersection(*(set(tallies) for tallies in at))):
+        counts, start = [], 0
+        for records in tasks:
+            own = [tallies[epoch] for tallies in at[start : start + len(records)]]
+            start += len(records)
+            counts.append((sum(t.k for t in own), sum(t.n for t in own)))
+        counts = [(k, n) for k, n in counts if n]
+        if counts:
+            points.append([epoch, mean([k / n for k, n in counts]), *mean_interval(counts)])
+    return points
+
+
+def _heads(by_method: dict[tuple[str, str], dict[str, list[Record]]]) -> dict[str, Any] | None:
+    """Mean retest of every method under every head over the tasks that all of them have, and how heads' rankings agree.
+
+    Encoder rankings depend on the head (Hu et al. 2023). None where there is one head only.
+    """
+    heads = sorted({head for _, head in by_method})
+    if len(heads) < 2:
+        return None
+    common = set.intersection(*(set(by_task) for by_task in by_method.values()))
+    rates = {
+        key: mean([mean([r.retest.tally.rate for r in by_task[task]]) for task in sorted(common)])
+        for key, by_task in by_method.items()
+        if common and all(r.retest.tally.n for task in common for r in by_task[task])
+    }
+    methods = sorted({method for method, _ in rates})
+    taus = []
+    for i, first in enumerate(heads):
+        for second in heads[i + 1 :]:
+            both = [m for m in methods if (m, first) in rates and (m, second) in rates]
+            tau = kendall_tau([rates[m, first] for m in both], [rates[m, second] for m in both])
+            taus.append({"first": first, "second": second, "methods": len(both), "tau": tau})
+    cells = [[rates.get((method, head)) for head in heads] for method in methods]
+    return {"heads": heads, "methods": methods, "cells": cells, "tasks": sorted(common), "tau": taus}
+
+
+def _cameras(members: Placed) -> list[dict[str, Any]]:
+    """Success over the camera's pose, for each cell that was retested so."""
+    found = []
+    for path, record in members:
+        for curve in _curves(record, shifts_of(path, record)[0]):
+            found.append(
+                {"task": record.task, "method": record.method, "head": record.head, "seed": record.seed, **curve}
+            )
+    return found

@@ -1,0 +1,169 @@
+"""Rollouts as videos, and the cloud that a method saw: the kept actions are played again in the simulator.
+
+Neither weights nor torch are needed. A film shows the episode's seed and outcome as they are in the record; one whose
+outcome is another now is left out and named.
+"""
+
+from __future__ import annotations
+
+import base64
+import zipfile
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import ConfigError
+from benchmark.progress import bar
+from benchmark.report.page import facts
+from benchmark.report.record import Record, Row
+from envs.pool import EnvConfig, Pool, WorkerError
+from envs.registry import UnknownName, env_class
+from envs.spec import ObservationRequest
+
+Cloud = tuple[np.ndarray, np.ndarray]
+"""Points (N, 3) and which of them are no padding (N,)."""
+
+EACH = 3
+"""Successes, and failures, that are filmed of a cell."""
+RATE = 20
+"""Frames a second."""
+SIZE = 224
+
+
+def films_wanted(placed: facts.Placed, words: Sequence[str]) -> list[tuple[Path, Record]]:
+    """Cells whose protocol/suite/task/method/head-seed holds one of the words. Raises `ConfigError` for none."""
+    found: list[tuple[Path, Record]] = []
+    for word in words:
+        own = [
+            (path, r) for path, r in placed
+            if word in f"{r.protocol}/{r.suite}/{r.task}/{r.method}/{r.head}-s{r.seed}"
+        ]  # fmt: skip
+        if not own:
+            raise ConfigError(
+                f"--films {word}: no cell is called so; it is a part of protocol/suite/task/method/head-s0"
+            )
+        found += [one for one in own if one not in found]
+    return found
+
+
+def film(cells: facts.Placed, folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Videos under `folder`, and by `facts.slug` what a cell's page shows of them. Cells that cannot be: named."""
+    media: dict[str, dict[str, Any]] = {}
+    left: list[str] = []
+    if cells:
+        _encoder()
+    with bar("films", len(cells)) as advance:
+        for path, record in cells:
+            name = facts.slug(record)
+            try:
+                media[name] = _film(record, path, folder, name)
+            except (WorkerError, OSError, KeyError, ValueError, UnknownName, zipfile.BadZipFile) as error:
+                left.append(f"not filmed: {record.task}/{record.method}: {error}")
+            advance()
+    return media, left
+
+
+def _film(record: Record, path: Path, folder: Path, name: str) -> dict[str, Any]:
+    env = record.identity["suite"]["env"]
+    recorded, here = record.identity["env"], env_class(env).version
+    if recorded != here:
+        raise ValueError(f"it was recorded with {recorded}, and {here} is here")
+    with np.load(path.with_suffix(".actions.npz")) as kept:
+        actions = {int(seed): kept[seed] for seed in kept.files}
+    rows = chosen(record.retest.episodes)
+    request = seen_by(record)
+    films: list[dict[str, str]] = []
+    clouds: list[dict[str, Any]] = []
+    odd: list[str] = []
+    with Pool(EnvConfig(env, record.task, request), 1) as pool:
+        for row in rows:
+            frames, views, success = replayed(pool, row[0], actions[row[0]])
+            word = "success" if row[1] else "failure"
+            if success != bool(row[1]):
+                odd.append(f"seed {row[0]}: a {word} in the record, and not when its actions are played here")
+                continue
+            file = f"{name}-{row[0]}.mp4"
+            folder.mkdir(parents=True, exist_ok=True)
+            write_video(folder / file, frames)
+            films.append({"file": file, "label": f"{word}, seed {row[0]}, {row[2]} steps"})
+            if views and not clouds:
+                steps = (0, len(views) // 2)
+                clouds += [packed(*views[step], f"seed {row[0]}, step {step}") for step in steps]
+    return {"films": films, "clouds": clouds, "note": "; ".join(odd)}
+
+
+def chosen(episodes: Sequence[Row]) -> list[Row]:
+    """The first successes and the first failures that could be run."""
+    played = [row for row in episodes if row[3] is None and row[2] > 0]
+    return [row for won in (1, 0) for row in [row for row in played if row[1] == won][:EACH]]
+
+
+def seen_by(record: Record) -> ObservationRequest:
+    """Pictures of the record's camera, and the cloud where its method looks at one."""
+    observed = dict(record.identity["observation"])
+    cameras = tuple(observed.get("cameras") or env_class(record.identity["suite"]["env"]).cameras[:1])
+    fields: tuple[str, ...] = ("rgb", "proprio")
+    options: dict[str, Any] = {}
+    if "points" in observed["fields"]:
+        fields += ("points", "points_valid")
+        options = {"num_points": observed["num_points"], "sampler": observed["sampler"]}
+    return ObservationRequest(fields, cameras, SIZE, SIZE, render="fast", **options)
+
+
+def replayed(pool: Pool, seed: int, actions: np.ndarray) -> tuple[list[np.ndarray], list[Cloud], bool]:
+    """Pictures (H, W, 3) and clouds before each action and after the last, and whether the episode succeeded."""
+    (worker,) = pool.workers
+    frames, views, success = [], [], False
+
+    def look() -> None:
+        frames.append(worker.observation["rgb"][0].copy())
+        if "points" in worker.observation:
+            views.append((worker.observation["points"].copy(), worker.observation["points_valid"].copy()))
+
+    worker.ask("reset", seed)
+    worker.answer()
+    look()
+    for action in actions:
+        worker.ask("step", action)
+        success |= bool(worker.answer()[1])
+        look()
+    return frames, views, success
+
+
+def write_video(path: Path, frames: Sequence[np.ndarray]) -> None:
+    """H.264, which browsers play; sides must be even. The last frame is held for a second."""
+    av = _encoder()
+    height, width = frames[0].shape[:2]
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
+        stream = file.add_stream("libx264", rate=Fraction(RATE))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"crf": "26", "preset": "veryfast"}
+        for picture in [*frames, *[frames[-1]] * RATE]:
+            for packet in stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")):
+                file.mux(packet)
+        for packet in stream.encode():
+            file.mux(packet)
+
+
+def packed(points: np.ndarray, valid: np.ndarray, label: str) -> dict[str, Any]:
+    """A cloud (N, 3) in 6 bytes a point: uint16 over the range of each axis."""
+    kept = points[valid]
+    low, high = kept.min(0), kept.max(0)
+    scaled = (kept - low) / np.where(high > low, high - low, 1)
+    raw = np.round(65535 * scaled).astype("<u2")
+    said = f"the cloud that the method saw, {label}; robot frame, colour is height"
+    return {
+        "points": base64.b64encode(raw.tobytes()).decode(), "low": low.astype(float).tolist(),
+        "high": high.astype(float).tolist(), "label": said,
+    }  # fmt: skip
+
+
+def _encoder() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise ConfigError("--films needs PyAV: python -m pip install 'repbench[report]' (or av==18.1.0)") from error
+    return av

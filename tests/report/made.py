@@ -1,0 +1,81 @@
+"""Records that a report is made of in tests: several heads, seeds, cameras, errors, and names that need escaping."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.report.joint import of_rows
+from benchmark.report.page.film import packed, write_video
+from benchmark.report.record import Record, write
+from benchmark.report.shifts import write_shifts
+from tests.benchmark.test_tables import record
+
+TASKS = ("reach", "hammer", "box-close")
+RATES = {"dp3": 0.8, "pointnet": 0.7, "proprio-only": 0.25, '<b>odd & "named"': 0.5}
+EPOCHS = range(10, 151, 10)
+
+
+def one(task: str, method: str, head: str = "mlp", seed: int = 0, rollouts: int = 25, retest: int = 100) -> Record:
+    """Evaluations around the method's rate and a retest at it; everything else as a real record has it."""
+    known = method if method in ("dp3", "pointnet", "proprio-only") else "dp3"
+    draw = np.random.default_rng([len(task), len(method), len(head), seed])
+    rate = RATES[method] - (0.1 if head == "bnmlp" and method == "dp3" else 0)
+
+    def played(count: int, start: int) -> tuple[tuple[int, int, int, str | None], ...]:
+        return tuple((start + i, int(draw.random() < rate), int(draw.integers(20, 200)), None) for i in range(count))
+
+    evaluations = [of_rows(epoch, played(rollouts, 10_000 * epoch)) for epoch in EPOCHS]
+    best = max(evaluations, key=lambda e: e.tally.rate)
+    training = {
+        "optimizer_steps": 46_950, "batch_size": 16, "parameters_encoder": 59_072, "parameters_trained": 250_000,
+        "train_loss": [1 / (1 + i) for i in range(150)],
+    }  # fmt: skip
+    rows = played(retest, 1)
+    if task == "hammer" and method == "pointnet":
+        rows = ((rows[0][0], 0, 0, "the worker died </script>"), *rows[1:])
+    made = record(task, known, (1, 1, 1), head=head, seed=seed)
+    return dataclasses.replace(
+        made, method=method, evaluations=tuple(evaluations), selected_epoch=best.epoch,
+        retest=of_rows(best.epoch, rows), identity={**made.identity, "task": task},
+        identity_hash=f"{task}{method}{head}{seed}", training=training,
+        timings={"training": 900.0 + seed, "rollouts": 300.0},
+        provenance={"command": "bench run", "git": {"commit": "c0ffee"}},
+    )  # fmt: skip
+
+
+def place(made: Record, root: Path) -> tuple[Path, Record]:
+    folder = "".join(c if c.isalnum() or c in "-+=." else "_" for c in made.method)
+    path = root / made.protocol / made.suite / made.task / folder / f"{made.head}-s{made.seed}.json"
+    write(made, path)
+    return path, made
+
+
+def several(root: Path) -> list[tuple[Path, Record]]:
+    placed = [
+        place(one(task, method, head, seed), root)
+        for task in TASKS for method in RATES for head in ("mlp", "bnmlp") for seed in range(3)
+    ]  # fmt: skip
+    path, moved = place(dataclasses.replace(one("reach", "dp3"), suite="metaworld-perspective"), root)
+    angles = {f"corner@azimuth={a}": moved.retest for a in (-20, -10, 10, 20)}
+    write_shifts(path, moved.identity_hash, moved.selected_epoch, {"corner2": moved.retest, **angles})
+    return [*placed, (path, moved)]
+
+
+def media(folder: Path) -> dict[str, Any]:
+    """Two films of a moving square and a cloud of a known shape."""
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = [np.zeros((64, 64, 3), np.uint8) for _ in range(30)]
+    for i, frame in enumerate(frames):
+        frame[20:40, i : i + 20] = (220, 60, 20)
+    for name in ("a.mp4", "b.mp4"):
+        write_video(folder / name, frames)
+    points = np.random.default_rng(0).random((500, 3)).astype(np.float32)
+    cloud = packed(points, np.arange(500) < 400, "seed 1, step 0")
+    assert len(base64.b64decode(cloud["points"])) == 400 * 6
+    films = [{"file": "a.mp4", "label": "success, seed 1, 30 steps"}, {"file": "b.mp4", "label": "failure, seed 2"}]
+    return {"films": films, "clouds": [cloud], "note": ""}
