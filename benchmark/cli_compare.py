@@ -39,7 +39,10 @@ def compare(
     suite: Suite = "metaworld-15",
     protocol: Protocol = "clar",
     head: Annotated[str, typer.Option("--head", help="mlp | bnmlp | diffusion")] = "mlp",
-    form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv")] = "terminal",
+    form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv | html")] = "terminal",
+    shift: Annotated[
+        str | None, typer.Option("--shift", help="compare drops under it: corner2, instructions=shuffled, ...")
+    ] = None,
     until_decided: Annotated[
         bool, typer.Option("--until-decided", help="two methods play on until one is better")
     ] = False,
@@ -72,6 +75,9 @@ def compare(
             raise ConfigError(
                 f"no record of {method} on {suite} under {protocol}; there are {', '.join(known) or 'none'}"
             )
+    if shift is not None:
+        _compare_shift(placed, methods, (suite, protocol, head), shift, form, as_json)
+        return
     if until_decided:
         if len(methods) != 2 or not 0 < alpha < 1 or batch < 1 or most < 1:
             raise ConfigError(
@@ -89,6 +95,26 @@ def compare(
     else:
         title = f"Compared on {suite}, protocol {protocol}, head {head}"
         typer.echo(render(comparison_table(result, notes, title), form, width()), nl=False)
+
+
+def _compare_shift(
+    placed: list[Any], methods: list[str], names: tuple[str, str, str], shift: str, form: str, as_json: bool
+) -> None:
+    from benchmark.errors import ConfigError
+    from benchmark.report.comparison import NothingInCommon
+    from benchmark.report.robustness import compare_shift, robustness_table
+    from benchmark.report.table import render
+
+    suite, protocol, head = names
+    try:
+        found, notes = compare_shift(placed, methods, head, shift)
+    except NothingInCommon as error:
+        raise ConfigError(str(error)) from error
+    if as_json:
+        print_json({"pairs": [dataclasses.asdict(one) for one in found], "notes": notes})
+        return
+    title = f"Drops under {shift} on {suite}, protocol {protocol}, head {head}"
+    typer.echo(render(robustness_table(found, notes, title), form, width()), nl=False)
 
 
 def _decide(

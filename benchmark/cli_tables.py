@@ -28,7 +28,7 @@ from benchmark.cli_options import (
 def table(
     number: Annotated[int, typer.Argument(help="of the paper; CLAR: 1, 3 multi-task, 4 perspective, 5 ablation")] = 1,
     paper: Annotated[str, typer.Option("--paper", help="clar | clamp")] = "clar",
-    form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv")] = "terminal",
+    form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv | html")] = "terminal",
     protocol: Protocol = "clar",
     suite: Annotated[str | None, typer.Option("--suite", help="default: the table's")] = None,
     method: Annotated[str, typer.Option("--method", help="table 5: clar | clar-small")] = "clar",
@@ -66,7 +66,7 @@ def table(
 @app.command(name="ledger")
 @explained
 def ledger_(
-    form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv")] = "markdown",
+    form: Annotated[str, typer.Option("--format", help="terminal | markdown | latex | csv | html")] = "markdown",
     protocol: Protocol = "clar",
     suite: Suite = "metaworld-15",
     records: Annotated[

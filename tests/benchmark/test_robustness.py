@@ -1,0 +1,79 @@
+"""Difference in difference: who loses less under a shift."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.report.comparison import NothingInCommon
+from benchmark.report.joint import of_rows
+from benchmark.report.paired import difference_in_difference
+from benchmark.report.record import Record, write
+from benchmark.report.robustness import compare_shift
+from benchmark.report.shifts import write_shifts
+from tests.benchmark.test_tables import record
+
+
+def cell(root: Path, method: str, task: str, plain: np.ndarray, shifted: np.ndarray | None) -> tuple[Path, Record]:
+    made = record(task, method, (1, 1, 1), suite="metaworld-perspective")
+    made = dataclasses.replace(made, retest=of_rows(10, [(i, int(w), 50, None) for i, w in enumerate(plain)]))
+    path = root / "clar/metaworld-perspective" / task / method / "mlp-s0.json"
+    write(made, path)
+    if shifted is not None:
+        write_shifts(path, "h", 10, {"corner2": of_rows(10, [(i, int(w), 50, None) for i, w in enumerate(shifted)])})
+    return path, made
+
+
+def first(count: int) -> np.ndarray:
+    return np.arange(100) < count
+
+
+def test_the_drops_and_their_difference(tmp_path: Path) -> None:
+    placed = [
+        cell(tmp_path, "dp3", "reach", first(80), first(70)), cell(tmp_path, "pointnet", "reach", first(80), first(30)),
+        cell(tmp_path, "dp3", "box-close", first(60), first(60)),
+        cell(tmp_path, "pointnet", "box-close", first(60), first(40)),
+    ]  # fmt: skip
+    ((one,), notes) = compare_shift(placed, ["dp3", "pointnet"], "mlp", "corner2")
+    assert (one.first_drop, one.second_drop) == pytest.approx((0.05, 0.35)) and not notes
+    assert one.difference == pytest.approx(-0.30) and one.low < -0.30 < one.high < 0
+    assert one.episodes == 200 and one.tasks == ("box-close", "reach")
+    words = ["compare", "dp3", "pointnet", "--suite", "metaworld-perspective", "--records", str(tmp_path)]
+    done = CliRunner().invoke(app, [*words, "--shift", "corner2"])
+    assert done.exit_code == 0 and "-30.0 [" in done.stdout and "loses" in done.stdout
+    done = CliRunner().invoke(app, [*words, "--shift", "corner3"])
+    assert done.exit_code == 2 and "retested under corner3" in done.output
+
+
+def test_without_both_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    placed = [
+        cell(tmp_path, "dp3", "reach", first(80), first(70)),
+        cell(tmp_path, "pointnet", "reach", first(80), None),
+    ]
+    with pytest.raises(NothingInCommon, match="retested under corner2"):
+        compare_shift(placed, ["dp3", "pointnet"], "mlp", "corner2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tasks", [1, 3, 15])
+@pytest.mark.parametrize("rates", [(0.8, 0.6, 0.8, 0.3), (0.95, 0.9, 0.5, 0.45), (0.6, 0.6, 0.6, 0.6)])
+def test_the_interval_covers(tasks: int, rates: tuple[float, ...]) -> None:
+    """Episodes of one seed are alike under all four: each is hard or easy for everybody, by a shared draw."""
+    draw, inside = np.random.default_rng(tasks), 0
+    limits = np.quantile(MIXED, rates)
+    truth = (rates[0] - rates[1]) - (rates[2] - rates[3])
+    for _ in range(2_000):
+        ease = 0.5 * draw.random((tasks, 100, 1)) + 0.5 * draw.random((tasks, 100, 4))
+        won = ease < limits
+        values = (won[..., 0].astype(int) - won[..., 1]) - (won[..., 2].astype(int) - won[..., 3])
+        _, low, high = difference_in_difference(values.tolist())
+        inside += low <= truth <= high
+    assert inside / 2_000 == pytest.approx(0.95, abs=0.02)
+
+
+MIXED = 0.5 * np.random.default_rng(0).random(1_000_000) + 0.5 * np.random.default_rng(1).random(1_000_000)
