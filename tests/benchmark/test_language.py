@@ -16,12 +16,15 @@ from benchmark import seeds
 from benchmark.afterwards import play_further
 from benchmark.cell import Cell, Paths, make_cells
 from benchmark.config import load_settings
+from benchmark.deciding import finished_cells, until_decided
 from benchmark.errors import ConfigError
 from benchmark.experiment import run_cell
 from benchmark.language import HELD_OUT, SEEN, SHUFFLED, Language, Speaker
+from benchmark.launch.spec import CellSpec, specs_of
 from benchmark.policy.heads import make_head
 from benchmark.protocol import Settings, Suite
 from benchmark.report.audit import audit
+from benchmark.report.comparison import compare
 from benchmark.report.joint import by_task
 from benchmark.report.multitask_table import clar_table_3
 from benchmark.report.record import Record, read, write
@@ -272,6 +275,30 @@ def test_a_policy_that_sees_only_itself_and_its_instruction_learns_to_listen(tmp
             told = torch.from_numpy(speaker.of_episode(task, 0, kind)).unsqueeze(0)
             inputs = {"feature": torch.zeros(1, 0), "proprio": still, "language": told}
             assert lessons.policy.plan(inputs, [0])[0, 0, 0].item() == pytest.approx(wanted, abs=0.25), (task, kind)
+
+
+def test_a_joint_cell_travels_to_another_process_and_back() -> None:
+    words = ("metaworld-multitask", "quick", "mlp", ["suite.language.text=hash"], None, ["dp3"], [0, 1], None)
+    for spec, cell in specs_of(*words):
+        assert spec.task == JOINT
+        assert CellSpec.from_dict(spec.as_dict()).cell().identity_hash() == cell.identity_hash()
+
+
+def test_a_joint_policy_is_compared_task_by_task_and_plays_on_as_a_whole(tmp_path: Path, joint: Settings) -> None:
+    paths = Paths(tmp_path / "runs", tmp_path / "data")
+    placed = []
+    for method in ("state", "proprio-only"):
+        cell = only(joint, method)
+        whole, _ = run_cell(cell, paths, "x")
+        placed += [(cell.record(paths), part) for part in by_task(whole)]
+    ((one,), _) = compare([r for _, r in placed], ["state+text=hash", "proprio-only+text=hash"], "mlp")
+    assert one.tasks == ("far", "near") and sum(s.n for s in one.strata) == 12
+    cells = [finished_cells(joint, placed, f"{m}+text=hash", None, paths) for m in ("state", "proprio-only")]
+    assert [list(found) for found in cells] == [[("near+far", 0)], [("near+far", 0)]]
+    first, second = ([found["near+far", 0]] for found in cells)
+    decision = until_decided(first, second, paths, 0.05, 2, 2, "x", lambda _: None)
+    assert decision.pairs == 12 + 2 * 2 or decision.played == 0
+    assert audit(read(first[0].record(paths)), first[0].record(paths), 2).wrong == ()
 
 
 # -- Table III ---------------------------------------------------------------------------------------------------------
