@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.errors import ConfigError
-from benchmark.language import Language
+from benchmark.language import PREFIX, Language, kinds
 from benchmark.seeds import parts
 from envs.base import Env
 from envs.registry import UnknownName, env_class
@@ -166,6 +166,13 @@ class Suite:
         untold = [task for task in self.task_names if self.language and task not in self.language.instructions]
         if untold:
             raise ConfigError(f"suite.language.instructions has none for {', '.join(untold)}")
+        for shift in self.shift:
+            there = kinds(self.language)
+            if shift.startswith(PREFIX) and shift[len(PREFIX) :] not in there:
+                raise ConfigError(
+                    f"suite.shift: {shift} cannot be played here; there {'are' if there else 'is'} "
+                    f"{', '.join(PREFIX + kind for kind in there) or 'no such'} (suite.language)"
+                )
         if self.joint and self.language is None:
             raise ConfigError(f"{self.name} is joint: without suite.language a policy cannot know which task it is in")
 

@@ -84,6 +84,10 @@ def test_a_joint_suite_needs_instructions_for_each_task() -> None:
         Suite("s", "", "toy", "", {"all": ("near", "far")}, language=language(instructions={"near": ("a", "b")}))
     with pytest.raises(ConfigError, match="cannot know which task"):
         Suite("s", "", "toy", "", {"all": ("near", "far")}, joint=True)
+    with pytest.raises(ConfigError, match="instructions=foo cannot be played here; there are instructions=held-out"):
+        dataclasses.replace(MULTITASK.suite, shift=("instructions=foo",))
+    with pytest.raises(ConfigError, match="instructions=held-out cannot be played"):
+        load_settings("metaworld-multitask", "clar", "mlp", ["suite.language.held_out=0"])
     with pytest.raises(UnknownName, match="raech"):
         MULTITASK.suite.cells(["raech"])
     assert MULTITASK.suite.cells(None) == [JOINT] == MULTITASK.suite.cells(["lever-pull+reach", "button-press"])
