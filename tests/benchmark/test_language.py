@@ -34,7 +34,10 @@ from benchmark.train import Joined
 from envs.registry import UnknownName
 from methods.errors import WeightsMissing
 from methods.hashed_text import hashed_text
+from methods.networks.clip_tokens import Tokenizer
+from methods.text import CARD, ClipText
 from tests.benchmark.test_tables import GOLDEN, record
+from tests.methods import tiny_clip
 
 MULTITASK = load_settings("metaworld-multitask", "clar", "mlp", ["suite.language.text=hash"])
 TASKS = ["button-press", "reach", "lever-pull"]
@@ -136,6 +139,36 @@ def test_clips_text_tower_is_asked_for_before_any_work_and_the_way_without_it_is
     settings = load_settings("metaworld-multitask", "quick", "mlp", [f"runtime.weights_dir={tmp_path}"])
     with pytest.raises(WeightsMissing, match=r"bench weights clip-text --fetch(.|\n)*--text hash"):
         make_cells(settings, None, ["dp3"], [0])
+
+
+def test_clips_features_of_the_instructions_are_what_a_policy_hears(
+    tmp_path: Path, joint: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From files in OpenAI's layout to the record, which names them; another file is another cell."""
+    small = tiny_clip.config(context=77)
+    card = dataclasses.replace(CARD, weights=tuple(dataclasses.replace(f, sha256=None) for f in CARD.weights))
+    load = ClipText.load
+    monkeypatch.setattr("methods.text.CARD", card)
+    monkeypatch.setattr(ClipText, "load", lambda folder: load(folder, small, card))
+    (tmp_path / "weights").mkdir()
+    tower = tiny_clip.write_files(tmp_path / "weights", small)
+    told = language(text="clip")
+    speaker = Speaker(told, tmp_path / "weights")
+    words = Tokenizer.from_file(tmp_path / "weights/bpe_simple_vocab_16e6.txt.gz", small.vocabulary, small.context)
+    with torch.no_grad():
+        wanted = tower(words([told.of_episode("far", 7)]))[0].numpy()
+    np.testing.assert_allclose(speaker.of_episode("far", 7, SEEN), wanted, rtol=1e-5, atol=1e-6)
+
+    settings = dataclasses.replace(
+        joint, suite=dataclasses.replace(joint.suite, language=told, shift=()),
+        runtime=dataclasses.replace(joint.runtime, weights_dir=str(tmp_path / "weights")),
+    )  # fmt: skip
+    cell = only(settings)
+    assert cell.method_name == "state", "as the paper has it: nothing is added to the name"
+    found, _ = run_cell(cell, Paths(tmp_path / "out", tmp_path / "data"), "x")
+    assert found.weights["text"]["encoder"] == "clip" and len(found.weights["text"]["weights"]) == 2
+    (tmp_path / "weights/ViT-B-32.pt").write_bytes(b"another")
+    assert only(settings).identity_hash() != cell.identity_hash()
 
 
 def test_a_cell_says_what_it_was_told_and_with_what() -> None:

@@ -18,13 +18,10 @@ from methods.networks.clip import CLIPConfig, TextTower, VisionTower
 from methods.networks.clip_tokens import END, START, WORD_END, Tokenizer, byte_symbols
 from methods.preprocess import prepare_images
 from methods.text import CARD, ClipText
+from tests.methods import tiny_clip
+from tests.methods.tiny_clip import MERGES
 
 transformers = pytest.importorskip("transformers", reason="the oracle for the tokenizer: pip install -e .[dev]")
-MERGES = [
-    ("t", "h"), ("th", "e</w>"), ("p", "r"), ("pr", "e"), ("s", "s</w>"), ("pre", "ss</w>"), ("b", "u"), ("t", "t"),
-    ("o", "n</w>"), ("bu", "tt"), ("butt", "on</w>"), ("e", "r</w>"), ("l", "e"), ("le", "v"), ("lev", "er</w>"),
-    ("a", "n"), ("an", "d</w>"), ("n", "a"), ("na", "na"), ("'", "s</w>"), ("2", "2</w>"), (".", ".</w>"),
-]  # fmt: skip
 SENTENCES = [
     "press the button", "Pull the LEVER, and press   the button!", "the robot's hand & the lever...", "banana bananana",
     "it is 224 cm", "don't they've we'll", "&amp; the", "a-b_c d@e #1", "",
@@ -64,18 +61,12 @@ def test_what_it_cannot_read_is_an_error() -> None:
 
 
 def test_the_text_tower_comes_from_openais_files(tmp_path: Path) -> None:
-    config = CLIPConfig(patch=56, width=64, depth=1, embed=24, context=12, vocabulary=514 + len(MERGES), text_width=64,
-                        text_depth=2)  # fmt: skip
+    config = tiny_clip.config()
     card = dataclasses.replace(CARD, weights=tuple(dataclasses.replace(f, sha256=None) for f in CARD.weights))
     with pytest.raises(WeightsMissing, match="bench weights clip-text --fetch"):
         ClipText.load(tmp_path, config, card)
-    torch.manual_seed(0)
-    tower = TextTower(config).eval()
-    whole = {f"visual.{n}": t for n, t in VisionTower(config).state_dict().items()} | tower.state_dict()
-    torch.save({**whole, "logit_scale": torch.ones(())}, tmp_path / "ViT-B-32.pt")
+    tower = tiny_clip.write_files(tmp_path, config)
     words = tmp_path / "bpe_simple_vocab_16e6.txt.gz"
-    with gzip.open(words, "wt") as file:
-        file.write('"bpe_simple_vocab_16e6.txt#version: 0.2\n' + "\n".join(map(" ".join, MERGES)) + "\nmore pairs\n")
     text = ClipText.load(tmp_path, config, card)
     features = text(["press the button", "pull the lever", "press  the BUTTON"])
     assert features.shape == (3, 24)
