@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.errors import ConfigError
 
-KINDS = ("metaworld", "rlbench")
+KINDS = ("metaworld", "rlbench", "calibrated")
 
 
 @dataclass(frozen=True)

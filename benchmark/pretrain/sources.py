@@ -46,12 +46,15 @@ def open_frames(configs: Sequence[DataConfig], root: Path, pictures: bool, worke
     shards: list[Shard] = []
     for config in configs:
         shards += _open(config, root, pictures, workers)
-        say(f"{config.name}: {sum(map(len, shards)):,} frames so far; licence: {config.licence}")
+        licences = sorted({shard.licence for shard in shards if shard.source == config.name})
+        say(f"{config.name}: {sum(map(len, shards)):,} frames so far; licence: {'; '.join(licences)}")
     return Frames(tuple(shards), {config.name: config.weight for config in configs})
 
 
 def _open(config: DataConfig, root: Path, pictures: bool, workers: int) -> list[Shard]:
-    from benchmark.pretrain import metaworld, rlbench
+    from benchmark.pretrain import calibrated, metaworld, rlbench
 
-    readers = {"metaworld": metaworld.open_shards, "rlbench": rlbench.open_shards}
+    readers = {
+        "metaworld": metaworld.open_shards, "rlbench": rlbench.open_shards, "calibrated": calibrated.open_shards,
+    }  # fmt: skip
     return readers[config.kind](config, root, pictures, workers)
