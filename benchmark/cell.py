@@ -212,6 +212,17 @@ def method_label(name: str, options: Mapping[str, str], weights: Weights, langua
     return "+".join([name, *found])
 
 
+def read_label(label: str, settings: Settings) -> tuple[str, str | None, Settings]:
+    """A method's label taken apart: its name, its weights' label (None for the published), and the settings it says."""
+    name, *found = label.split("+")
+    options = dict(part.partition("=")[::2] for part in found)
+    weights, text = options.pop("weights", None), options.pop("text", "clip")
+    suite = settings.suite
+    if suite.language is not None:
+        suite = dataclasses.replace(suite, language=dataclasses.replace(suite.language, text=text))
+    return name, weights, dataclasses.replace(settings, suite=suite, method_options=options)
+
+
 def preflight(cells: list[Cell]) -> None:
     """What would stop every cell stops before the first: no such device, GL library, package or interpreter."""
     resolve_device(cells[0].settings.runtime)

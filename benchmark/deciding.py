@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.afterwards import play_further
-from benchmark.cell import Cell, Paths, make_cells
+from benchmark.cell import Cell, Paths, make_cells, read_label
 from benchmark.errors import ConfigError
 from benchmark.protocol import Settings
 from benchmark.report.further import read_further
@@ -61,22 +61,13 @@ def finished_cells(settings: Settings, records: Sequence[tuple[Path, Record]], m
 
     method: as tables name it, options and weights included. Raises `ConfigError` if it cannot be made again from that.
     """
-    import dataclasses
-
-    name, *parts = method.split("+")
-    options = dict(part.partition("=")[::2] for part in parts)
-    labelled = options.pop("weights", None)
+    name, labelled, own = read_label(method, settings)
     if labelled == "random":
         weights = "random"
     elif labelled is not None and (weights is None or Path(weights).stem != labelled):
         raise ConfigError(f"{method} played with weights of the name {labelled}: give the file with --weights")
     elif labelled is None:
         weights = None
-    text = options.pop("text", "clip")
-    suite = settings.suite
-    if suite.language is not None:
-        suite = dataclasses.replace(suite, language=dataclasses.replace(suite.language, text=text))
-    own = dataclasses.replace(settings, suite=suite, method_options=options)
     found = {}
     for path, record in records:
         if record.method != method or record.head != settings.head.name:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmark.cell import make_cells
+from benchmark.cell import make_cells, read_label
 from benchmark.config import load_settings
+from benchmark.report.joint import by_task
 from benchmark.report.record import Record, read
+from benchmark.report.shifts import read_shifts
 from envs.pool import EnvConfig, Pool
 from envs.spec import ObservationRequest
 from methods.weights import Weights
@@ -35,19 +36,17 @@ def test_a_record_is_whole_and_its_command_would_make_it_again(path: Path) -> No
         f"{record.protocol}/{record.suite}/{record.task}/{record.method}/{record.head}-s{record.seed}.json"
     )
     settings = load_settings(record.suite, record.protocol, record.head)
-    name, *parts = record.method.split("+")
-    options = dict(part.partition("=")[::2] for part in parts)
-    label = options.pop("weights", None)  # the file is not here; the record knows its hash
-    weights = Weights(label, (), tuple(record.weights["files"].items())) if label else None
-    settings = dataclasses.replace(settings, method_options=options)
-    (cell,) = make_cells(settings, [record.task], [name], [record.seed], weights)
+    name, label, settings = read_label(record.method, settings)
+    known = Weights(label, (), tuple(record.weights["files"].items())) if label else None  # the file is not here
+    (cell,) = make_cells(settings, [record.task], [name], [record.seed], known)
     assert record.identity == cell.identity(), "the present code would call this a record of other settings"
     assert record.identity_hash == cell.identity_hash()
     assert [e.epoch for e in record.evaluations] == settings.protocol.evaluation_epochs
     for evaluation in (*record.evaluations, record.retest):
         assert evaluation.tally.k == sum(success for _, success, _, _ in evaluation.episodes)
         assert evaluation.tally.n + evaluation.tally.errors == len(evaluation.episodes)
-    assert len(record.retest.episodes) == settings.protocol.retest_rollouts
+    assert len(record.retest.episodes) == settings.protocol.retest_rollouts * len(cell.tasks)
+    assert set(read_shifts(path, record)) == set(settings.suite.shift)
     assert record.frozen["unchanged"] == record.frozen["by_card"]
     assert record.provenance["git"]["dirty"] is False
     assert path.with_suffix(".png").exists()
@@ -67,4 +66,5 @@ def replay(record: Record, path: Path, episodes: int) -> int:
 @pytest.mark.sim
 @pytest.mark.parametrize("path", PATHS, ids=IDS)
 def test_the_kept_actions_replay_to_the_recorded_outcomes(path: Path) -> None:
-    assert replay(read(path), path, REPLAYED) == REPLAYED
+    for record in by_task(read(path)):
+        assert replay(record, path, REPLAYED) == REPLAYED
