@@ -165,15 +165,9 @@ class CellRun:
                     trainer.validate(lessons.valid)
                 self.kept.save(trainer)
             if number >= len(self.evaluations):
+                chosen = {t: seeds.selection_seeds(self.suite.name, t, number, protocol.rollouts) for t in cell.tasks}
                 with self._played(trainer, epoch):
-                    episodes = [
-                        episode for stage in stages
-                        for episode in self.play(
-                            trainer.policy, stage.task,
-                            seeds.selection_seeds(self.suite.name, stage.task, number, protocol.rollouts), stage.pool,
-                            f"evaluate {stage.task} epoch {epoch}",
-                        )
-                    ]  # fmt: skip
+                    episodes = self._play_all(trainer.policy, stages, chosen, f"epoch {epoch}", "evaluate")
                 history = trainer.history[epoch - 1]
                 self.evaluations.append(
                     evaluation_of(epoch, episodes, history["train_loss"], history.get("valid_loss"))
@@ -187,6 +181,15 @@ class CellRun:
             return trainer.recipe.averaged()
         load_policy(trainer.policy, self.kept.checkpoint(epoch))
         return nullcontext()
+
+    def _play_all(self, policy: Policy, stages: list[Stage], chosen: dict[str, list[int]], when: str,
+                  what: str) -> list[Episode]:  # fmt: skip
+        """chosen: task -> the seeds of its episodes."""
+        played = []
+        for stage in stages:
+            title = f"{what} {stage.task} {when}"
+            played += self.play(policy, stage.task, chosen[stage.task], stage.pool, title)
+        return played
 
     def play(self, policy: Policy, task: str, chosen: list[int], pool: Pool, title: str,
              instructions: str = SEEN) -> list[Episode]:  # fmt: skip
@@ -212,11 +215,9 @@ class CellRun:
 
     def _retest(self, policy: Policy, selected: Evaluation, stages: list[Stage]) -> tuple[Evaluation, list[Episode]]:
         load_policy(policy, self.kept.checkpoint(selected.epoch))
-        episodes = []
-        for stage in stages:
-            chosen = seeds.retest_seeds(self.suite.name, stage.task, self.protocol.retest_rollouts)
-            title = f"retest {stage.task} epoch {selected.epoch}"
-            episodes += self.play(policy, stage.task, chosen, stage.pool, title)
+        count = self.protocol.retest_rollouts
+        chosen = {task: seeds.retest_seeds(self.suite.name, task, count) for task in self.cell.tasks}
+        episodes = self._play_all(policy, stages, chosen, f"epoch {selected.epoch}", "retest")
         return evaluation_of(selected.epoch, episodes, None, None), episodes
 
     def _write(self, stages: list[Stage], trainer: Trainer, selected: Evaluation, retest: Evaluation,
