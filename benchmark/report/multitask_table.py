@@ -58,7 +58,7 @@ def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     if any("†" in cell for line in lines for cell in line):
         own.append("† mean over the tasks measured so far (tasks/all); not comparable with the printed mean.")
     if any(r.weights.get("text", {}).get("encoder") == "hash" for r in kept):
-        own.append("hashed text: words hashed to features in place of CLIP's text tower; not the paper's setting.")
+        own.append("+text=hash: words hashed to features in place of CLIP's text tower; not the paper's setting.")
     title = f"CLAR Table III, success in %, one policy for {len(suite.task_names)} tasks, protocol {protocol}"
     found = {label: runs for methods in rows_of.values() for label, runs in methods.items()}
     told = {"retest": None, f"retest {HELD_OUT}": PREFIX + HELD_OUT}

@@ -139,12 +139,11 @@ def tasks_cell(by_task: Mapping[str, list[Record]], tasks: Sequence[str], number
 
 
 def mark(records: Sequence[Record]) -> str:
-    """What a number of random weights, a random teacher's, or of hashed words is never without."""
-    weights = [record.weights for record in records]
-    found = " untrained" if any(facts.get("untrained") for facts in weights) else ""
-    if not found and any(facts.get("pretraining", {}).get("untrained_teacher") for facts in weights):
-        found = " random teacher"
-    return found + (" hashed text" if any(facts.get("text", {}).get("encoder") == "hash" for facts in weights) else "")
+    """What a number of random weights, or of a random teacher's, is never without. (Hashed text is in the label.)"""
+    if any(record.weights.get("untrained") for record in records):
+        return " untrained"
+    taught = [record.weights.get("pretraining", {}) for record in records]
+    return " random teacher" if any(facts.get("untrained_teacher") for facts in taught) else ""
 
 
 def _number(record: Record, number: str) -> Tally:
