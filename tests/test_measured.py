@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from benchmark.cell import make_cells, read_label
 from benchmark.config import load_settings
 from benchmark.report.joint import by_task
-from benchmark.report.record import Record, read
+from benchmark.report.papers import SUITES, paper_table
+from benchmark.report.record import Record, read, read_all
 from benchmark.report.shifts import read_shifts
+from benchmark.report.table import render
 from envs.pool import EnvConfig, Pool
 from envs.spec import ObservationRequest
 from methods.weights import Weights
@@ -68,3 +71,28 @@ def replay(record: Record, path: Path, episodes: int) -> int:
 def test_the_kept_actions_replay_to_the_recorded_outcomes(path: Path) -> None:
     for record in by_task(read(path)):
         assert replay(record, path, REPLAYED) == REPLAYED
+
+
+TABLES = (
+    (1, "clar", "clar"),
+    (3, "quick", "clar"),
+    (4, "quick", "clar"),
+    (4, "clar", "clar"),
+    (5, "clar", "clar-small"),
+)
+
+
+def test_the_tables_in_the_docs_are_rendered_from_the_records() -> None:
+    """REGENERATE_GOLDEN=1 writes them."""
+    placed = [(path, part) for path, record in read_all([MEASURED]) if isinstance(record, Record)
+              for part in by_task(record)]  # fmt: skip
+    parts = ["# The papers' tables, from the records in results/measured\n"]
+    for number, protocol, method in TABLES:
+        suite = load_settings(SUITES["clar", number], protocol, "mlp").suite
+        options = f" --protocol {protocol}" * (protocol != "clar") + f" --method {method}" * (method != "clar")
+        parts.append(f"`bench table {number}{options} --records results/measured --format markdown`\n")
+        parts.append(render(paper_table("clar", number, placed, suite, protocol, method), "markdown"))
+    text, file = "\n".join(parts), MEASURED.parents[1] / "docs" / "tables.md"
+    if os.environ.get("REGENERATE_GOLDEN"):
+        file.write_text(text)
+    assert file.read_text() == text
