@@ -12,7 +12,7 @@ from benchmark.report.conditions import comparable, unequal
 from benchmark.report.record import Record
 from benchmark.report.reported import reported
 from benchmark.report.table import Table
-from benchmark.report.tables import BEST_NOTE, MISSING, tasks_cell
+from benchmark.report.tables import BEST_NOTE, MISSING, apart_rows, tasks_cell
 
 
 def clar_table_5(records: Sequence[Record], suite: Suite, protocol: str, method: str) -> tuple[Table, list[str]]:
@@ -21,8 +21,8 @@ def clar_table_5(records: Sequence[Record], suite: Suite, protocol: str, method:
     A record belongs to the row that its pre-training's card says, whatever its file was called; random weights are
     "w/o Pre.". Of two pre-trainings for one row (other data or teacher) each has lines of its own.
     """
-    chosen = [r for r in records if r.suite == suite.name and r.protocol == protocol and r.card["name"] == method]
-    chosen, apart = comparable(chosen)
+    members = [r for r in records if r.suite == suite.name and r.protocol == protocol and r.card["name"] == method]
+    chosen, apart = comparable(members)
     by_row: dict[str, dict[str, dict[str, list[Record]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for record in chosen:
         variant = variant_of(record)
@@ -40,6 +40,8 @@ def clar_table_5(records: Sequence[Record], suite: Suite, protocol: str, method:
                 rows.append((label, number, *cells, tasks_cell(by_task, suite.task_names, number, marks=False)))
         if not by_row[variant.row]:
             rows.append(("", "retest", *[MISSING] * (len(suite.task_names) + 1)))
+    rules.add(len(rows))
+    rows += apart_rows(members, chosen, [*([task] for task in suite.task_names), suite.task_names])
     notes = ["Table V prints means over the four tasks only."]
     if method != "clar":
         notes.append(f"measured with {method}, which is not the paper's size.")

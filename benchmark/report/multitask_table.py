@@ -15,7 +15,7 @@ from benchmark.report.reported import errata, reported
 from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
 from benchmark.report.shifts import read_shifts
 from benchmark.report.table import Table
-from benchmark.report.tables import BEST_NOTE, MISSING, tasks_cell
+from benchmark.report.tables import BEST_NOTE, MISSING, apart_rows, tasks_cell
 
 Found = Mapping[str, list[tuple[Record, dict[str, Evaluation]]]]
 """Task -> records of one method and head, each with its retests under other instructions."""
@@ -23,7 +23,8 @@ Found = Mapping[str, list[tuple[Record, dict[str, Evaluation]]]]
 
 def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol: str) -> tuple[Table, list[str]]:
     """records: task by task (`by_task`). What was left out comes beside the table."""
-    kept, apart = comparable([r for _, r in records if r.suite == suite.name and r.protocol == protocol])
+    members = [r for _, r in records if r.suite == suite.name and r.protocol == protocol]
+    kept, apart = comparable(members)
     rows_of: dict[str, dict[str, dict[str, list[tuple[Record, dict[str, Evaluation]]]]]] = {}
     for path, record in records:
         if not any(record is one for one in kept):
@@ -47,6 +48,8 @@ def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
             lines += _lines(label, by_task, list(suite.task_names))
         if name not in rows_of:
             lines.append(("", "retest", *[MISSING] * (len(suite.task_names) + 1)))
+    rules.add(len(lines))
+    lines += apart_rows(members, kept, [*([task] for task in suite.task_names), suite.task_names])
     own = [f"({number}) {erratum.text}." for number, erratum in enumerate(errata("clar", "Table III"), start=1)]
     own += [
         "One policy for all tasks; one checkpoint is selected, by the mean over tasks. held-out: the same episodes, "

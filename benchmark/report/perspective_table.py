@@ -14,7 +14,7 @@ from benchmark.report.reported import errata, reported
 from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
 from benchmark.report.shifts import read_shifts
 from benchmark.report.table import Table
-from benchmark.report.tables import MISSING, mark
+from benchmark.report.tables import MISSING, apart_rows, mark
 
 SHIFTED = "corner2"
 
@@ -54,11 +54,13 @@ def clar_table_4(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
             lines += _lines(label, by_task, list(suite.task_names))
         if name not in cells:
             lines.append(("", f"retest {SHIFTED}", *[MISSING] * len(columns)))
+    rules.add(len(lines))
+    lines += apart_rows(chosen, kept, [*([task] for task in suite.task_names), suite.task_names])
     partial = any("†" in cell for line in lines for cell in line)
     own = [f"({number}) {text}." for number, text in enumerate(wrong.values(), start=1)]
     own += [
         "printed: under the shifted camera, and in brackets under the trained one. retest: the selected checkpoint on "
-        "the same 100 fresh episodes under either camera, with a 95 % interval of these rollouts alone.",
+        "the same fresh episodes under either camera, with a 95 % interval of these rollouts alone.",
         "drop: trained camera minus shifted one, in points, paired episode by episode (Agresti and Min).",
     ]
     runs = {label: by_task for methods in cells.values() for label, by_task in methods.items()}

@@ -19,6 +19,7 @@ from benchmark.report.stats import mean, mean_interval, wilson
 from benchmark.report.table import Table
 
 MISSING = "missing"
+MOST_APART = 12
 COLUMNS = ("easy", "medium", "hard", "mean", "rlbench")
 BEST_NOTE = (
     "best*: maximum over evaluations, the papers' number; it over-states (by 13 to 17 points for true rates of 50 to "
@@ -60,13 +61,13 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
     Records that were made under other conditions (success rule, demonstrations, observation, precision, protocol
     numbers) than most of a table's are named and left out, never averaged in.
     """
-    chosen = [r for r in records if r.suite == suite.name and r.protocol == protocol]
-    chosen, apart = comparable(chosen)
+    asked = [r for r in records if r.suite == suite.name and r.protocol == protocol]
+    kept, apart = comparable(asked)
     printed = {(n.method, n.column): n.value for n in reported("clar", "Table I")}
     paper_methods = list(dict.fromkeys(method for method, _ in printed))
     rows_by_name: dict[str, list[_Row]] = defaultdict(list)
     grouped: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in chosen:
+    for record in kept:
         grouped[record.method, record.head].append(record)
     for (method, head), members in sorted(grouped.items()):
         by_task: dict[str, list[Record]] = defaultdict(list)
@@ -95,16 +96,18 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
                 partial |= any("†" in cell for cell in cells)
                 label = f"{row.method}, {row.head}"
                 if number == "retest":
-                    bold |= {(len(rows), 2 + i) for i, chosen in enumerate(best) if label in chosen}
+                    bold |= {(len(rows), 2 + i) for i, names in enumerate(best) if label in names}
                 rows.append((label, number, *cells))
         if not rows_by_name.get(name):
             rows.append(("", "retest", *[MISSING] * len(COLUMNS)))
+    rules.add(len(rows))
+    rows += apart_rows(asked, kept, [[] if c == "rlbench" else _tasks_of(suite, c) for c in COLUMNS])
     if partial:
         notes.append("† mean over the tasks measured so far (tasks/all); not comparable with the printed mean.")
     notes.append(BEST_NOTE)
-    notes += [*([BOLD_NOTE] if bold else []), *unequal(chosen)]
-    if any(r.errors for r in chosen):
-        bad = sorted({f"{r.task}/{r.method} ({r.errors})" for r in chosen if r.errors})
+    notes += [*([BOLD_NOTE] if bold else []), *unequal(kept)]
+    if any(r.errors for r in kept):
+        bad = sorted({f"{r.task}/{r.method} ({r.errors})" for r in kept if r.errors})
         notes.append(f"episodes that could not be run, counted neither way: {', '.join(bad)}.")
     notes += apart
     columns = ("method", "number", "easy (5)", "medium (5)", "hard (5)", "mean (15)", "RLBench (4)")
@@ -136,6 +139,20 @@ def tasks_cell(by_task: Mapping[str, list[Record]], tasks: Sequence[str], number
     if marks:
         text += mark([record for task in tasks for record in by_task.get(task, [])])
     return text if len(present) == len(tasks) else f"{text} † {len(present)}/{len(tasks)}"
+
+
+def apart_rows(
+    members: Sequence[Record], kept: Sequence[Record], columns: Sequence[Sequence[str]]
+) -> list[tuple[str, ...]]:
+    """A line for each record that `comparable` set apart, its retest in the columns of its task; never averaged."""
+    known = {id(record) for record in kept}
+    others = sorted((r for r in members if id(r) not in known), key=lambda r: (r.method, r.head, r.task, r.seed))
+    rows = []
+    for r in others[:MOST_APART]:
+        cells = [tasks_cell({r.task: [r]}, tasks, "retest", marks=False) for tasks in columns]
+        rows.append((f"{r.method}, {r.head} s{r.seed}, {r.task}", "apart", *cells))
+    left = len(others) - MOST_APART
+    return rows + ([(f"and {left} more (--cells)", "apart", *[""] * len(columns))] if left > 0 else [])
 
 
 def mark(records: Sequence[Record]) -> str:

@@ -96,9 +96,19 @@ def test_records_made_under_other_conditions_are_named_and_left_out(change: dict
     before, _ = clar_table_1(records, SUITE, "clar")
     odd = record("hammer", "dp3", (0, 0, 0), seed=1, **change)
     table, apart = clar_table_1([*records, odd], SUITE, "clar")
-    assert table.rows == before.rows
+    assert table.rows[: len(before.rows)] == before.rows, "never averaged in"
+    (shown,) = table.rows[len(before.rows) :]
+    assert shown[:2] == ("dp3, mlp s1, hammer", "apart") and shown[3].startswith("0.0 [")
     assert apart
     assert "hammer/dp3/mlp-s1" in apart[0]
+
+
+def test_many_records_apart_are_counted(records: list[Record]) -> None:
+    odd = [record("hammer", "dp3", (0, 0, 0), seed=seed, horizon=500, identity_hash=str(seed)) for seed in range(1, 6)]
+    odd = [dataclasses.replace(r, task=task) for r in odd for task in ("reach", "hammer", "assembly")]
+    made = [record(task, "dp3", (20, 80, 20)) for task in SUITE.task_names]
+    table, _ = clar_table_1([*made, *odd, *records[:5]], SUITE, "clar")
+    assert [row[1] for row in table.rows].count("apart") == 13 and table.rows[-1][0] == "and 3 more (--cells)"
 
 
 def test_other_protocols_and_seeds(records: list[Record]) -> None:
