@@ -32,7 +32,8 @@ def report(
     from benchmark.errors import ConfigError
     from benchmark.report.joint import by_task
     from benchmark.report.page.build import build, claim
-    from benchmark.report.page.film import film, films_wanted
+    from benchmark.report.page.facts import slug
+    from benchmark.report.page.film import film, filmed, films_wanted
     from benchmark.report.record import BadRecord, read_all
 
     register_baselines()
@@ -52,8 +53,8 @@ def report(
         claim(to)
     except FileExistsError as error:
         raise ConfigError(str(error)) from error
-    media, unplayed = film(chosen, to / "media")
-    notes += unplayed
+    notes += film(chosen, to / "media")
+    media = {slug(r): found for path, r in placed if (found := filmed(r, path, to / "media")) is not None}
     tables, apart = _tables(placed)
     page = build(placed, tables, [*notes, *apart], to, media)
     seconds = time.perf_counter() - start

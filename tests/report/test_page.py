@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from benchmark.cli import app
 from benchmark.report.page import facts
 from benchmark.report.page.build import build
-from benchmark.report.page.film import chosen, film, films_wanted, packed
+from benchmark.report.page.film import chosen, film, filmed, films_wanted, packed
 from benchmark.report.record import Record, read_all
 from benchmark.report.shifts import write_shifts
 from benchmark.report.stats import inflation, wilson
@@ -190,6 +190,15 @@ def test_a_packed_cloud_is_where_it_was() -> None:
     assert flat["low"] == flat["high"]
 
 
+def test_a_cell_whose_actions_are_gone_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="no PyAV")
+    path, record = next((p, r) for p, r in read_all([MEASURED]) if isinstance(r, Record) and r.method == "dp3")
+    copy = tmp_path / "mlp-s0.json"
+    shutil.copy(path, copy)
+    (said,) = film([(copy, record)], tmp_path / "media")
+    assert said.startswith(f"not filmed: {record.task}/dp3: ") and "actions.npz" in said
+
+
 @pytest.mark.gl
 @pytest.mark.sim
 @pytest.mark.slow
@@ -197,10 +206,14 @@ def test_a_measured_cell_is_filmed_as_it_was(tmp_path: Path) -> None:
     av = pytest.importorskip("av", reason="no PyAV")
     placed = [(path, r) for path, r in read_all([MEASURED]) if isinstance(r, Record)]
     cells = films_wanted(placed, ["reach/dp3"])[:1]
-    media, left = film(cells, tmp_path)
-    assert left == [] or all("recorded with" in text for text in left)
-    (found,) = media.values()
+    path, record = cells[0]
+    assert filmed(record, path, tmp_path) is None and film(cells, tmp_path) == []
+    found = filmed(record, path, tmp_path)
+    assert found is not None
     assert len(found["films"]) == 6 and len(found["clouds"]) == 2 and found["note"] == ""
+    (tmp_path / found["films"][0]["file"]).touch()
+    stamp = (tmp_path / found["films"][0]["file"]).stat().st_mtime_ns
+    assert film(cells, tmp_path) == [] and (tmp_path / found["films"][0]["file"]).stat().st_mtime_ns == stamp
     steps = {row[0]: row[2] for row in cells[0][1].retest.episodes}
     for one_film in found["films"]:
         with av.open(str(tmp_path / one_film["file"])) as video:

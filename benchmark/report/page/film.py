@@ -7,6 +7,8 @@ outcome is another now is left out and named.
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import zipfile
 from collections.abc import Sequence
 from fractions import Fraction
@@ -19,6 +21,7 @@ from benchmark.errors import ConfigError
 from benchmark.progress import bar
 from benchmark.report.page import facts
 from benchmark.report.record import Record, Row
+from benchmark.storage import write_json
 from envs.pool import EnvConfig, Pool, WorkerError
 from envs.registry import UnknownName, env_class
 from envs.spec import ObservationRequest
@@ -49,21 +52,35 @@ def films_wanted(placed: facts.Placed, words: Sequence[str]) -> list[tuple[Path,
     return found
 
 
-def film(cells: facts.Placed, folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Videos under `folder`, and by `facts.slug` what a cell's page shows of them. Cells that cannot be: named."""
-    media: dict[str, dict[str, Any]] = {}
+def film(cells: facts.Placed, folder: Path) -> list[str]:
+    """Videos under `folder` of the cells that have none yet. Those that cannot be filmed are named."""
     left: list[str] = []
     if cells:
         _encoder()
     with bar("films", len(cells)) as advance:
         for path, record in cells:
-            name = facts.slug(record)
-            try:
-                media[name] = _film(record, path, folder, name)
-            except (WorkerError, OSError, KeyError, ValueError, UnknownName, zipfile.BadZipFile) as error:
-                left.append(f"not filmed: {record.task}/{record.method}: {error}")
+            if filmed(record, path, folder) is None:
+                try:
+                    write_json(folder / f"{facts.slug(record)}.json", _film(record, path, folder, facts.slug(record)))
+                except (WorkerError, OSError, KeyError, ValueError, UnknownName, zipfile.BadZipFile) as error:
+                    left.append(f"not filmed: {record.task}/{record.method}: {error}")
             advance()
-    return media, left
+    return left
+
+
+def filmed(record: Record, path: Path, folder: Path) -> dict[str, Any] | None:
+    """What an earlier call filmed of these very actions: what the cell's page shows of it; None if it did not."""
+    try:
+        kept = json.loads((folder / f"{facts.slug(record)}.json").read_text())
+        whole = kept["actions"] == _fingerprint(path) and all((folder / one["file"]).exists() for one in kept["films"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return kept if whole else None
+
+
+def _fingerprint(path: Path) -> str:
+    with path.with_suffix(".actions.npz").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _film(record: Record, path: Path, folder: Path, name: str) -> dict[str, Any]:
@@ -73,26 +90,23 @@ def _film(record: Record, path: Path, folder: Path, name: str) -> dict[str, Any]
         raise ValueError(f"it was recorded with {recorded}, and {here} is here")
     with np.load(path.with_suffix(".actions.npz")) as kept:
         actions = {int(seed): kept[seed] for seed in kept.files}
-    rows = chosen(record.retest.episodes)
-    request = seen_by(record)
     films: list[dict[str, str]] = []
     clouds: list[dict[str, Any]] = []
     odd: list[str] = []
-    with Pool(EnvConfig(env, record.task, request), 1) as pool:
-        for row in rows:
-            frames, views, success = replayed(pool, row[0], actions[row[0]])
-            word = "success" if row[1] else "failure"
-            if success != bool(row[1]):
-                odd.append(f"seed {row[0]}: a {word} in the record, and not when its actions are played here")
+    folder.mkdir(parents=True, exist_ok=True)
+    with Pool(EnvConfig(env, record.task, seen_by(record)), 1) as pool:
+        for seed, won, steps, _ in chosen(record.retest.episodes):
+            frames, views, flags = replayed(pool, seed, actions[seed])
+            word = "success" if won else "failure"
+            if (flags[-1] if record.success_rule == "last-step" else any(flags)) != bool(won):
+                odd.append(f"seed {seed}: a {word} in the record, and not when its actions are played here")
                 continue
-            file = f"{name}-{row[0]}.mp4"
-            folder.mkdir(parents=True, exist_ok=True)
+            file = f"{name}-{seed}.mp4"
             write_video(folder / file, frames)
-            films.append({"file": file, "label": f"{word}, seed {row[0]}, {row[2]} steps"})
+            films.append({"file": file, "label": f"{word}, seed {seed}, {steps} steps"})
             if views and not clouds:
-                steps = (0, len(views) // 2)
-                clouds += [packed(*views[step], f"seed {row[0]}, step {step}") for step in steps]
-    return {"films": films, "clouds": clouds, "note": "; ".join(odd)}
+                clouds += [packed(*views[step], f"seed {seed}, step {step}") for step in (0, len(views) // 2)]
+    return {"actions": _fingerprint(path), "films": films, "clouds": clouds, "note": "; ".join(odd)}
 
 
 def chosen(episodes: Sequence[Row]) -> list[Row]:
@@ -113,10 +127,12 @@ def seen_by(record: Record) -> ObservationRequest:
     return ObservationRequest(fields, cameras, SIZE, SIZE, render="fast", **options)
 
 
-def replayed(pool: Pool, seed: int, actions: np.ndarray) -> tuple[list[np.ndarray], list[Cloud], bool]:
-    """Pictures (H, W, 3) and clouds before each action and after the last, and whether the episode succeeded."""
+def replayed(pool: Pool, seed: int, actions: np.ndarray) -> tuple[list[np.ndarray], list[Cloud], list[bool]]:
+    """Pictures (H, W, 3) and clouds before each action and after the last, and the success flag of each step."""
     (worker,) = pool.workers
-    frames, views, success = [], [], False
+    frames: list[np.ndarray] = []
+    views: list[Cloud] = []
+    flags: list[bool] = []
 
     def look() -> None:
         frames.append(worker.observation["rgb"][0].copy())
@@ -128,9 +144,9 @@ def replayed(pool: Pool, seed: int, actions: np.ndarray) -> tuple[list[np.ndarra
     look()
     for action in actions:
         worker.ask("step", action)
-        success |= bool(worker.answer()[1])
+        flags.append(bool(worker.answer()[1]))
         look()
-    return frames, views, success
+    return frames, views, flags
 
 
 def write_video(path: Path, frames: Sequence[np.ndarray]) -> None:
