@@ -54,6 +54,11 @@ def table(
     placed, chosen = [], None
     if own is not None:
         chosen = load_settings(suite or own, protocol, "mlp").suite
+        wanted = load_settings(own, protocol, "mlp").suite
+        if not cells and chosen.tasks != wanted.tasks:
+            raise ConfigError(
+                f"table {number} has the tasks of {own}, which {chosen.name} has not; --cells lists any suite"
+            )
         placed = read_placed(records or [out / "records", measured()])
     if cells and chosen is not None:
         found = [r for _, r in placed if r.suite == chosen.name and r.protocol == protocol]

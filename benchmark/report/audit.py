@@ -148,7 +148,7 @@ def _replay(record: Record, task: str, what: str, rows: Sequence[Row], file: Pat
         else:
             jobs.append(row)
     if most is not None and len(rows) > most:
-        left.append(f"{len(rows) - most} episodes: not asked for")
+        left.append(f"{what}: {len(rows) - most} episodes, which were not asked for")
     if not jobs:
         return 0, wrong, left
     try:

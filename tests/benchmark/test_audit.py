@@ -51,7 +51,7 @@ def wrong(path: Path, **options: Any) -> list[str]:
 def test_a_true_record_holds_and_a_better_one_does_not(copy: Path) -> None:
     verdict = audit(read(copy), copy, 2, most=6)
     assert verdict.holds and verdict.replayed == 6
-    assert verdict.not_replayed == ("94 episodes: not asked for",)
+    assert verdict.not_replayed == ("the retest: 94 episodes, which were not asked for",)
     edit(copy, flip)
     found = audit(read(copy), copy, 2, most=6)
     assert not found.holds

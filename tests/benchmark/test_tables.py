@@ -181,6 +181,7 @@ def test_every_table_of_both_papers_prints_what_the_paper_prints(paper: str, num
 def test_tables_that_no_paper_has() -> None:
     for arguments, message in ((["9"], "clar has no table 9"), (["5", "--paper", "clamp"], "clamp has no table 5"),
                                (["1", "--paper", "act"], "none of clar, clamp"),
+                               (["3", "--suite", "metaworld-15"], "has the tasks of metaworld-multitask"),
                                (["3", "--format", "word"], "none of terminal")):  # fmt: skip
         done = CliRunner().invoke(app, ["table", *arguments])
         assert done.exit_code == 2
