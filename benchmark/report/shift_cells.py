@@ -13,12 +13,11 @@ Beside = Mapping[str, Sequence[tuple[Record, Evaluation | None]]]
 """Task -> records, each with its retest under the shift, None where it was not run."""
 
 
-def rates_cell(found: Beside, tasks: Sequence[str], shifted: bool = True) -> str:
-    """Mean over tasks of the rate under the shift, or without it, and its interval."""
+def rates_cell(found: Beside, tasks: Sequence[str]) -> str:
+    """Mean over tasks of the rate under the shift, and its interval."""
     present = []
     for task in tasks:
-        tallies = [(e if shifted else r.retest) for r, e in found.get(task, ())]
-        counts = [(e.tally.k, e.tally.n) for e in tallies if e is not None]
+        counts = [(e.tally.k, e.tally.n) for _, e in found.get(task, ()) if e is not None]
         present.append((sum(k for k, _ in counts), sum(n for _, n in counts)))
     present = [(k, n) for k, n in present if n]
     if not present:
