@@ -20,7 +20,7 @@ from typing import Any
 from benchmark.report.page import facts
 from benchmark.report.table import Table, render
 
-ASSETS = ("style.css", "draw.js", "index.js", "cell.js")
+ASSETS = ("style.css", "draw.js", "cloud.js", "index.js", "cell.js")
 MARKER = "report.json"
 """Says that a folder is a report, and may be written anew."""
 

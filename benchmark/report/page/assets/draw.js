@@ -1,17 +1,20 @@
 "use strict";
-// Charts and clouds of the report, without a library: the pages have to open from disk in any year.
+// Charts of the report, without a library: the pages have to open from disk in any year.
 
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a6ad8", "#888888"]; // Okabe and Ito
 const DASHES = ["", "7 4", "2 3", "9 3 2 3", "12 4", "4 2", "1 4", "14 3 2 3 2 3"];
 const MARKS = ["circle", "square", "triangle", "diamond"];
-const percent = v => v == null ? "–" : (100 * v).toFixed(1);
-const whole = v => v == null ? "–" : Math.round(v).toLocaleString("en");
+const percent = v => (v == null ? "–" : (100 * v).toFixed(1));
+const whole = v => (v == null ? "–" : Math.round(v).toLocaleString("en"));
 
 function make(name, attributes = {}, ...children) {
   const svg = ["svg", "g", "path", "line", "text", "title"].includes(name) || name.startsWith("svg:");
-  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name.replace("svg:", "")) : document.createElement(name);
+  const node = svg
+    ? document.createElementNS("http://www.w3.org/2000/svg", name.replace("svg:", ""))
+    : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) node.addEventListener(key.slice(2), value); else if (value != null) node.setAttribute(key, value);
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (value != null) node.setAttribute(key, value);
   }
   node.append(...children.flat());
   return node;
@@ -19,7 +22,11 @@ function make(name, attributes = {}, ...children) {
 
 // Colour is never alone: every series has its own dashes and its own mark.
 function look(index) {
-  return { colour: COLOURS[index % COLOURS.length], dash: DASHES[index % DASHES.length], mark: MARKS[index % MARKS.length] };
+  return {
+    colour: COLOURS[index % COLOURS.length],
+    dash: DASHES[index % DASHES.length],
+    mark: MARKS[index % MARKS.length],
+  };
 }
 
 function markPath(kind, x, y, r = 4) {
@@ -30,7 +37,8 @@ function markPath(kind, x, y, r = 4) {
 }
 
 function ticks(low, high, count) {
-  const rough = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(rough));
+  const rough = (high - low) / count || 1,
+    power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map(m => m * power).find(s => s >= rough);
   const found = [];
   for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + 1e-9; v += step) found.push(+v.toFixed(10));
@@ -40,77 +48,183 @@ function ticks(low, high, count) {
 // series: [{label, points: [[x, y, low, high]], line, band, mark, star}]; y from 0 to 1 unless `range` says otherwise.
 function chart(place, { series, x, y, label, range, lines = [], log = false }) {
   place.replaceChildren();
-  if (!series.some(s => s.points.length)) { place.append(make("p", { class: "note" }, "nothing was measured")); return; }
-  const W = 860, H = 340, L = 52, R = 14, T = 12, B = 44, hidden = new Set();
+  if (!series.some(s => s.points.length)) {
+    place.append(make("p", { class: "note" }, "nothing was measured"));
+    return;
+  }
+  const W = 860,
+    H = 340,
+    L = 52,
+    R = 14,
+    T = 12,
+    B = 44,
+    hidden = new Set();
   const all = series.flatMap(s => s.points);
-  const xs = all.map(p => p[0]), xLow = Math.min(...xs, ...(range?.x ?? [])), xHigh = Math.max(...xs, ...(range?.x ?? []));
+  const xs = all.map(p => p[0]),
+    xLow = Math.min(...xs, ...(range?.x ?? [])),
+    xHigh = Math.max(...xs, ...(range?.x ?? []));
   const ys = range?.y ?? [0, 1];
   const px = v => L + (W - L - R) * (xHigh > xLow ? (v - xLow) / (xHigh - xLow) : 0.5);
-  const scale = v => log ? Math.log10(v) : v;
+  const scale = v => (log ? Math.log10(v) : v);
   const py = v => H - B - (H - T - B) * ((scale(v) - scale(ys[0])) / (scale(ys[1]) - scale(ys[0]) || 1));
   const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label });
   const draw = () => {
     svg.replaceChildren(make("title", {}, label));
     const rows = log ? [ys[0], ys[1]] : ticks(...ys, 5);
     for (const v of rows) {
-      svg.append(make("line", { class: "grid", x1: L, x2: W - R, y1: py(v), y2: py(v) }),
-        make("text", { x: L - 8, y: py(v) + 4, "text-anchor": "end" }, range?.y ? String(+v.toPrecision(3)) : String(Math.round(100 * v))));
+      svg.append(
+        make("line", { class: "grid", x1: L, x2: W - R, y1: py(v), y2: py(v) }),
+        make(
+          "text",
+          { x: L - 8, y: py(v) + 4, "text-anchor": "end" },
+          range?.y ? String(+v.toPrecision(3)) : String(Math.round(100 * v)),
+        ),
+      );
     }
     for (const v of ticks(xLow, xHigh, 9)) {
-      svg.append(make("text", { x: px(v), y: H - B + 18, "text-anchor": "middle" }, range?.percent ? String(Math.round(100 * v)) : String(v)));
+      svg.append(
+        make(
+          "text",
+          { x: px(v), y: H - B + 18, "text-anchor": "middle" },
+          range?.percent ? String(Math.round(100 * v)) : String(v),
+        ),
+      );
     }
-    svg.append(make("text", { class: "soft", x: (L + W - R) / 2, y: H - 8, "text-anchor": "middle" }, x),
-      make("text", { class: "soft", transform: `translate(13 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle" }, y));
+    svg.append(
+      make("text", { class: "soft", x: (L + W - R) / 2, y: H - 8, "text-anchor": "middle" }, x),
+      make(
+        "text",
+        { class: "soft", transform: `translate(13 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle" },
+        y,
+      ),
+    );
     for (const points of lines) {
-      svg.append(make("path", { d: "M" + points.map(p => `${px(p[0])},${py(p[1])}`).join("L"), fill: "none",
-        stroke: "currentColor", "stroke-width": 1, "stroke-dasharray": points.dash ?? "", opacity: 0.6 }));
+      svg.append(
+        make("path", {
+          d: "M" + points.map(p => `${px(p[0])},${py(p[1])}`).join("L"),
+          fill: "none",
+          stroke: "currentColor",
+          "stroke-width": 1,
+          "stroke-dasharray": points.dash ?? "",
+          opacity: 0.6,
+        }),
+      );
     }
     series.forEach((s, index) => {
       if (hidden.has(index) || !s.points.length) return;
-      const style = look(s.look ?? index), g = make("g", { "data-series": s.label });
+      const style = look(s.look ?? index),
+        g = make("g", { "data-series": s.label });
       const banded = s.points.filter(p => p[2] != null);
       if (s.band !== false && banded.length > 1) {
-        const up = banded.map(p => `${px(p[0])},${py(p[3])}`), down = banded.map(p => `${px(p[0])},${py(p[2])}`).reverse();
+        const up = banded.map(p => `${px(p[0])},${py(p[3])}`),
+          down = banded.map(p => `${px(p[0])},${py(p[2])}`).reverse();
         g.append(make("path", { d: "M" + [...up, ...down].join("L") + "z", fill: style.colour, opacity: 0.14 }));
       }
       if (s.line !== false) {
-        g.append(make("path", { d: "M" + s.points.map(p => `${px(p[0])},${py(p[1])}`).join("L"), fill: "none",
-          stroke: style.colour, "stroke-width": 2, "stroke-dasharray": style.dash }));
+        g.append(
+          make("path", {
+            d: "M" + s.points.map(p => `${px(p[0])},${py(p[1])}`).join("L"),
+            fill: "none",
+            stroke: style.colour,
+            "stroke-width": 2,
+            "stroke-dasharray": style.dash,
+          }),
+        );
       }
-      if (s.mark !== false) for (const p of s.points) {
-        const mark = make("path", { d: markPath(style.mark, px(p[0]), py(p[1]), p[4] ? 6 : 3.5), fill: p[4] ? "none" : style.colour,
-          stroke: style.colour, "stroke-width": 1.5 }, make("title", {}, p[5] ?? `${s.label}: ${p[0]}, ${range?.y ? p[1] : percent(p[1]) + " %"}`));
-        g.append(p[6] ? make("svg:a", { href: p[6] }, mark) : mark);
-      }
+      if (s.mark !== false)
+        for (const p of s.points) {
+          const mark = make(
+            "path",
+            {
+              d: markPath(style.mark, px(p[0]), py(p[1]), p[4] ? 6 : 3.5),
+              fill: p[4] ? "none" : style.colour,
+              stroke: style.colour,
+              "stroke-width": 1.5,
+            },
+            make("title", {}, p[5] ?? `${s.label}: ${p[0]}, ${range?.y ? p[1] : percent(p[1]) + " %"}`),
+          );
+          g.append(p[6] ? make("svg:a", { href: p[6] }, mark) : mark);
+        }
       svg.append(g);
     });
   };
   draw();
-  const legend = make("ul", { class: "legend" }, series.map((s, index) => {
-    const style = look(s.look ?? index);
-    const button = make("button", { type: "button", "aria-pressed": "true", onclick: () => {
-      hidden.has(index) ? hidden.delete(index) : hidden.add(index);
-      button.setAttribute("aria-pressed", String(!hidden.has(index)));
-      draw();
-    } }, make("svg", { width: 34, height: 12, "aria-hidden": "true" },
-      s.line === false ? [] : make("line", { x1: 1, x2: 33, y1: 6, y2: 6, stroke: style.colour, "stroke-width": 2, "stroke-dasharray": style.dash }),
-      s.mark === false ? [] : make("path", { d: markPath(style.mark, 17, 6), fill: style.colour })), s.label);
-    return make("li", {}, button);
-  }));
-  place.append(svg, legend, asTable(label, [x, "series", y, "low", "high"],
-    series.flatMap(s => s.points.map(p => [p[0], s.label, range?.y ? p[1] : percent(p[1]), p[2] == null ? "" : percent(p[2]), p[3] == null ? "" : percent(p[3])]))));
+  const legend = make(
+    "ul",
+    { class: "legend" },
+    series.map((s, index) => {
+      const style = look(s.look ?? index);
+      const button = make(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": "true",
+          onclick: () => {
+            hidden.has(index) ? hidden.delete(index) : hidden.add(index);
+            button.setAttribute("aria-pressed", String(!hidden.has(index)));
+            draw();
+          },
+        },
+        make(
+          "svg",
+          { width: 34, height: 12, "aria-hidden": "true" },
+          s.line === false
+            ? []
+            : make("line", {
+                x1: 1,
+                x2: 33,
+                y1: 6,
+                y2: 6,
+                stroke: style.colour,
+                "stroke-width": 2,
+                "stroke-dasharray": style.dash,
+              }),
+          s.mark === false ? [] : make("path", { d: markPath(style.mark, 17, 6), fill: style.colour }),
+        ),
+        s.label,
+      );
+      return make("li", {}, button);
+    }),
+  );
+  place.append(
+    svg,
+    legend,
+    asTable(
+      label,
+      [x, "series", y, "low", "high"],
+      series.flatMap(s =>
+        s.points.map(p => [
+          p[0],
+          s.label,
+          range?.y ? p[1] : percent(p[1]),
+          p[2] == null ? "" : percent(p[2]),
+          p[3] == null ? "" : percent(p[3]),
+        ]),
+      ),
+    ),
+  );
 }
 
 // rows: [{group, label, rate, low, high, look, href}], one line each under its group's heading.
 function forest(place, rows, label) {
   place.replaceChildren();
-  if (!rows.length) { place.append(make("p", { class: "note" }, "nothing was measured")); return; }
-  const W = 860, left = 250, right = 150, line = 19;
-  const groups = [...new Set(rows.map(r => r.group))], H = 30 + groups.length * 24 + rows.length * line;
+  if (!rows.length) {
+    place.append(make("p", { class: "note" }, "nothing was measured"));
+    return;
+  }
+  const W = 860,
+    left = 250,
+    right = 150,
+    line = 19;
+  const groups = [...new Set(rows.map(r => r.group))],
+    H = 30 + groups.length * 24 + rows.length * line;
   const px = v => left + (W - left - right) * v;
   const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label }, make("title", {}, label));
   for (const v of [0, 0.25, 0.5, 0.75, 1]) {
-    svg.append(make("line", { class: "grid", x1: px(v), x2: px(v), y1: 18, y2: H }), make("text", { x: px(v), y: 12, "text-anchor": "middle" }, String(100 * v)));
+    svg.append(
+      make("line", { class: "grid", x1: px(v), x2: px(v), y1: 18, y2: H }),
+      make("text", { x: px(v), y: 12, "text-anchor": "middle" }, String(100 * v)),
+    );
   }
   let y = 22;
   for (const group of groups) {
@@ -120,56 +234,62 @@ function forest(place, rows, label) {
     for (const r of rows.filter(r => r.group === group)) {
       y += line;
       const style = look(r.look);
-      svg.append(make("text", { x: left - 10, y, "text-anchor": "end" }, r.label),
+      svg.append(
+        make("text", { x: left - 10, y, "text-anchor": "end" }, r.label),
         make("line", { x1: px(r.low), x2: px(r.high), y1: y - 4, y2: y - 4, stroke: style.colour, "stroke-width": 2 }),
         make("path", { d: markPath(style.mark, px(r.rate), y - 4), fill: style.colour }),
-        make("text", { x: W - right + 12, y }, `${percent(r.rate)} [${Math.round(100 * r.low)}, ${Math.round(100 * r.high)}]`));
+        make(
+          "text",
+          { x: W - right + 12, y },
+          `${percent(r.rate)} [${Math.round(100 * r.low)}, ${Math.round(100 * r.high)}]`,
+        ),
+      );
     }
   }
-  place.append(svg, asTable(label, ["task", "method", "%", "low", "high"],
-    rows.map(r => [r.group, r.label, percent(r.rate), percent(r.low), percent(r.high)])));
+  place.append(
+    svg,
+    asTable(
+      label,
+      ["task", "method", "%", "low", "high"],
+      rows.map(r => [r.group, r.label, percent(r.rate), percent(r.low), percent(r.high)]),
+    ),
+  );
 }
 
 function asTable(label, head, rows) {
-  const words = v => typeof v === "string" && Number.isNaN(parseFloat(v)) && v !== "" ? "word" : "";
-  return make("details", {}, make("summary", {}, "The numbers"), make("div", { class: "wide" },
-    make("table", {}, make("caption", {}, label), make("thead", {}, make("tr", {}, head.map(h => make("th", { scope: "col" }, h)))),
-      make("tbody", {}, rows.map(row => make("tr", {}, row.map(v => make("td", { class: words(v) }, String(v)))))))));
-}
-
-// points: base64 of uint16 x, y, z over [low, high] of each axis; colour: base64 of uint8 r, g, b, or none (height).
-function cloud(place, { points, low, high, colour, label }) {
-  const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
-  const raw = new Uint16Array(bytes(points).buffer), rgb = colour ? bytes(colour) : null, n = raw.length / 3;
-  const at = [...Array(n).keys()].map(i => [0, 1, 2].map(a => low[a] + (high[a] - low[a]) * raw[3 * i + a] / 65535));
-  const middle = [0, 1, 2].map(a => (low[a] + high[a]) / 2);
-  const reach = Math.max(1e-6, ...at.map(p => Math.hypot(...p.map((v, a) => v - middle[a]))));
-  const canvas = make("canvas", { width: 420, height: 360, tabindex: 0, role: "img",
-    "aria-label": `${label}: ${n} points. Drag or use the arrow keys to turn it, plus and minus to come closer.` });
-  let turn = -0.6, tilt = 0.5, zoom = 1;
-  const pen = canvas.getContext("2d");
-  const draw = () => {
-    pen.clearRect(0, 0, canvas.width, canvas.height);
-    const scale = zoom * 0.46 * canvas.height / reach;
-    at.map((p, i) => {
-      const [x, y, z] = p.map((v, a) => v - middle[a]);
-      const u = x * Math.cos(turn) - y * Math.sin(turn), v = x * Math.sin(turn) + y * Math.cos(turn);
-      return [u, z * Math.cos(tilt) + v * Math.sin(tilt), v * Math.cos(tilt) - z * Math.sin(tilt), i];
-    }).sort((a, b) => b[2] - a[2]).forEach(([u, w, , i]) => {
-      const height = (at[i][2] - low[2]) / (high[2] - low[2] || 1);
-      pen.fillStyle = rgb ? `rgb(${rgb[3 * i]},${rgb[3 * i + 1]},${rgb[3 * i + 2]})` : `hsl(${250 - 190 * height}, 75%, ${35 + 25 * height}%)`;
-      pen.beginPath();
-      pen.arc(canvas.width / 2 + scale * u, canvas.height / 2 - scale * w, 2.4, 0, 7);
-      pen.fill();
-    });
-    canvas.dataset.view = `${turn.toFixed(3)},${tilt.toFixed(3)},${zoom.toFixed(3)}`;
-  };
-  canvas.onpointerdown = e => canvas.setPointerCapture(e.pointerId);
-  canvas.onpointermove = e => { if (e.buttons) { turn += e.movementX / 100; tilt += e.movementY / 100; draw(); } };
-  canvas.onkeydown = e => {
-    const [a, b, c] = { ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowUp: [0, -1, 0], ArrowDown: [0, 1, 0], "+": [0, 0, 1], "-": [0, 0, -1] }[e.key] ?? [0, 0, 0];
-    if (a || b || c) { turn += a / 10; tilt += b / 10; zoom *= 1.15 ** c; draw(); e.preventDefault(); }
-  };
-  draw();
-  place.append(make("figure", {}, canvas, make("figcaption", {}, label)));
+  const words = v => (typeof v === "string" && Number.isNaN(parseFloat(v)) && v !== "" ? "word" : "");
+  return make(
+    "details",
+    {},
+    make("summary", {}, "The numbers"),
+    make(
+      "div",
+      { class: "wide" },
+      make(
+        "table",
+        {},
+        make("caption", {}, label),
+        make(
+          "thead",
+          {},
+          make(
+            "tr",
+            {},
+            head.map(h => make("th", { scope: "col" }, h)),
+          ),
+        ),
+        make(
+          "tbody",
+          {},
+          rows.map(row =>
+            make(
+              "tr",
+              {},
+              row.map(v => make("td", { class: words(v) }, String(v))),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }

@@ -3,13 +3,18 @@ const { cells, groups, media } = window.REPORT;
 const $ = id => document.getElementById(id);
 const films = new Set(media);
 const page = c => `cell.html?${c.id}`;
-const rate = ([k, n]) => n ? k / n : null;
+const rate = ([k, n]) => (n ? k / n : null);
 
 // -- the list of cells ------------------------------------------------------------------------------------------------
 
 const COLUMNS = [
   { name: "task", word: true, value: c => c.task },
-  { name: "method", word: true, value: c => c.method, show: c => [make("a", { href: page(c) }, c.method), c.note ? ` (${c.note})` : "", films.has(c.id) ? " ▶" : ""] },
+  {
+    name: "method",
+    word: true,
+    value: c => c.method,
+    show: c => [make("a", { href: page(c) }, c.method), c.note ? ` (${c.note})` : "", films.has(c.id) ? " ▶" : ""],
+  },
   { name: "head", word: true, value: c => c.head },
   { name: "seed", value: c => c.seed },
   { name: "suite", word: true, value: c => c.suite },
@@ -18,8 +23,8 @@ const COLUMNS = [
   { name: "retest", value: c => rate(c.retest), show: c => `${c.retest[0]}/${c.retest[1]}` },
   { name: "95 %", value: c => c.low, show: c => `[${Math.round(100 * c.low)}, ${Math.round(100 * c.high)}]` },
   { name: "last", value: c => rate(c.last), show: c => `${c.last[0]}/${c.last[1]}` },
-  { name: "gap", value: c => c.gap, show: c => c.gap == null ? "–" : (100 * c.gap).toFixed(1) },
-  { name: "expected", value: c => c.expected, show: c => c.expected == null ? "–" : (100 * c.expected).toFixed(1) },
+  { name: "gap", value: c => c.gap, show: c => (c.gap == null ? "–" : (100 * c.gap).toFixed(1)) },
+  { name: "expected", value: c => c.expected, show: c => (c.expected == null ? "–" : (100 * c.expected).toFixed(1)) },
   { name: "errors", value: c => c.errors },
   { name: "steps", value: c => c.steps, show: c => whole(c.steps) },
   { name: "batch", value: c => c.batch },
@@ -31,41 +36,82 @@ let sorted = { column: COLUMNS[0], up: true };
 
 function compareBy({ value, word }, up) {
   return (a, b) => {
-    const x = value(a), y = value(b);
+    const x = value(a),
+      y = value(b);
     if (x == null || y == null) return (x == null) - (y == null); // what is not known comes last either way
     return (up ? 1 : -1) * (word ? x.localeCompare(y) : x - y);
   };
 }
 
 function listHead() {
-  $("list").tHead.replaceChildren(make("tr", {}, COLUMNS.map(column => make("th", {
-    scope: "col", class: column.word ? "word" : null,
-    "aria-sort": sorted.column === column ? (sorted.up ? "ascending" : "descending") : "none",
-  }, make("button", { type: "button", onclick: () => {
-    sorted = { column, up: sorted.column === column ? !sorted.up : Boolean(column.word) };
-    listHead();
-    list();
-    $("list").tHead.rows[0].cells[COLUMNS.indexOf(column)].firstChild.focus();
-  } }, column.name)))));
+  $("list").tHead.replaceChildren(
+    make(
+      "tr",
+      {},
+      COLUMNS.map(column =>
+        make(
+          "th",
+          {
+            scope: "col",
+            class: column.word ? "word" : null,
+            "aria-sort": sorted.column === column ? (sorted.up ? "ascending" : "descending") : "none",
+          },
+          make(
+            "button",
+            {
+              type: "button",
+              onclick: () => {
+                sorted = { column, up: sorted.column === column ? !sorted.up : Boolean(column.word) };
+                listHead();
+                list();
+                $("list").tHead.rows[0].cells[COLUMNS.indexOf(column)].firstChild.focus();
+              },
+            },
+            column.name,
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 const FILTERS = ["suite", "protocol", "task", "method"];
 
 function list() {
   const words = $("find").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const chosen = cells.filter(c => FILTERS.every(f => !$(`by-${f}`).value || c[f] === $(`by-${f}`).value)
-    && words.every(w => `${c.suite} ${c.protocol} ${c.task} ${c.method} ${c.head} s${c.seed} ${c.note}`.toLowerCase().includes(w)));
+  const chosen = cells.filter(
+    c =>
+      FILTERS.every(f => !$(`by-${f}`).value || c[f] === $(`by-${f}`).value) &&
+      words.every(w =>
+        `${c.suite} ${c.protocol} ${c.task} ${c.method} ${c.head} s${c.seed} ${c.note}`.toLowerCase().includes(w),
+      ),
+  );
   chosen.sort(compareBy(sorted.column, sorted.up));
   const rows = document.createDocumentFragment();
   for (const c of chosen) {
-    rows.append(make("tr", {}, COLUMNS.map(column => make("td", { class: column.word ? "word" : null }, column.show ? column.show(c) : String(column.value(c) ?? "–")))));
+    rows.append(
+      make(
+        "tr",
+        {},
+        COLUMNS.map(column =>
+          make(
+            "td",
+            { class: column.word ? "word" : null },
+            column.show ? column.show(c) : String(column.value(c) ?? "–"),
+          ),
+        ),
+      ),
+    );
   }
   $("list").tBodies[0].replaceChildren(rows);
   $("count").textContent = `${chosen.length} of ${cells.length}`;
 }
 
 for (const f of FILTERS) {
-  $(`by-${f}`).append(make("option", { value: "" }, "all"), ...[...new Set(cells.map(c => c[f]))].sort().map(v => make("option", { value: v }, v)));
+  $(`by-${f}`).append(
+    make("option", { value: "" }, "all"),
+    ...[...new Set(cells.map(c => c[f]))].sort().map(v => make("option", { value: v }, v)),
+  );
   $(`by-${f}`).onchange = list;
 }
 $("find").oninput = list;
@@ -80,80 +126,232 @@ const named = m => `${m.method}, ${m.head}`;
 function epochs(g) {
   const task = $("epochs-task").value;
   chart($("epochs-chart"), {
-    series: g.methods.map((m, look) => ({ label: named(m), look, points: m.epochs[task] ?? (m.tasks === 1 && task === "mean" ? [] : []) })).filter(s => s.points.length),
-    x: "epoch", y: "success, %", label: `Success over epochs, ${task}, ${g.suite}, protocol ${g.protocol}`,
+    series: g.methods
+      .map((m, look) => ({
+        label: named(m),
+        look,
+        points: m.epochs[task] ?? (m.tasks === 1 && task === "mean" ? [] : []),
+      }))
+      .filter(s => s.points.length),
+    x: "epoch",
+    y: "success, %",
+    label: `Success over epochs, ${task}, ${g.suite}, protocol ${g.protocol}`,
   });
 }
 
 function trees(g) {
-  const rows = g.tasks.flatMap(task => g.methods.map((m, look) => m.by_task[task] && ({
-    group: task, label: named(m) + (m.note ? ` (${m.note})` : ""), rate: m.by_task[task][0], low: m.by_task[task][1], high: m.by_task[task][2], look,
-  })).filter(Boolean));
+  const rows = g.tasks.flatMap(task =>
+    g.methods
+      .map(
+        (m, look) =>
+          m.by_task[task] && {
+            group: task,
+            label: named(m) + (m.note ? ` (${m.note})` : ""),
+            rate: m.by_task[task][0],
+            low: m.by_task[task][1],
+            high: m.by_task[task][2],
+            look,
+          },
+      )
+      .filter(Boolean),
+  );
   forest($("forest-chart"), rows, `Retest by task, ${g.suite}, protocol ${g.protocol}`);
 }
 
 function inflated(g) {
   const own = cells.filter(c => c.suite === g.suite && c.protocol === g.protocol && c.gap != null);
   const series = g.methods.map((m, look) => ({
-    label: named(m), look, line: false, band: false,
-    points: own.filter(c => c.method === m.method && c.head === m.head).map(c => [rate(c.best), rate(c.retest), null, null, false,
-      `${c.task}, ${named(m)}, seed ${c.seed}: best* ${percent(rate(c.best))}, retest ${percent(rate(c.retest))}`, page(c)]),
+    label: named(m),
+    look,
+    line: false,
+    band: false,
+    points: own
+      .filter(c => c.method === m.method && c.head === m.head)
+      .map(c => [
+        rate(c.best),
+        rate(c.retest),
+        null,
+        null,
+        false,
+        `${c.task}, ${named(m)}, seed ${c.seed}: best* ${percent(rate(c.best))}, retest ${percent(rate(c.retest))}`,
+        page(c),
+      ]),
   }));
-  const luck = own.filter(c => c.expected != null).map(c => [rate(c.retest) + c.expected, rate(c.retest)]).sort((a, b) => a[1] - b[1]);
+  const luck = own
+    .filter(c => c.expected != null)
+    .map(c => [rate(c.retest) + c.expected, rate(c.retest)])
+    .sort((a, b) => a[1] - b[1]);
   luck.dash = "2 4";
-  chart($("inflation-chart"), { series, x: "best*, %", y: "retest, %", lines: [[[0, 0], [1, 1]], ...(luck.length > 1 ? [luck] : [])],
-    range: { x: [0, 1], percent: true }, label: `best* against retest, ${g.suite}, protocol ${g.protocol}` });
+  chart($("inflation-chart"), {
+    series,
+    x: "best*, %",
+    y: "retest, %",
+    lines: [
+      [
+        [0, 0],
+        [1, 1],
+      ],
+      ...(luck.length > 1 ? [luck] : []),
+    ],
+    range: { x: [0, 1], percent: true },
+    label: `best* against retest, ${g.suite}, protocol ${g.protocol}`,
+  });
   const mean = v => v.reduce((a, b) => a + b, 0) / v.length;
   const known = own.filter(c => c.expected != null);
-  $("inflation-text").textContent = known.length ? `best* is on average ${(100 * mean(known.map(c => c.gap))).toFixed(1)} points above the retest of the same checkpoint, `
-    + `over ${known.length} cells. The luck of choosing the best of several looks alone would give ${(100 * mean(known.map(c => c.expected))).toFixed(1)} points (dotted) `
-    + "if every checkpoint were as good as the selected one; where checkpoints differ, less of it is luck. Solid: no gap." : "";
+  $("inflation-text").textContent = known.length
+    ? `best* is on average ${(100 * mean(known.map(c => c.gap))).toFixed(1)} points above the retest of the same checkpoint, ` +
+      `over ${known.length} cells. The luck of choosing the best of several looks alone would give ${(100 * mean(known.map(c => c.expected))).toFixed(1)} points (dotted) ` +
+      "if every checkpoint were as good as the selected one; where checkpoints differ, less of it is luck. Solid: no gap."
+    : "";
 }
 
 const BUDGET = [
-  ["method", m => named(m) + (m.note ? ` (${m.note})` : ""), true], ["tasks", m => `${m.tasks}/${m.of}`], ["seeds", m => m.seeds], ["cells", m => m.cells],
-  ["mean retest, %", m => m.mean == null ? "–" : `${percent(m.mean)} [${Math.round(100 * m.low)}, ${Math.round(100 * m.high)}]`],
-  ["IQM, %", m => m.iqm == null ? "–" : `${percent(m.iqm)} [${Math.round(100 * m.iqm_low)}, ${Math.round(100 * m.iqm_high)}] ${m.by_seed ? "of seeds" : "of rollouts"}`],
-  ["optimiser steps", m => whole(m.steps)], ["seconds", m => whole(m.seconds)],
-  ["of which", m => Object.entries(m.phases).map(([k, v]) => `${k} ${whole(v)}`).join(", "), true],
-  ["encoder parameters", m => whole(m.encoder)], ["trained parameters", m => whole(m.trained)],
+  ["method", m => named(m) + (m.note ? ` (${m.note})` : ""), true],
+  ["tasks", m => `${m.tasks}/${m.of}`],
+  ["seeds", m => m.seeds],
+  ["cells", m => m.cells],
+  [
+    "mean retest, %",
+    m => (m.mean == null ? "–" : `${percent(m.mean)} [${Math.round(100 * m.low)}, ${Math.round(100 * m.high)}]`),
+  ],
+  [
+    "IQM, %",
+    m =>
+      m.iqm == null
+        ? "–"
+        : `${percent(m.iqm)} [${Math.round(100 * m.iqm_low)}, ${Math.round(100 * m.iqm_high)}] ${m.by_seed ? "of seeds" : "of rollouts"}`,
+  ],
+  ["optimiser steps", m => whole(m.steps)],
+  ["seconds", m => whole(m.seconds)],
+  [
+    "of which",
+    m =>
+      Object.entries(m.phases)
+        .map(([k, v]) => `${k} ${whole(v)}`)
+        .join(", "),
+    true,
+  ],
+  ["encoder parameters", m => whole(m.encoder)],
+  ["trained parameters", m => whole(m.trained)],
 ];
 
 function budgets(g) {
-  $("methods-table").tHead.replaceChildren(make("tr", {}, BUDGET.map(([name, , word]) => make("th", { scope: "col", class: word ? "word" : null }, name))));
+  $("methods-table").tHead.replaceChildren(
+    make(
+      "tr",
+      {},
+      BUDGET.map(([name, , word]) => make("th", { scope: "col", class: word ? "word" : null }, name)),
+    ),
+  );
   const best = [...g.methods].sort((a, b) => (b.mean ?? -1) - (a.mean ?? -1));
-  $("methods-table").tBodies[0].replaceChildren(...best.map(m => make("tr", {}, BUDGET.map(([, value, word]) => make("td", { class: word ? "word" : null }, String(value(m)))))));
+  $("methods-table").tBodies[0].replaceChildren(
+    ...best.map(m =>
+      make(
+        "tr",
+        {},
+        BUDGET.map(([, value, word]) => make("td", { class: word ? "word" : null }, String(value(m)))),
+      ),
+    ),
+  );
 }
 
 function heads(g) {
   const place = $("heads-body");
   place.replaceChildren();
-  if (!g.heads) { place.append(make("p", { class: "note" }, "These cells have one head. Rankings of encoders depend on the head (Hu et al. 2023); run another with --head.")); return; }
+  if (!g.heads) {
+    place.append(
+      make(
+        "p",
+        { class: "note" },
+        "These cells have one head. Rankings of encoders depend on the head (Hu et al. 2023); run another with --head.",
+      ),
+    );
+    return;
+  }
   const { heads, methods, cells: rates, tau, tasks } = g.heads;
-  place.append(make("div", { class: "wide" }, make("table", { id: "heads-table" }, make("caption", {}, `Mean retest in % over ${tasks.join(", ") || "no common task"}`),
-    make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "word" }, "method"), heads.map(h => make("th", { scope: "col" }, h)))),
-    make("tbody", {}, methods.map((m, i) => make("tr", {}, make("th", { scope: "row", class: "word" }, m), rates[i].map(v => make("td", {}, percent(v)))))))),
-    make("ul", { id: "tau" }, tau.map(t => make("li", {}, `${t.first} and ${t.second} rank ${t.methods} methods with Kendall's tau ${t.tau == null ? "undefined" : t.tau.toFixed(2)}`))));
+  place.append(
+    make(
+      "div",
+      { class: "wide" },
+      make(
+        "table",
+        { id: "heads-table" },
+        make("caption", {}, `Mean retest in % over ${tasks.join(", ") || "no common task"}`),
+        make(
+          "thead",
+          {},
+          make(
+            "tr",
+            {},
+            make("th", { scope: "col", class: "word" }, "method"),
+            heads.map(h => make("th", { scope: "col" }, h)),
+          ),
+        ),
+        make(
+          "tbody",
+          {},
+          methods.map((m, i) =>
+            make(
+              "tr",
+              {},
+              make("th", { scope: "row", class: "word" }, m),
+              rates[i].map(v => make("td", {}, percent(v))),
+            ),
+          ),
+        ),
+      ),
+    ),
+    make(
+      "ul",
+      { id: "tau" },
+      tau.map(t =>
+        make(
+          "li",
+          {},
+          `${t.first} and ${t.second} rank ${t.methods} methods with Kendall's tau ${t.tau == null ? "undefined" : t.tau.toFixed(2)}`,
+        ),
+      ),
+    ),
+  );
 }
 
 function cameras(g) {
   const place = $("cameras-body");
   place.replaceChildren();
   const kinds = [...new Set(g.cameras.map(c => `${c.task}|${c.camera}|${c.axis}`))];
-  if (!kinds.length) place.append(make("p", { class: "note" }, "No cell of these was retested with the camera moved (bench run --shift azimuth=-40:40:10)."));
+  if (!kinds.length)
+    place.append(
+      make(
+        "p",
+        { class: "note" },
+        "No cell of these was retested with the camera moved (bench run --shift azimuth=-40:40:10).",
+      ),
+    );
   for (const kind of kinds) {
-    const [task, camera, axis] = kind.split("|"), own = g.cameras.filter(c => `${c.task}|${c.camera}|${c.axis}` === kind);
+    const [task, camera, axis] = kind.split("|"),
+      own = g.cameras.filter(c => `${c.task}|${c.camera}|${c.axis}` === kind);
     const at = make("div", { class: "chart" });
     place.append(make("h4", {}, `${task}: ${axis} of ${camera}`), at);
-    chart(at, { series: own.map(c => ({ label: `${c.method}, ${c.head}, seed ${c.seed}`, points: c.points, look: g.methods.findIndex(m => m.method === c.method && m.head === c.head) })),
-      x: axis === "distance" ? "times as far" : "degrees", y: "success, %", label: `Success over the ${axis} of ${camera}, ${task}` });
+    chart(at, {
+      series: own.map(c => ({
+        label: `${c.method}, ${c.head}, seed ${c.seed}`,
+        points: c.points,
+        look: g.methods.findIndex(m => m.method === c.method && m.head === c.head),
+      })),
+      x: axis === "distance" ? "times as far" : "degrees",
+      y: "success, %",
+      label: `Success over the ${axis} of ${camera}, ${task}`,
+    });
   }
 }
 
 function show() {
   const g = groups[$("group").value];
-  const tasks = [...(g.tasks.length > 1 ? ["mean"] : []), ...g.tasks], before = $("epochs-task").value;
-  $("epochs-task").replaceChildren(...tasks.map(t => make("option", { value: t }, t === "mean" ? "mean over the tasks that a method has" : t)));
+  const tasks = [...(g.tasks.length > 1 ? ["mean"] : []), ...g.tasks],
+    before = $("epochs-task").value;
+  $("epochs-task").replaceChildren(
+    ...tasks.map(t => make("option", { value: t }, t === "mean" ? "mean over the tasks that a method has" : t)),
+  );
   if (tasks.includes(before)) $("epochs-task").value = before;
   for (const part of [epochs, trees, inflated, budgets, heads, cameras]) part(g);
 }
