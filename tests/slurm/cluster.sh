@@ -129,13 +129,18 @@ up() {
 }
 
 down() {
-  local file pid at name
+  local file pid at name tries
   for file in "$DIR"/pids/slurmd-* "$DIR/pids/slurmctld" "$DIR/pids/munged"; do
     [ -f "$file" ] || continue
     name=$(basename "$file")
     if runs "$name"; then read -r pid at <"$file" && kill -TERM "$pid" || true; fi
   done
-  rm -rf "$DIR"
+  # until they are gone they still write here, and a folder that fills while it is removed stays
+  for file in "$DIR"/pids/*; do
+    for ((tries = 0; tries < 200; tries++)); do runs "$(basename "$file")" || break; sleep 0.1; done
+  done
+  for ((tries = 0; tries < 5; tries++)); do rm -rf "$DIR" 2>/dev/null && return; sleep 1; done
+  fail "$DIR cannot be removed"
 }
 
 case ${1:-} in
