@@ -24,10 +24,10 @@ def records() -> list[Record]:
 def test_csv_has_every_cell_once_and_as_it_was(records: list[Record], tmp_path: Path) -> None:
     with export(records[::-1], "csv", tmp_path / "x.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
-    assert len(found) == len(records) == len({row["identity_hash"] for row in found})
-    by_hash = {r.identity_hash: r for r in records}
+    assert len(found) == len(records) == len({(row["suite"], row["identity_hash"]) for row in found})
+    by_hash = {(r.suite, r.identity_hash): r for r in records}
     for row in found:
-        record = by_hash[row["identity_hash"]]
+        record = by_hash[row["suite"], row["identity_hash"]]
         assert (row["task"], row["method"], int(row["seed"])) == (record.task, record.method, record.seed)
         assert (int(row["retest_k"]), int(row["retest_n"])) == (record.retest.tally.k, record.retest.tally.n)
         assert (int(row["best_k"]), int(row["last_k"])) == (record.best.k, record.last.k)
