@@ -55,11 +55,10 @@ def report(
         raise ConfigError(str(error)) from error
     notes += film(chosen, to / "media")
     media = {slug(r): found for path, r in placed if (found := filmed(r, path, to / "media")) is not None}
-    tables, apart = _tables(placed)
-    page = build(placed, tables, [*notes, *apart], to, media)
+    page = build(placed, _tables(placed), notes, to, media)
     seconds = time.perf_counter() - start
     if as_json:
-        print_json({"page": str(page), "cells": len(placed), "films": len(media), "left_out": notes + apart})
+        print_json({"page": str(page), "cells": len(placed), "films": len(media), "left_out": notes})
     else:
         typer.echo(f"{page}: {len(placed)} cells, {len(media)} filmed, in {seconds:.0f} s")
         for note in notes:
@@ -70,20 +69,18 @@ def report(
         webbrowser.open(page.resolve().as_uri())
 
 
-def _tables(placed: list[Any]) -> tuple[list[Any], list[str]]:
-    """The papers' tables of which something was measured, under each protocol; and what was set apart."""
+def _tables(placed: list[Any]) -> list[Any]:
+    """The papers' tables of which something was measured, under each protocol."""
     from benchmark.config import load_settings
-    from benchmark.report.conditions import comparable
     from benchmark.report.papers import SUITES, paper_table
 
-    tables, apart = [], []
+    tables = []
     for (paper, number), suite in SUITES.items():
         of_suite = [record for _, record in placed if record.suite == suite]
         for protocol in sorted({record.protocol for record in of_suite}):
             own = [record for record in of_suite if record.protocol == protocol]
-            apart += [f"{suite}, {protocol}: {note}" for note in comparable(own)[1]]
             methods = sorted({r.card["name"] for r in own}) if number == 5 else ["clar"]
             for method in methods:
                 settings = load_settings(suite, "clar", "mlp").suite
                 tables.append(paper_table(paper, number, placed, settings, protocol, method))
-    return tables, apart
+    return tables

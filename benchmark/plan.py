@@ -22,10 +22,9 @@ from benchmark.runtime import resolve_device, resolve_workers
 from benchmark.train import Samples, Trainer
 from envs.pool import EnvConfig, Pool
 from envs.spec import FieldSpec
+from methods.hashed_text import DIM
 
 CALIBRATION_STEPS = 3
-TEXT_DIM = 512
-"""Of CLIP's text features, and of what stands in for them."""
 
 
 def plan(cells: list[Cell], paths: Paths) -> dict[str, Any]:
@@ -95,7 +94,7 @@ def _calibrate(cell: Cell) -> dict[str, float]:
     settings, specs = cell.settings, cell.specs()
     device, env = resolve_device(settings.runtime), settings.suite.env_class()
     representation = cell.build(specs)
-    told = TEXT_DIM if settings.suite.language else 0
+    told = DIM if settings.suite.language else 0
     policy = make_policy(settings.head, representation, len(env.proprio_names), env.action_spec.size, told).to(device)
     representation.freeze_as_card_says()
     rows = cell.batch_size * CALIBRATION_STEPS

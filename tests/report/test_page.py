@@ -87,6 +87,20 @@ def test_a_groups_methods_heads_and_cameras(placed: list[tuple[Path, Record]]) -
     assert moved["heads"] is None
 
 
+@pytest.mark.parametrize("change", [{"success_rule": "last-step"}, {"demo_hash": "others"}, {"horizon": 500}])
+def test_what_was_made_under_other_conditions_is_in_no_mean_but_named_and_listed(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
+    placed = [place(one("reach", "dp3", seed=seed), tmp_path / "records") for seed in range(3)]
+    before = facts.groups(placed)[0]["methods"]
+    odd = dataclasses.replace(one("reach", "dp3", seed=3), identity_hash="odd", **change)
+    (group,) = facts.groups([*placed, place(odd, tmp_path / "records")])
+    assert group["methods"] == before and "reach/dp3/mlp-s3" in group["apart"][0]
+    page = build([*placed, (tmp_path / "x.json", odd)], [], [], tmp_path / "r")
+    assert "left out, made under other" in page.read_text() and "reach/dp3/mlp-s3" in page.read_text()
+    assert len(read_script(tmp_path / "r/assets/data.js")["cells"]) == 4, "its own page is there all the same"
+
+
 def test_a_shift_file_of_another_record_is_said_and_not_shown(tmp_path: Path) -> None:
     path, record = place(one("reach", "dp3"), tmp_path)
     write_shifts(path, "another", record.selected_epoch, {"corner2": record.retest})

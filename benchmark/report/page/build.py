@@ -29,13 +29,16 @@ def build(placed: facts.Placed, tables: Sequence[Table], notes: Sequence[str], t
           media: Mapping[str, dict[str, Any]] | None = None) -> Path:  # fmt: skip
     """Write the report into `to` and return its first page.
 
-    placed: records task by task with their paths. notes: what was left out. media: of some cells, by `facts.slug`.
+    placed: records task by task with their paths. notes: what could not be read or filmed. media: of some cells, by
+        `facts.slug`.
     """
     claim(to)
     shutil.rmtree(to / "cells", ignore_errors=True)  # of records that may be gone
+    groups = facts.groups(placed)
+    apart = [f"{group['suite']}, {group['protocol']}: {note}" for group in groups for note in group["apart"]]
     data = {
         "cells": [facts.row(record) for _, record in placed],
-        "groups": facts.groups(placed),
+        "groups": groups,
         "media": sorted(media or {}),
     }
     for name in ASSETS:
@@ -48,7 +51,7 @@ def build(placed: facts.Placed, tables: Sequence[Table], notes: Sequence[str], t
     protocols = sorted({record.protocol for _, record in placed})
     words = {
         "@TABLES@": "\n".join(render(table, "html") for table in tables),
-        "@NOTES@": _list(notes), "@MADE@": made, "@COUNT@": f"{len(placed):,}",
+        "@NOTES@": _list([*notes, *apart]), "@MADE@": made, "@COUNT@": f"{len(placed):,}",
         "@PROTOCOLS@": html.escape(", ".join(protocols) or "none"),
     }  # fmt: skip
     page = _asset("index.html")

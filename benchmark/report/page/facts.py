@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.report.conditions import comparable
 from benchmark.report.plots import shift_curves
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.shifts import read_shifts
@@ -94,7 +95,10 @@ def _curves(record: Record, shifts: dict[str, Evaluation]) -> list[dict[str, Any
 
 
 def groups(placed: Placed) -> list[dict[str, Any]]:
-    """Each suite under each protocol: its methods' curves, summaries, heads, and curves over the camera."""
+    """Each suite under each protocol: its methods' curves, summaries, heads, and curves over the camera.
+
+    What was made under other conditions is in no mean and no curve of several cells, but named in `apart`.
+    """
     by_group: dict[tuple[str, str], list[tuple[Path, Record]]] = defaultdict(list)
     for path, record in placed:
         by_group[record.suite, record.protocol].append((path, record))
@@ -103,13 +107,14 @@ def groups(placed: Placed) -> list[dict[str, Any]]:
 
 def _group(suite: str, protocol: str, members: Placed) -> dict[str, Any]:
     by_method: dict[tuple[str, str], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    for _, record in members:
+    kept, apart = comparable([record for _, record in members])
+    for record in kept:
         by_method[record.method, record.head][record.task].append(record)
     tasks = sorted({record.task for _, record in members})
     return {
         "suite": suite, "protocol": protocol, "tasks": tasks,
         "methods": [_method(*key, by_task, tasks) for key, by_task in sorted(by_method.items())],
-        "heads": _heads(by_method), "cameras": _cameras(members),
+        "heads": _heads(by_method), "cameras": _cameras(members), "apart": apart,
     }  # fmt: skip
 
 
