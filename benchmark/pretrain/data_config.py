@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.errors import ConfigError
 
-KINDS = ("metaworld", "rlbench", "calibrated")
+KINDS = ("metaworld", "rlbench", "calibrated", "rh20t")
 
 
 @dataclass(frozen=True)

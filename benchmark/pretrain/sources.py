@@ -52,9 +52,10 @@ def open_frames(configs: Sequence[DataConfig], root: Path, pictures: bool, worke
 
 
 def _open(config: DataConfig, root: Path, pictures: bool, workers: int) -> list[Shard]:
-    from benchmark.pretrain import calibrated, metaworld, rlbench
+    from benchmark.pretrain import calibrated, metaworld, rh20t, rlbench
 
     readers = {
         "metaworld": metaworld.open_shards, "rlbench": rlbench.open_shards, "calibrated": calibrated.open_shards,
+        "rh20t": rh20t.open_shards,
     }  # fmt: skip
     return readers[config.kind](config, root, pictures, workers)
