@@ -61,18 +61,22 @@ def run_ablation(name: str, method: str, variants: list[str] | None, pretrain_da
                  tasks: list[str] | None, head: str, seeds: list[int], protocol: str, launcher: str,
                  weights_dir: Path | None, dry_run: bool, out: Path, data: Path | None, as_json: bool,
                  overrides: list[str], any_code: bool = False, sweep_name: str | None = None) -> None:  # fmt: skip
-    """What `bench suite` and `bench sweep --suite clar-ablation` do: two sweeps, pre-trainings and then cells."""
+    """What `bench suite` and `bench sweep --suite clar-ablation` do: two sweeps, pre-trainings and then cells.
+
+    On Slurm the second is submitted by a job that waits for the first.
+    """
     from benchmark.cell import Paths, preflight
     from benchmark.config import load_settings
     from benchmark.errors import ConfigError
+    from benchmark.launch.follow import follow, is_follow_up
     from benchmark.launch.forecast import forecast
     from benchmark.launch.go import launch
-    from benchmark.launch.profile import load_profile, take_launcher_options
+    from benchmark.launch.profile import load_profile, resources, take_launcher_options
     from benchmark.launch.spec import specs_of
     from benchmark.launch.sweep import make_sweep
     from benchmark.pretrain.ablation import SUITE, ablation_jobs, choose, weights_of
     from benchmark.pretrain.run import check_teacher
-    from benchmark.pretrain.work import make_pretrain_sweep, missing
+    from benchmark.pretrain.work import label, make_pretrain_sweep, missing
     from benchmark.provenance import git_state
     from methods.weights import weights_folder
 
@@ -95,6 +99,10 @@ def run_ablation(name: str, method: str, variants: list[str] | None, pretrain_da
     for job in todo:
         check_teacher(job, weights_folder(runtime.weights_dir))
     if todo:
+        if is_follow_up():
+            raise ConfigError(
+                f"{', '.join(label(job) for job in todo)} should be there by now; `bench status` says why"
+            )
         first = make_pretrain_sweep(todo, paths, runtime, command, code, profile, any_code, write=not dry_run)
         if dry_run:
             typer.echo(forecast(first, profile)["text"])
@@ -103,7 +111,9 @@ def run_ablation(name: str, method: str, variants: list[str] | None, pretrain_da
         outcome = launch(first, profile)
         typer.echo(outcome["text"], err=as_json)
         if profile["kind"] == "slurm":
-            say("when the pre-trainings are done (`bench status`), issue the same command again: it submits the cells")
+            number, new = follow(first, sys.argv[1:], resources(profile))
+            say(f"job {number} {'submits' if new else 'waits already to submit'} the cells once all have succeeded; if "
+                "one fails, mend it and issue the same command again")  # fmt: skip
             return
         if outcome["failed"] or outcome["busy"]:
             raise typer.Exit(1 if outcome["failed"] else 3)

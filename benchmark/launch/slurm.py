@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def jobs_of(sweep: Sweep, kind: str = "run") -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     submissions = [json.loads(file.read_text()) for file in (sweep.folder / "jobs").glob("*.json")]
     for submission in sorted(submissions, key=lambda one: one["submitted"]):
-        for number, job in submission[kind].items():
+        for number, job in submission.get(kind, {}).items():
             found.setdefault(int(number), []).append(job)
     return found
 
@@ -135,7 +135,7 @@ def cancel(sweep: Sweep) -> list[str]:
     there = queue.waiting_and_running()
     if there is None and jobs_of(sweep):
         raise ConfigError("Slurm does not answer (squeue); nothing was cancelled")
-    mine = [job for kind in ("prepare", "run") for jobs in jobs_of(sweep, kind).values() for job in jobs]
+    mine = [job for kind in ("prepare", "run", "then") for jobs in jobs_of(sweep, kind).values() for job in jobs]
     arrays = sorted({queue.array_of(job) for job in mine if job in (there or {})})
     if arrays:
         subprocess.run(["scancel", *arrays], check=True)
@@ -150,15 +150,25 @@ def _parts(numbers: list[int]) -> list[list[int]]:
 
 def _array(sweep: Sweep, kind: str, numbers: list[int], r: Resources, after: list[str]) -> dict[str, str]:
     """Submit one array. Cells' numbers (as JSON keys) to job ids."""
+    # the cells run even if a preparation failed: they prepare for themselves, and keep the traceback
+    dependency = "afterany:" + ":".join(after) if kind == "run" and after else None
+    entries = sweep.entries
+    jobs = [Job(str(sweep.folder), kind, entries[n].label if kind == "run" else entries[n].group) for n in numbers]
+    ids = send(sweep, kind, [(job, (number,)) for job, number in zip(jobs, numbers, strict=True)], r, dependency)
+    return {str(number): job for number, job in zip(numbers, ids, strict=True)}
+
+
+def send(sweep: Sweep, kind: str, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], r: Resources,
+         dependency: str | None) -> list[str]:  # fmt: skip
+    """One array of calls, with their logs in the sweep's folder; returns the job ids. Raises `ConfigError`."""
     import submitit
 
     executor = submitit.AutoExecutor(
         sweep.folder / "slurm" / "%A", cluster="slurm", slurm_max_num_timeout=r.requeues, slurm_python=r.python
     )
     additional = {"requeue": True, "kill-on-invalid-dep": "yes"} | dict(r.extra)
-    if kind == "run" and after:
-        # the cells run even if a preparation failed: they prepare for themselves, and keep the traceback
-        additional["dependency"] = "afterany:" + ":".join(after)
+    if dependency:
+        additional["dependency"] = dependency
     optional = {
         "slurm_partition": r.partition, "slurm_qos": r.qos, "slurm_account": r.account,
         "slurm_constraint": r.constraint, "slurm_gpus_per_node": r.gpus,
@@ -174,14 +184,12 @@ def _array(sweep: Sweep, kind: str, numbers: list[int], r: Resources, after: lis
         slurm_additional_parameters=additional,
         **{key: value for key, value in optional.items() if value is not None},
     )
-    entries = sweep.entries
-    jobs = [Job(str(sweep.folder), kind, entries[n].label if kind == "run" else entries[n].group) for n in numbers]
     try:
         with executor.batch():
-            submitted = [executor.submit(job, number) for job, number in zip(jobs, numbers, strict=True)]
+            submitted = [executor.submit(call, *arguments) for call, arguments in calls]
     except submitit.core.utils.FailedJobError as error:
         raise ConfigError(f"sbatch refused the jobs: {' '.join(str(error).split())}") from error
-    return {str(number): job.job_id for number, job in zip(numbers, submitted, strict=True)}
+    return [job.job_id for job in submitted]
 
 
 def _name_this_job(label: str) -> None:

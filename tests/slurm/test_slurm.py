@@ -269,3 +269,33 @@ def test_the_shell_that_submitted_closes(calm_cluster: Path, tmp_path: Path, one
     shell.communicate()
     finished(tmp_path)
     assert results(tmp_path) == one
+
+
+PRETRAINING = [
+    "suite", "clar-ablation", "--method", "clar-small", "--variants", "mae-only,none", "--tasks", "hammer",
+    "--protocol", "quick", "protocol.epochs=2", "protocol.evaluate_every=2", "protocol.rollouts=2",
+    "protocol.retest_rollouts=2", "protocol.train_demos=3", "pretrain.epochs=1", "pretrain.warmup_epochs=0",
+    "pretrain.batch_size=8", "pretrain.metaworld-35.tasks=[push]", "pretrain.metaworld-35.demos=2",
+    "pretrain.metaworld-35.held_out=1", "pretrain.metaworld-35.stride=40", "--launcher", "slurm", "launcher.cpus=1",
+    "launcher.mem=600MB", "launcher.time=30",
+]  # fmt: skip
+
+
+def test_cells_follow_their_pre_training(calm_cluster: Path, tmp_path: Path) -> None:
+    """One command: the cluster submits the cells by itself, and does not where the pre-training fails."""
+    broken = ["pretrain.metaworld-35.root=/nowhere", "pretrain.metaworld-35.kind=calibrated"]
+    code, _, err = bench(*PRETRAINING, *broken, cwd=tmp_path)
+    assert code == 0, err
+    assert "submits the cells once all have succeeded" in err
+    until(lambda: not queue(), 120, "the end of a pre-training that fails, and of what waited for it")
+    assert not records(tmp_path)
+    assert len(list((tmp_path / "runs" / "sweeps").iterdir())) == 1, "no cell was submitted"
+    code, _, err = bench(*PRETRAINING, cwd=tmp_path)
+    assert code == 0, err
+    code, _, err = bench(*PRETRAINING, cwd=tmp_path)
+    assert code == 0, err
+    assert "waits already to submit the cells" in err
+    until(lambda: len(records(tmp_path)) == 2, 400, "the records of both variants")
+    until(lambda: not queue(), 30, "an empty queue")
+    labels = [record["method"] for record in records(tmp_path).values()]
+    assert labels == ["clar-small+weights=metaworld-35-mae-only", "clar-small+weights=random"]
