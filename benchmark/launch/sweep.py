@@ -45,7 +45,10 @@ def make_sweep(cells: Sequence[tuple[CellSpec, Cell]], paths: Paths, command: st
 def assemble(name: str, work: str, entries: dict[str, dict[str, Any]], settings: dict[str, Any], paths: Paths,
              command: str, code: dict[str, Any], profile: dict[str, Any], any_code: bool,
              write: bool) -> Sweep:  # fmt: skip
-    """A sweep from its entries by label, whatever `work` makes of them; see `make_sweep`."""
+    """A sweep from its entries by label, whatever `work` makes of them; see `make_sweep`.
+
+    What is no part of a cell's identity (threads, the folder of its data) is as it was said last.
+    """
     entries = dict(entries)
     folder = paths.out / "sweeps" / name
     old: Sweep | None
@@ -67,8 +70,8 @@ def assemble(name: str, work: str, entries: dict[str, dict[str, Any]], settings:
                     f"{folder} has {there.label} under other settings; give another --name, and another --out if the "
                     "records of both are to stay"
                 )
-            entries.pop(there.label, None)
-        data = old.raw | {"profile": profile, "cells": [*old.raw["cells"], *entries.values()],
+        kept = [entries.pop(there["label"], there) for there in old.raw["cells"]]
+        data = old.raw | {"profile": profile, "cells": [*kept, *entries.values()],
                           "settings": old.raw["settings"] | data["settings"]}  # fmt: skip
     if write:
         write_json(folder / "sweep.json", data)

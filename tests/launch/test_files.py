@@ -194,6 +194,14 @@ def test_a_sweep_grows_and_its_cells_keep_their_numbers(tmp_path: Path) -> None:
         made(tmp_path, [1], "mine", ("protocol.epochs=3", "protocol.evaluate_every=1"))
 
 
+def test_what_is_no_part_of_an_identity_is_as_it_was_said_last(tmp_path: Path) -> None:
+    """A pre-training whose data lay elsewhere failed for ever: the sweep kept the first command's folder."""
+    first = made(tmp_path, [1, 2], "mine", ("runtime.threads=1",))
+    again = made(tmp_path, [2], "mine", ("runtime.threads=2",))
+    assert [entry.identity_hash for entry in again.entries] == [entry.identity_hash for entry in first.entries]
+    assert [entry.spec["overrides"][-1] for entry in again.entries] == ["runtime.threads=1", "runtime.threads=2"]
+
+
 @pytest.mark.parametrize("name", ["../other", "a/b", "", ".hidden", "two words"])
 def test_a_name_names_a_folder(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="it names a folder and the jobs"):
