@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -33,18 +34,19 @@ class Again:
 def follow(sweep: Sweep, words: Sequence[str], resources: Resources) -> tuple[str, bool]:
     """Submit `bench WORDS` to run after the sweep's missing cells have succeeded: its job, and whether it is new.
 
-    It never runs if one of them fails. Raises `ConfigError` with sbatch's words if it refuses.
+    It never runs if one of them fails, and the same words wait once. Raises `ConfigError` if sbatch refuses.
     """
     with exclusive(sweep.folder / "submit.lock", f"submitting {sweep.name}", wait=True):
         there = queue.waiting_and_running() or {}
-        waiting = [job for jobs in slurm.jobs_of(sweep, "then").values() for job in jobs if job in there]
-        if waiting:
-            return waiting[-1], False
+        for file in (sweep.folder / "jobs").glob("*.json"):
+            facts = json.loads(file.read_text())
+            if facts.get("words") == list(words) and facts["then"]["0"] in there:
+                return facts["then"]["0"], False
         jobs = slurm.jobs_of(sweep)
         arrays = sorted({queue.array_of(jobs[number][-1]) for number in sweep.missing() if number in jobs})
         call = Again(words, os.getcwd())
         (job,) = slurm.send(sweep, "then", [(call, ())], resources, "afterok:" + ":".join(arrays) if arrays else None)
-        facts = {"submitted": time.time(), "prepare": {}, "run": {}, "then": {"0": job}}
+        facts = {"submitted": time.time(), "prepare": {}, "run": {}, "then": {"0": job}, "words": list(words)}
         write_json(sweep.folder / "jobs" / f"{time.time_ns()}.json", facts)
     return job, True
 

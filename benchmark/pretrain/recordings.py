@@ -57,13 +57,18 @@ class Recording(ABC):
     def fingerprint(self, name: str) -> bytes:
         """Changes with the camera's calibration and pictures, without reading them all."""
 
+    def looked_at(self) -> list[int]:
+        """Moments spread over the trajectory, for checks."""
+        return sorted(set(np.linspace(0, self.steps - 1, min(CHECKED, self.steps)).astype(int).tolist()))
+
     def check(self) -> None:
         """Whether the gripper is where the cameras see something. Raises `ConfigError`."""
         places = self.places()
         if places is None:
             return
-        chosen = np.unique(np.linspace(0, self.steps - 1, min(CHECKED, self.steps)).astype(int))
-        seen = [any(plausible(self.view(name, step), places[step]) for name in self.cameras) for step in chosen]
+        seen = [
+            any(plausible(self.view(name, step), places[step]) for name in self.cameras) for step in self.looked_at()
+        ]
         if np.mean(seen) < ENOUGH:
             raise ConfigError(
                 f"{self.folder}: in {len(seen) - sum(seen)} of {len(seen)} moments the gripper is in no picture, or "

@@ -136,7 +136,7 @@ class Scene(Recording):
             raise ConfigError(f"{self.folder}: the cameras {', '.join(self.cameras)} have no moment in common")
         super().check()
         places, gaps = self.places(), []
-        for step in np.unique(np.linspace(0, self.steps - 1, min(12, self.steps)).astype(int)):
+        for step in self.looked_at():
             for name in self.cameras:
                 view = self.view(name, step)
                 if plausible(view, places[step]):
@@ -234,8 +234,8 @@ def _resized(intrinsics: np.ndarray, width: int, height: int, where: str) -> np.
     """
     moved = intrinsics.copy()
     moved[:2, 2] += 0.5
-    sizes = [np.diag([scale, scale, 1.0]) @ moved for scale in (1.0, 0.5, 2.0)]
-    best = min(sizes, key=lambda k: abs(k[0, 2] / width - 0.5) + abs(k[1, 2] / height - 0.5))
+    candidates = [np.diag([scale, scale, 1.0]) @ moved for scale in (1.0, 0.5, 2.0)]
+    best = min(candidates, key=lambda k: abs(k[0, 2] / width - 0.5) + abs(k[1, 2] / height - 0.5))
     if abs(best[0, 2] / width - 0.5) > 0.15 or abs(best[1, 2] / height - 0.5) > 0.15:
         raise ConfigError(
             f"{where}: the optical axis goes through ({best[0, 2]:.0f}, {best[1, 2]:.0f}) of pictures of {width} x "
