@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,17 @@ def test_listing_imports_neither_torch_nor_a_simulator() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_torch_is_told_of_the_machine_before_it_is_loaded() -> None:
+    code = (
+        "import sys, os, benchmark; assert 'torch' not in sys.modules; "
+        "print(os.environ['THP_MEM_ALLOC_ENABLE'], os.environ['GOMP_SPINCOUNT'])"
+    )
+    for own, said in (({}, "1 10000"), ({"GOMP_SPINCOUNT": "7"}, "1 7")):
+        env = {k: v for k, v in os.environ.items() if k not in ("THP_MEM_ALLOC_ENABLE", "GOMP_SPINCOUNT")} | own
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+        assert done.stdout.strip() == said, "the user's own setting stays"
 
 
 def test_the_four_packages_come_from_this_checkout() -> None:
