@@ -9,9 +9,9 @@ itself one RH20T_cfgN. Calibrations and the gripper's place come from the packag
     scene.in_hand_serials                  cameras on the gripper, whose calibration is of one moment: left out
     scene.get_tcp_aligned(milliseconds)    x, y, z (metres, robot's frame) and a quaternion
 
-The names are written from what is publicly known of the package; neither it nor the data were at hand here. So nothing
-of it is believed: what the package does not have is named, and a trajectory whose gripper is not where its pictures
-show something near is refused (`Scene.check`). Demonstrations by people (`..._human`) have no robot and are left out.
+All this is written from memory of the public documentation; neither the package nor the data could be opened here. So
+nothing of it is believed: what the package does not have is named, and a trajectory whose gripper is not where its
+pictures show something near is refused (`Scene.check`). Demonstrations by people (`..._human`) are left out.
 """
 
 from __future__ import annotations
