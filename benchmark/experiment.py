@@ -20,9 +20,9 @@ from benchmark.cell import Cell, Paths, difference
 from benchmark.clock import Clock
 from benchmark.episodes import evaluation_of, save_actions
 from benchmark.language import SEEN, Speaker
-from benchmark.lessons import Lessons, prepare
 from benchmark.policy.memory import Memory
 from benchmark.policy.policy import Policy, act
+from benchmark.preparation import Prepared, prepare
 from benchmark.progress import bar, say
 from benchmark.pulse import Pulse, await_silence, this_start
 from benchmark.report.further import further_actions, further_path
@@ -125,29 +125,29 @@ class CellRun:
         with open_stages(self.cell, demos, self.workers) as stages:
             yield stages
 
-    def prepare(self, stages: list[Stage]) -> Lessons:
+    def prepare(self, stages: list[Stage]) -> Prepared:
         return prepare(self.cell, self.paths, stages, self.speaker, self.device, self.bf16, self.clock)
 
     def record(self, shifts: tuple[str, ...]) -> Record:
         with self.stages() as stages:
-            lessons = self.prepare(stages)
-            representation = lessons.policy.representation
+            prepared = self.prepare(stages)
+            representation = prepared.policy.representation
             before = fingerprint(representation)
             trainer = Trainer(
-                lessons.policy, self.protocol, self.cell.seed, self.cell.batch_size, self.device, self.bf16
+                prepared.policy, self.protocol, self.cell.seed, self.cell.batch_size, self.device, self.bf16
             )
-            self._train_and_evaluate(trainer, lessons, stages)
+            self._train_and_evaluate(trainer, prepared, stages)
             after = fingerprint(representation)
             if representation.card.frozen and before != after:
                 raise RuntimeError(f"{self.cell.method_name} is frozen by its card, but training changed it")
             selected = select(self.evaluations, self.protocol.select)
-            retest, episodes = self._retest(lessons.policy, selected, stages)
-            play_shifts(self.cell, self.paths, self.identity, lessons.policy, selected.epoch, shifts, self.play,
+            retest, episodes = self._retest(prepared.policy, selected, stages)
+            play_shifts(self.cell, self.paths, self.identity, prepared.policy, selected.epoch, shifts, self.play,
                         self.workers)  # fmt: skip
             deaths = sum(stage.pool.deaths for stage in stages)
         return self._write(stages, trainer, selected, retest, episodes, before, after, deaths)
 
-    def _train_and_evaluate(self, trainer: Trainer, lessons: Lessons, stages: list[Stage]) -> None:
+    def _train_and_evaluate(self, trainer: Trainer, prepared: Prepared, stages: list[Stage]) -> None:
         newest = self.kept.newest()
         if newest is not None:
             trainer.restore(newest, self.identity)
@@ -158,11 +158,11 @@ class CellRun:
             if trainer.epoch < epoch:
                 with self.clock("training"), bar(title, protocol.epochs, trainer.epoch) as advance:
                     while trainer.epoch < epoch:
-                        loss = trainer.train_epoch(lessons.train)
+                        loss = trainer.train_epoch(prepared.train)
                         advance(note=f"loss {loss:.4f}")
                         self._say(epoch=trainer.epoch)
                         self.kept.save_now_and_then(trainer)
-                    trainer.validate(lessons.valid)
+                    trainer.validate(prepared.valid)
                 self.kept.save(trainer)
             if number >= len(self.evaluations):
                 chosen = {t: seeds.selection_seeds(self.suite.name, t, number, protocol.rollouts) for t in cell.tasks}

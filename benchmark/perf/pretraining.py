@@ -17,7 +17,7 @@ from benchmark.encoders import encoder_specs
 from benchmark.pretrain.batches import Batch, Loader
 from benchmark.pretrain.config import PretrainConfig, load_pretrain
 from benchmark.pretrain.frames import Frames, Shard
-from benchmark.pretrain.teaching import Lessons
+from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
 from methods.clar.pretraining import Pretraining
 from methods.clar.representation import CLAR
@@ -28,7 +28,7 @@ FRAMES, SIZE, POINTS = 512, 224, 1024
 
 
 @contextmanager
-def frames_on_disk(taught: bool) -> Iterator[tuple[Frames, Lessons | None]]:
+def frames_on_disk(taught: bool) -> Iterator[tuple[Frames, TeacherFeatures | None]]:
     """As many bytes a frame as real ones have, memory-mapped; every frame is a trajectory of its own."""
     rng = np.random.default_rng(0)
     shapes: dict[str, tuple[tuple[int, ...], str]] = {
@@ -55,7 +55,7 @@ def frames_on_disk(taught: bool) -> Iterator[tuple[Frames, Lessons | None]]:
         names = tuple(map(str, range(FRAMES)))
         shard = Shard("perf", "perf", ("look",) * FRAMES, fields, names, np.zeros(FRAMES, bool), "perf", "none")
         frames = Frames((shard,), {"perf": 1.0})
-        yield frames, Lessons(frames, RandomTeacher(), folder, torch.device("cpu")) if taught else None
+        yield frames, TeacherFeatures(frames, RandomTeacher(), folder, torch.device("cpu")) if taught else None
 
 
 def trainer_for(method: str, config: PretrainConfig, device: torch.device) -> PretrainTrainer:
@@ -72,8 +72,8 @@ def loading(
     """Samples a second with batches read from the disk and with ready ones, in turns; the medians."""
     overrides = [f"batch_size={batch}"] + ([] if taught else ["contrast=false", "local=false"])
     trainer = trainer_for(method, load_pretrain(method, overrides), device)
-    with frames_on_disk(taught) as (frames, lessons):
-        loader = Loader(frames, lessons, batch, 0)
+    with frames_on_disk(taught) as (frames, features):
+        loader = Loader(frames, features, batch, 0)
         ready = [batch_ for _, batch_ in zip(range(3), loader.start(0, 3), strict=False)]
         trainer.train_step(ready[0])
 

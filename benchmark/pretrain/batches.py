@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmark import seeds
 from benchmark.pretrain.frames import CLOUD, Frames
 from benchmark.pretrain.order import batches
-from benchmark.pretrain.teaching import Lessons
+from benchmark.pretrain.teacher_features import TeacherFeatures
 
 Batch = dict[str, Tensor]
 AHEAD = 3
@@ -23,9 +23,9 @@ AHEAD = 3
 class Loader:
     """Training batches from any step on: the same ones, whenever they are asked for."""
 
-    def __init__(self, frames: Frames, lessons: Lessons | None, size: int, seed: int, rank: int = 0,
+    def __init__(self, frames: Frames, taught: TeacherFeatures | None, size: int, seed: int, rank: int = 0,
                  world: int = 1) -> None:  # fmt: skip
-        self.frames, self.lessons, self.size, self.seed = frames, lessons, size, seed
+        self.frames, self.taught, self.size, self.seed = frames, taught, size, seed
         self.rank, self.world = rank, world
         self.rows = frames.rows(held_out=False)
         self.steps_per_epoch = max(1, len(self.rows) // size)
@@ -78,7 +78,7 @@ class Loader:
     def batch(self, rows: Sequence[int] | np.ndarray, step: int) -> Batch:
         """These frames. Of several cameras one is drawn for each, by `step`: its picture is held against the cloud."""
         found = {name: torch.from_numpy(array) for name, array in self.frames.gather(list(rows), CLOUD).items()}
-        if self.lessons is None:
+        if self.taught is None:
             return found
         rng = np.random.default_rng([seeds.training_seed(self.seed, "camera"), step])
         parts: dict[str, list[np.ndarray]] = {}
@@ -86,13 +86,13 @@ class Loader:
         for row in rows:
             shard, at = self.frames.place(int(row))
             view = int(rng.integers(shard.fields["depth"].shape[1]))
-            taught = self.lessons.images[self.frames.shards.index(shard)]
+            images = self.taught.images[self.frames.shards.index(shard)]
             for name in ("depth", "intrinsics", "extrinsics"):
                 parts.setdefault(name, []).append(shard.fields[name][at, view])
             for name in ("image_feature", "image_map"):
-                parts.setdefault(name, []).append(taught[name][at, view])
-            said.append(self.lessons.said(shard.instructions[at]))
+                parts.setdefault(name, []).append(images[name][at, view])
+            said.append(self.taught.said(shard.instructions[at]))
         found |= {name: torch.from_numpy(np.stack(arrays)) for name, arrays in parts.items()}
         found["said"] = torch.tensor(said)
-        found["text_feature"] = self.lessons.texts[found["said"]]
+        found["text_feature"] = self.taught.texts[found["said"]]
         return found

@@ -14,7 +14,7 @@ from benchmark.pretrain.loading import load_pretraining
 from benchmark.pretrain.retrieval import retrieval
 from benchmark.pretrain.run import open_teacher
 from benchmark.pretrain.sources import load_data, open_frames
-from benchmark.pretrain.teaching import Lessons
+from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.protocol import Runtime
 from benchmark.report.table import Table
 from benchmark.runtime import resolve_device, resolve_workers
@@ -32,9 +32,9 @@ def judge(weights: Path, data: Sequence[str] | None, overrides: Sequence[str], t
         raise ConfigError(f"{weights} was taught by {card['identity']['teacher']}; another teacher's space is another")
     frames = open_frames(_sources(card, data, overrides), cache, True, resolve_workers(runtime))
     device = resolve_device(runtime)
-    lessons = Lessons(frames, open_teacher(chosen, weights_folder(runtime.weights_dir)), cache, device)
+    taught = TeacherFeatures(frames, open_teacher(chosen, weights_folder(runtime.weights_dir)), cache, device)
     try:
-        found = retrieval(model, frames, lessons, galleries, seed, device)
+        found = retrieval(model, frames, taught, galleries, seed, device)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     same = frames.content_hash == card["data_hash"]

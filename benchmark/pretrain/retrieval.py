@@ -16,14 +16,14 @@ from torch.nn import functional
 
 from benchmark.pretrain.batches import Loader
 from benchmark.pretrain.frames import Frames
-from benchmark.pretrain.teaching import Lessons
+from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.report.stats import wilson
 from methods.clar.pretraining import Pretraining
 
 KS = (1, 5)
 
 
-def retrieval(model: Pretraining, frames: Frames, lessons: Lessons, galleries: int, seed: int,
+def retrieval(model: Pretraining, frames: Frames, taught: TeacherFeatures, galleries: int, seed: int,
               device: torch.device) -> dict[str, Any]:  # fmt: skip
     """Recall@1 and @5 of image-to-cloud and text-to-cloud, with 95 % intervals and what chance would give.
 
@@ -32,7 +32,7 @@ def retrieval(model: Pretraining, frames: Frames, lessons: Lessons, galleries: i
     if model.contrast is None:
         raise ValueError("this encoder was pre-trained without contrast: it shares no space with pictures or text")
     model.to(device).eval()
-    loader = Loader(frames, lessons, 1, seed)
+    loader = Loader(frames, taught, 1, seed)
     rng = np.random.default_rng(seed)
     hits: dict[str, list[int]] = {f"{kind}@{k}": [] for kind in ("image", "text") for k in KS}
     chance: dict[str, list[float]] = {name: [] for name in hits}
@@ -45,7 +45,7 @@ def retrieval(model: Pretraining, frames: Frames, lessons: Lessons, galleries: i
         found = (images @ clouds.T).argsort(dim=1, descending=True, stable=True).cpu()
         said = batch["said"].cpu()
         asked = said.unique()
-        texts = functional.normalize(lessons.texts[asked].to(device), dim=-1)
+        texts = functional.normalize(taught.texts[asked].to(device), dim=-1)
         by_text = said[(texts @ clouds.T).argsort(dim=1, descending=True, stable=True).cpu()]
         for k in KS:
             hits[f"image@{k}"] += (found[:, :k] == torch.arange(size).unsqueeze(1)).any(1).int().tolist()
@@ -59,7 +59,7 @@ def retrieval(model: Pretraining, frames: Frames, lessons: Lessons, galleries: i
             "query": name, "recall": float(np.mean(values)), "low": low, "high": high, "queries": len(values),
             "chance": float(np.mean(chance[name])),
         })  # fmt: skip
-    return {"gallery": size, "galleries": galleries, "instructions": len(lessons.sentences), "results": rows_out}
+    return {"gallery": size, "galleries": galleries, "instructions": len(taught.sentences), "results": rows_out}
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from benchmark.pretrain.frames import Frames
 from benchmark.pretrain.job import PretrainJob
 from benchmark.pretrain.parallel import Group
 from benchmark.pretrain.sources import open_frames
-from benchmark.pretrain.teaching import Lessons
+from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
 from benchmark.progress import bar, say
 from benchmark.protocol import Runtime
@@ -134,14 +134,14 @@ class _Run:
             if read_card(self.folder) is not None:
                 return {}
         frames = self._frames()
-        lessons, teacher = self._lessons(frames)
+        taught, teacher = self._teacher_features(frames)
         if not waits:
             self.group.wait()
         config = self.job.config
         if not len(frames.rows(held_out=False)):
             raise OtherSettings(f"{self.job.label}: all frames are held out, none is left to train on")
-        loader = Loader(frames, lessons, config.batch_size, config.seed, self.group.rank, self.group.world)
-        model = make_model(self.job, frames, lessons)
+        loader = Loader(frames, taught, config.batch_size, config.seed, self.group.rank, self.group.world)
+        model = make_model(self.job, frames, taught)
         trainer = PretrainTrainer(model, config, loader.steps_per_epoch, self.device, self.group)
         identity = self._identity(frames, teacher)
         resume = self.folder / "resume.pt"
@@ -157,11 +157,11 @@ class _Run:
         discard(resume)
         return card
 
-    def _lessons(self, frames: Frames) -> tuple[Lessons | None, str]:
+    def _teacher_features(self, frames: Frames) -> tuple[TeacherFeatures | None, str]:
         if self.job.teacher == "none":
             return None, "none"
         teacher = open_teacher(self.job.teacher, weights_folder(self.runtime.weights_dir))
-        return Lessons(frames, teacher, self.paths.data, self.device), teacher.identity()
+        return TeacherFeatures(frames, teacher, self.paths.data, self.device), teacher.identity()
 
     def _identity(self, frames: Frames, teacher: str) -> str:
         return hashlib.sha256(f"{self.job.identity_hash()}|{frames.content_hash}|{teacher}".encode()).hexdigest()
@@ -235,7 +235,7 @@ class _Run:
             self.pulse.say(**facts)
 
 
-def make_model(job: PretrainJob, frames: Frames, lessons: Lessons | None) -> Pretraining:
+def make_model(job: PretrainJob, frames: Frames, taught: TeacherFeatures | None) -> Pretraining:
     """The model at its start, its clouds' range fitted to the frames that are trained on."""
     kind = method_class(job.method)
     if not issubclass(kind, CLAR):
@@ -245,7 +245,7 @@ def make_model(job: PretrainJob, frames: Frames, lessons: Lessons | None) -> Pre
     low, high = cloud_range(frames)
     corners = torch.from_numpy(np.stack([low, high])).unsqueeze(0)
     representation.fit({"points": corners, "points_valid": torch.ones(1, 2, dtype=torch.bool)})
-    sizes = (lessons.dim, lessons.map_dim) if lessons is not None else (512, 768)
+    sizes = (taught.dim, taught.map_dim) if taught is not None else (512, 768)
     return Pretraining(representation, job.config.objective(), *sizes)
 
 

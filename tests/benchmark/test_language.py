@@ -288,7 +288,7 @@ def test_neither_workers_nor_a_kill_change_a_joint_policy(
 @pytest.mark.slow
 def test_a_policy_that_sees_only_itself_and_its_instruction_learns_to_listen(tmp_path: Path, joint: Settings) -> None:
     """Where nothing but the instruction tells the tasks apart, following it is what success shows."""
-    from benchmark.lessons import prepare
+    from benchmark.preparation import prepare
     from benchmark.stage import load_demos, open_stages
     from benchmark.train import Trainer
 
@@ -298,20 +298,20 @@ def test_a_policy_that_sees_only_itself_and_its_instruction_learns_to_listen(tmp
 
     run = CellRun(cell, paths, tmp_path / "work", "x")
     with open_stages(cell, load_demos(cell, paths, 2), 2) as stages:
-        lessons = prepare(cell, paths, stages, run.speaker, run.device, False, run.clock)
+        prepared = prepare(cell, paths, stages, run.speaker, run.device, False, run.clock)
     # the tasks' actions are made opposite: what is learned can only come from the instruction
-    half = len(lessons.train) // 2
-    lessons.train.actions[:half], lessons.train.actions[half:] = 1.0, -1.0
-    trainer = Trainer(lessons.policy, settings.protocol, 0, 16, run.device, False)
+    half = len(prepared.train) // 2
+    prepared.train.actions[:half], prepared.train.actions[half:] = 1.0, -1.0
+    trainer = Trainer(prepared.policy, settings.protocol, 0, 16, run.device, False)
     for _ in range(5):
-        trainer.train_epoch(lessons.train)
-    lessons.policy.eval()
+        trainer.train_epoch(prepared.train)
+    prepared.policy.eval()
     speaker, still = Speaker(language(), Path()), torch.zeros(1, 2)
     for task, wanted in (("near", 1.0), ("far", -1.0)):
         for kind in (SEEN, HELD_OUT):
             told = torch.from_numpy(speaker.of_episode(task, 0, kind)).unsqueeze(0)
             inputs = {"feature": torch.zeros(1, 0), "proprio": still, "language": told}
-            assert lessons.policy.plan(inputs, [0])[0, 0, 0].item() == pytest.approx(wanted, abs=0.25), (task, kind)
+            assert prepared.policy.plan(inputs, [0])[0, 0, 0].item() == pytest.approx(wanted, abs=0.25), (task, kind)
 
 
 def test_a_joint_cell_travels_to_another_process_and_back() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmark.pretrain.batches import Loader
 from benchmark.pretrain.retrieval import _chance, retrieval
 from benchmark.pretrain.run import cloud_range
-from benchmark.pretrain.teaching import Lessons
+from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
 from methods.clar.encoder import EncoderConfig
 from methods.clar.pretraining import Pretraining
@@ -20,18 +20,18 @@ from methods.clar.representation import CLAR
 from methods.clar.teacher import RandomTeacher
 from tests.methods.test_clar_objective import SPECS
 from tests.pretrain import planted
-from tests.pretrain.test_training import build, config, lessons, run
+from tests.pretrain.test_training import build, config, run, taught_frames
 
 CPU = torch.device("cpu")
 
 
-def recall(model: Pretraining, frames: object, taught: Lessons, galleries: int = 2) -> dict[str, float]:
+def recall(model: Pretraining, frames: object, taught: TeacherFeatures, galleries: int = 2) -> dict[str, float]:
     found = retrieval(model, frames, taught, galleries, 0, CPU)  # type: ignore[arg-type]
     return {row["query"]: row["recall"] for row in found["results"]}
 
 
 def test_an_oracle_finds_everything_and_a_constant_what_chance_gives(tmp_path: Path) -> None:
-    frames, taught, _ = lessons(tmp_path)
+    frames, taught, _ = taught_frames(tmp_path)
     model = build(config())
     rows = frames.rows(held_out=True)
     batch = Loader(frames, taught, 1, 0).batch(rows, 0)
@@ -64,7 +64,7 @@ def test_chance_is_that_of_a_blind_draw() -> None:
 
 
 def test_without_contrast_or_held_out_frames_there_is_nothing_to_measure(tmp_path: Path) -> None:
-    frames, taught, _ = lessons(tmp_path)
+    frames, taught, _ = taught_frames(tmp_path)
     with pytest.raises(ValueError, match="without contrast"):
         retrieval(build(config("contrast=false")), frames, taught, 1, 0, CPU)
 
@@ -78,7 +78,7 @@ def test_a_planted_correspondence_is_learnt(tmp_path: Path) -> None:
     """The whole objective, from chance (1.6 %) to more than 80 % of unseen pictures finding their cloud first."""
     torch.manual_seed(0)
     frames = planted.frames()
-    taught = Lessons(frames, RandomTeacher(size=32, patch=4, dim=64, map_dim=64), tmp_path, CPU)
+    taught = TeacherFeatures(frames, RandomTeacher(size=32, patch=4, dim=64, map_dim=64), tmp_path, CPU)
     c = config("epochs=24", "batch_size=64", "learning_rate=2e-3")
     model = Pretraining(Learner(SPECS, norm=c.norm), c.objective(), 64, 64)
     low, high = cloud_range(frames)

@@ -17,7 +17,7 @@ from benchmark.policy.policy import PolicyDiverged
 from benchmark.pretrain.batches import Loader
 from benchmark.pretrain.config import PretrainConfig, load_pretrain
 from benchmark.pretrain.parallel import Group
-from benchmark.pretrain.teaching import Lessons
+from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
 from benchmark.workfolder import OtherSettings
 from methods.clar.encoder import EncoderConfig
@@ -39,14 +39,14 @@ def config(*overrides: str) -> PretrainConfig:
     return load_pretrain("clar", [*small, *overrides])
 
 
-def lessons(tmp: Path, frames: Any = None) -> tuple[Any, Lessons, RandomTeacher]:
+def taught_frames(tmp: Path, frames: Any = None) -> tuple[Any, TeacherFeatures, RandomTeacher]:
     # "one" has two shards, as two cameras give them
     frames = frames or scenes.frames(
         scenes.shard(20, 10, task="one", held_out=2), scenes.shard(20, 10, task="one", held_out=2, seed=2),
         scenes.shard(task="two", seed=1),
     )  # fmt: skip
     teacher = RandomTeacher(size=32, patch=4, dim=16, map_dim=64)
-    return frames, Lessons(frames, teacher, tmp, torch.device("cpu")), teacher
+    return frames, TeacherFeatures(frames, teacher, tmp, torch.device("cpu")), teacher
 
 
 def build(c: PretrainConfig) -> Pretraining:
@@ -67,7 +67,7 @@ def state(trainer: PretrainTrainer) -> dict[str, torch.Tensor]:
 
 
 def test_resumed_in_mid_epoch_it_ends_with_the_same_weights(tmp_path: Path) -> None:
-    frames, taught, teacher = lessons(tmp_path)
+    frames, taught, teacher = taught_frames(tmp_path)
     before = teacher.of_patch.clone(), teacher.of_grid.clone(), taught.texts.clone()
     c = config()
     loader = Loader(frames, taught, 8, 0)
@@ -90,7 +90,7 @@ def test_resumed_in_mid_epoch_it_ends_with_the_same_weights(tmp_path: Path) -> N
 
 
 def test_the_loss_falls_and_the_rate_follows_its_schedule(tmp_path: Path) -> None:
-    frames, taught, _ = lessons(tmp_path)
+    frames, taught, _ = taught_frames(tmp_path)
     loader = Loader(frames, taught, 8, 0)
     trainer = trainer_of(config("learning_rate=2e-3"), loader)
     terms = run(trainer, loader, 32)
@@ -102,7 +102,7 @@ def test_the_loss_falls_and_the_rate_follows_its_schedule(tmp_path: Path) -> Non
 
 
 def test_gradient_norms_are_those_of_each_weighted_term(tmp_path: Path) -> None:
-    frames, taught, _ = lessons(tmp_path)
+    frames, taught, _ = taught_frames(tmp_path)
     loader = Loader(frames, taught, 8, 0)
     terms = run(trainer_of(config(), loader), loader, 1, norms=True)[0]
     names = {name for name in terms if name.startswith("gradient/")}
@@ -127,7 +127,7 @@ def gradients(trainer: PretrainTrainer) -> torch.Tensor:
 
 
 def test_parts_of_a_batch_have_the_whole_batchs_gradient(tmp_path: Path) -> None:
-    frames, taught, _ = lessons(tmp_path)
+    frames, taught, _ = taught_frames(tmp_path)
     loader = Loader(frames, taught, 8, 0)
     batch = next(loader.start(0, 1))
     whole = still(trainer_of(config("mae=false"), loader))
@@ -145,7 +145,7 @@ def test_parts_of_a_batch_have_the_whole_batchs_gradient(tmp_path: Path) -> None
 
 
 def test_a_pass_that_is_made_twice_counts_once_in_batchnorm(tmp_path: Path) -> None:
-    frames, taught, _ = lessons(tmp_path)
+    frames, taught, _ = taught_frames(tmp_path)
     loader = Loader(frames, taught, 8, 0)
     trainer = trainer_of(config("accumulate=2"), loader)
     run(trainer, loader, 3)
@@ -156,7 +156,7 @@ def test_a_pass_that_is_made_twice_counts_once_in_batchnorm(tmp_path: Path) -> N
 @pytest.mark.slow
 def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
     """Gathered negatives: each process has half of the batch, and contrast sees all of it."""
-    frames, taught, _ = lessons(tmp_path)
+    frames, taught, _ = taught_frames(tmp_path)
     loader = Loader(frames, taught, 8, 0)
     alone = still(trainer_of(config("mae=false", "local=false"), loader))
     alone.train_step(next(loader.start(0, 1)))
@@ -181,7 +181,7 @@ def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
 
 
 def test_bfloat16_trains(tmp_path: Path) -> None:
-    frames, taught, _ = lessons(tmp_path)
+    frames, taught, _ = taught_frames(tmp_path)
     loader = Loader(frames, taught, 8, 0)
     full, half = (run(trainer_of(config(f"precision={p}"), loader), loader, 1)[0] for p in ("fp32", "bf16"))
     assert set(half) == set(full)
@@ -191,7 +191,7 @@ def test_bfloat16_trains(tmp_path: Path) -> None:
 
 
 def test_diverging_is_named(tmp_path: Path) -> None:
-    frames, taught, _ = lessons(tmp_path)
+    frames, taught, _ = taught_frames(tmp_path)
     loader = Loader(frames, taught, 8, 0)
     trainer = trainer_of(config(), loader)
     with torch.no_grad():

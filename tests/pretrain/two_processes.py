@@ -9,12 +9,12 @@ import torch
 
 from benchmark.pretrain.batches import Loader
 from benchmark.pretrain.parallel import Group
-from tests.pretrain.test_training import config, gradients, lessons, still, trainer_of
+from tests.pretrain.test_training import config, gradients, still, taught_frames, trainer_of
 
 
 def main(folder: Path) -> None:
     group = Group.join(torch.device("cpu"))
-    frames, taught, _ = lessons(folder)
+    frames, taught, _ = taught_frames(folder)
     loader = Loader(frames, taught, 8, 0, group.rank, group.world)
     for accumulate in (1, 2):
         trainer = still(trainer_of(config("mae=false", "local=false", f"accumulate={accumulate}"), loader, group))

@@ -30,14 +30,14 @@ LARGEST_RESIDENT = 2 * 2**30
 
 
 @dataclass(frozen=True)
-class Lessons:
+class Prepared:
     policy: Policy
     train: Samples
     valid: Samples
 
 
 def prepare(cell: Cell, paths: Paths, stages: Sequence[Stage], speaker: Speaker | None, device: torch.device,
-            bf16: bool, clock: Clock) -> Lessons:  # fmt: skip
+            bf16: bool, clock: Clock) -> Prepared:  # fmt: skip
     """Build the policy, fit its normalisers on the training demonstrations, encode once what is frozen.
 
     Nothing is rendered where the features are there already and no normaliser has to be fitted.
@@ -73,7 +73,7 @@ def prepare(cell: Cell, paths: Paths, stages: Sequence[Stage], speaker: Speaker 
             found.append(Samples({n: t[part] for n, t in tensors.items()}, targets[part].to(device), steps))
     joined, held_out = _together(train), _together(valid)
     policy.head.fit(joined.actions, torch.cat([part.inputs["proprio"] for part in train]))
-    return Lessons(policy, joined, held_out)
+    return Prepared(policy, joined, held_out)
 
 
 def _train_rows(stage: Stage) -> int:

@@ -18,7 +18,7 @@ BATCH = 32
 FORMAT = 1
 
 
-class Lessons:
+class TeacherFeatures:
     """Memory-mapped teacher features of every frame and camera, and of every instruction.
 
     For each shard `image_feature` (n, V, dim) float32 and `image_map` (n, V, h, w, map_dim) float16, 300 kB a frame:
