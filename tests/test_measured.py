@@ -75,6 +75,7 @@ def test_the_kept_actions_replay_to_the_recorded_outcomes(path: Path) -> None:
 
 TABLES = (
     (1, "clar", "clar"),
+    (1, "quick", "clar"),
     (3, "quick", "clar"),
     (4, "quick", "clar"),
     (4, "clar", "clar"),

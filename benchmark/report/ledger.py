@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.protocol import Suite
+from benchmark.report.departure import departure
 from benchmark.report.record import Record
 from benchmark.report.reported import reported
 from benchmark.report.stats import mean, mean_interval
@@ -34,6 +35,7 @@ def ledger(records: Sequence[Record], cards: Sequence[MethodCard], suite: Suite,
         if not own:
             rows.append((name, f"{printed[name, 'mean']:.1f}", "–", "–", "not yet: no method of ours", "–"))
     notes = (
+        *departure(protocol),
         "printed: CLAR Table I, mean over 15 MetaWorld tasks, best of 15 evaluations. reproduced: mean retest of the "
         "measured tasks in %, [95 % interval of these rollouts], tasks/all; comparable at 15/15 only.",
         "RLBench's column of the table: no simulator for it here yet.",
@@ -68,4 +70,4 @@ def _status(found: Sequence[Record], card: MethodCard, suite: Suite) -> str:
         return f"not yet: needs the package {card.requires[0][0]} and its weights, neither of which was at hand"
     if card.weights:
         return "not yet: its weights were not at hand (no internet where this was made)"
-    return "not yet: needs no weights, but hours on a GPU (docs/measured.md has the steps per second of a CPU)"
+    return "not yet: needs no weights, but a GPU: on two cores it takes hours a task (docs/measured.md)"

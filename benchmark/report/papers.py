@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.protocol import Suite
 from benchmark.report.ablation_table import clar_table_5
+from benchmark.report.departure import departure
 from benchmark.report.multitask_table import clar_table_3
 from benchmark.report.perspective_table import clar_table_4
 from benchmark.report.printed_table import check_number, printed_table
@@ -30,9 +32,11 @@ def paper_table(paper: str, number: int, records: Sequence[tuple[Path, Record]],
         return printed_table(paper, number)
     plain = [record for _, record in records]
     if number == 3:
-        return clar_table_3(records, suite, protocol)[0]
-    if number == 4:
-        return clar_table_4(records, suite, protocol)[0]
-    if number == 5:
-        return clar_table_5(plain, suite, protocol, method)[0]
-    return clar_table_1(plain, suite, protocol)[0]
+        table, _ = clar_table_3(records, suite, protocol)
+    elif number == 4:
+        table, _ = clar_table_4(records, suite, protocol)
+    elif number == 5:
+        table, _ = clar_table_5(plain, suite, protocol, method)
+    else:
+        table, _ = clar_table_1(plain, suite, protocol)
+    return dataclasses.replace(table, notes=(*departure(protocol), *table.notes))
