@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from benchmark.config import choices, load_protocol
@@ -27,4 +28,5 @@ def departure(protocol: str) -> tuple[str, ...]:
 
 
 def _said(value: Any) -> str:
-    return "/".join(str(part) for part in value.values()) if hasattr(value, "values") else str(value)
+    """A mapping part by part: 2d 64 and 3d 64."""
+    return " and ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, Mapping) else str(value)

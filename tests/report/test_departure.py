@@ -19,7 +19,7 @@ def test_every_difference_is_named() -> None:
         assert part in note
     assert "retest" not in note and "title" not in note
     (note,) = departure("matched")
-    assert "(batch_size 64/64 for 256/16)" in note
+    assert "(batch_size 2d 64 and 3d 64 for 2d 256 and 3d 16)" in note
 
 
 def test_a_protocol_that_is_not_here_is_another_one_too() -> None:
