@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib.util
 import json
 import re
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import load_head
+from benchmark.digest import digest
+from benchmark.labels import base_of
 from benchmark.language import Language, text_weights
 from benchmark.protocol import ConfigError, DiffusionConfig, Settings
 from benchmark.report.record import SCHEMA, record_path
@@ -21,7 +22,9 @@ from benchmark.runtime import resolve_device
 from benchmark.seeds import parts
 from envs.render import choose_backend
 from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
+from envs.versions import simulator_facts
 from methods.card import PointInput, past_actions_spec
+from methods.code import code_facts
 from methods.registry import method_class
 from methods.weights import NONE, PUBLISHED, Weights, choose_weights, weights_folder
 
@@ -128,27 +131,41 @@ class Cell:
         return env.specs(self.request) | past_actions_spec(card, env.action_spec)
 
     def identity(self) -> dict[str, Any]:
-        """Everything the cell's numbers depend on, apart from versions and hardware."""
-        card = self.representation.card.as_dict()
+        """Everything the cell's numbers depend on, apart from hardware and the versions of what only rounds otherwise
+        (torch, numpy, drivers), which the record keeps as provenance.
+
+        What a card says for people (title, paper, licence, ...) is not in it; `tests/benchmark/test_identity.py` has
+        the list. Raises `NoSimulator` where the simulator's interpreter cannot be asked.
+        """
+        card, suite = self.representation.card.as_dict(), self.settings.suite
         optional = {"options": dict(self.options), "past_actions": card["past_actions"]}
         facts = {
             "schema": SCHEMA,
+            "suite": {"name": suite.name},
             "task": self.task,
             "seed": self.seed,
             "method": {key: card[key] for key in ("name", "observes", "input", "training", "batch")}
-            | {"weights": self.weights.identity()}
+            | {"weights": self.weights.identity(), **code_facts(self.method)}
             | {key: value for key, value in optional.items() if value},
-            "env": self.settings.suite.env_class().version,
+            "env": self._simulator(),
             "observation": self.request.canonical(),
             **self.settings.identity(),
         }
-        language = self.settings.suite.language
-        if language is not None:
-            facts["suite"] = {**facts["suite"], "language": language.identity(self.text_weights)}
+        if suite.language is not None:
+            facts["suite"] = {**facts["suite"], "language": suite.language.identity(self.text_weights)}
         return json.loads(json.dumps(facts))  # lists, not tuples: as it will be read back
 
     def identity_hash(self) -> str:
-        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
+        return digest(self.identity())
+
+    def _simulator(self) -> dict[str, Any]:
+        suite = self.settings.suite
+        facts = dict(simulator_facts(suite.env, self.settings.env_python))
+        sampled = "points" in self.request.fields and self.request.sampler == "bucket"
+        fpsample = facts.pop("fpsample")
+        if sampled:
+            facts["packages"] = {**facts["packages"], "fpsample": fpsample}
+        return {"name": suite.env_class().name, **facts}
 
 
 def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], seeds: list[int],
@@ -195,10 +212,15 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
 
 
 def _with_own_head(settings: Settings, method: str) -> Settings:
-    """A policy that brings its own head gets it, unless that head was asked for (and perhaps changed) by name."""
+    """A policy that brings its own head gets it. Raises `ConfigError` where another was asked for by name."""
     own = method_class(method).card.head
-    if own is None or own == settings.head.name:
+    if own is None or own == base_of(settings.head.name):
         return settings
+    if settings.head_asked:
+        raise ConfigError(
+            f"{method} brings its own head, {own}, and cannot take {settings.head.name}: leave --head and head.* out, "
+            f"or change its own with --head {own} head.KEY=VALUE"
+        )
     return dataclasses.replace(settings, head=load_head(own))
 
 

@@ -14,6 +14,7 @@ import typer
 from benchmark.cli_errors import explained
 from benchmark.cli_options import (
     Data,
+    Head,
     Json,
     Out,
     Overrides,
@@ -37,7 +38,7 @@ def run(
     suite: Suite = "metaworld-15",
     method: Annotated[str, typer.Option("--method", help="a name, path/to/file.py:Class, or several by comma")] = "",
     tasks: Tasks = None,
-    head: Annotated[str, typer.Option("--head", help="mlp | bnmlp | diffusion")] = "mlp",
+    head: Head = None,
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
     weights: WeightsOption = None,
     protocol: Protocol = "clar",
@@ -120,7 +121,7 @@ def collect(
     for task in s.select(split(tasks)):
         workers = resolve_workers(settings.runtime)
         demos = load_or_collect(root, s.name, s.env, task, settings.protocol, workers, settings.env_python)
-        path = demo_path(root, s.name, s.env, task, settings.protocol)
+        path = demo_path(root, s.name, s.env, task, settings.protocol, settings.env_python)
         found.append({
             "task": task, "path": str(path), "demos": len(demos.seeds), "attempts": demos.attempts,
             "sha256": demos.content_hash, "bytes": path.stat().st_size,

@@ -12,6 +12,7 @@ import typer
 from benchmark.cli_errors import explained
 from benchmark.cli_options import (
     Data,
+    Head,
     Json,
     Out,
     Protocol,
@@ -37,7 +38,7 @@ def suite(
     pretrain_data: Annotated[str, typer.Option("--pretrain-data", help="`bench list data`")] = "metaworld-35",
     teacher: Annotated[str, typer.Option("--teacher", help="clip, or random (marks what it teaches)")] = "clip",
     tasks: Tasks = None,
-    head: Annotated[str, typer.Option("--head", help="mlp | bnmlp | diffusion")] = "mlp",
+    head: Head = None,
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
     protocol: Protocol = "clar",
     launcher: Annotated[str, typer.Option("--launcher", help="debug (here) | local | slurm | a profile")] = "debug",
@@ -58,7 +59,7 @@ def suite(
 
 
 def run_ablation(name: str, method: str, variants: list[str] | None, pretrain_data: list[str], teacher: str,
-                 tasks: list[str] | None, head: str, seeds: list[int], protocol: str, launcher: str,
+                 tasks: list[str] | None, head: str | None, seeds: list[int], protocol: str, launcher: str,
                  weights_dir: Path | None, dry_run: bool, out: Path, data: Path | None, as_json: bool,
                  overrides: list[str], any_code: bool = False, sweep_name: str | None = None) -> None:  # fmt: skip
     """What `bench suite` and `bench sweep --suite clar-ablation` do: two sweeps, pre-trainings and then cells.

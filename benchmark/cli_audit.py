@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli_errors import explained
-from benchmark.cli_options import Json, Out, app, measured, print_json
+from benchmark.cli_options import Json, Out, Records, WithReference, app, print_json
 from benchmark.progress import bar
 
 
@@ -18,9 +18,8 @@ from benchmark.progress import bar
 @explained
 def audit(
     cells: Annotated[list[str] | None, typer.Argument(metavar="[CELL]...", help="parts of a record's path")] = None,
-    records: Annotated[
-        list[Path] | None, typer.Option("--records", help="folders of records; default: OUT/records, results/measured")
-    ] = None,
+    records: Records = None,
+    with_reference: WithReference = False,
     episodes: Annotated[int | None, typer.Option("--episodes", help="at most so many of each; default: all")] = None,
     workers: Annotated[int, typer.Option("--workers", help="simulators at once")] = os.cpu_count() or 1,
     any_version: Annotated[bool, typer.Option("--any-version", help="replay in another version of it")] = False,
@@ -31,16 +30,16 @@ def audit(
     """Play the kept retest actions again and derive every success anew; exit code 1 if a record does not hold."""
     from benchmark.errors import ConfigError
     from benchmark.report.audit import audit as check
-    from benchmark.report.record import BadRecord, read_all
+    from benchmark.report.gather import all_files
+    from benchmark.report.record import BadRecord
 
     if episodes is not None and episodes < 0:
         raise ConfigError(f"--episodes {episodes} must not be negative")
-    roots = [root for root in records or [out / "records", measured()] if root.is_dir()]
-    found = [(path, record) for path, record in read_all(roots) if not cells or any(c in str(path) for c in cells)]
+    found = all_files(records, out, with_reference)
+    found = [(path, record) for path, record in found if not cells or any(c in str(path) for c in cells)]
     if not found:
-        raise ConfigError(
-            f"no record{' of ' + ', '.join(cells) if cells else ''} under {', '.join(map(str, roots)) or 'OUT'}"
-        )
+        where = ", ".join(map(str, records or [out / "records"]))
+        raise ConfigError(f"no record{' of ' + ', '.join(cells) if cells else ''} under {where}")
     verdicts, damaged = [], []
     with bar("audit", len(found)) as advance:
         for path, record in found:

@@ -16,20 +16,17 @@ from benchmark.cli_options import (
     Json,
     Out,
     Protocol,
+    Records,
     Suite,
     WeightsOption,
+    WithReference,
     app,
-    measured,
     print_json,
     read_placed,
     read_records,
     register_baselines,
     width,
 )
-
-Records = Annotated[
-    list[Path] | None, typer.Option("--records", help="folders of records; default: OUT/records, results/measured")
-]
 
 
 @app.command()
@@ -51,6 +48,7 @@ def compare(
     most: Annotated[int, typer.Option("--most", help="with --until-decided: further episodes of each cell")] = 400,
     weights: WeightsOption = None,
     records: Records = None,
+    with_reference: WithReference = False,
     out: Out = Path("runs"),
     data: Data = None,
     as_json: Json = False,
@@ -66,7 +64,7 @@ def compare(
         raise ConfigError("give two or more different methods, such as: bench compare dp3 proprio-only")
     if form not in FORMATS:
         raise ConfigError(f"--format {form} is none of {', '.join(FORMATS)}")
-    placed = read_placed(records or [out / "records", measured()])
+    placed = read_placed(records, out, with_reference)
     placed = [(path, r) for path, r in placed if (r.suite, r.protocol) == (suite, protocol)]
     found = [r for _, r in placed]
     known = sorted({r.method for r in found})
@@ -162,6 +160,7 @@ def plan_(
     ] = 30.0,
     protocol: Protocol = "clar",
     records: Records = None,
+    with_reference: WithReference = False,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> None:
@@ -179,6 +178,6 @@ def plan_(
     if spread < 0:
         raise ConfigError(f"--spread {spread:g} must not be negative")
     settings = load_settings(suite, protocol, "mlp")
-    found = [r for r in read_records(records or [out / "records", measured()]) if r.protocol == protocol]
+    found = [r for r in read_records(records, out, with_reference) if r.protocol == protocol]
     result = plan(settings, found, detect / 100, power, alpha, spread / 100, discordant / 100)
     print_json(result) if as_json else typer.echo(render(plan_table(result), "terminal", width()), nl=False)

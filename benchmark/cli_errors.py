@@ -34,13 +34,15 @@ def _expected(error: Exception) -> bool:
     from benchmark.protocol import ConfigError
     from benchmark.storage import Busy, StorageError
     from envs.pool import WorkerDied, WorkerError
-    from envs.registry import UnknownName
+    from envs.registry import BrokenFile, UnknownName
     from envs.render import GLMissing
     from envs.spec import SpecMismatch
+    from envs.versions import NoSimulator
     from methods.errors import BadWeights
+    from methods.registry import BadMethod
 
     kinds = (ConfigError, Busy, StorageError, WorkerDied, WorkerError, UnknownName, GLMissing, SpecMismatch,
-             BadWeights, FileNotFoundError)  # fmt: skip
+             BadWeights, FileNotFoundError, BrokenFile, BadMethod, NoSimulator)  # fmt: skip
     return isinstance(error, kinds) or type(error).__name__ in {
         "OtherSettings",
         "ExpertFails",

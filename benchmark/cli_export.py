@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli_errors import explained
-from benchmark.cli_options import Out, app, measured, read_records
+from benchmark.cli_options import Out, Records, WithReference, app, read_records
 
 
 @app.command()
@@ -18,9 +18,8 @@ def export(
     to: Annotated[Path | None, typer.Option("--to", help="file; default: records.FORMAT")] = None,
     suite: Annotated[str | None, typer.Option("--suite", help="of this suite only")] = None,
     protocol: Annotated[str | None, typer.Option("--protocol", help="under this protocol only")] = None,
-    records: Annotated[
-        list[Path] | None, typer.Option("--records", help="folders of records; default: OUT/records, results/measured")
-    ] = None,
+    records: Records = None,
+    with_reference: WithReference = False,
     out: Out = Path("runs"),
 ) -> None:
     """One row a cell, nothing averaged."""
@@ -30,9 +29,9 @@ def export(
 
     if form not in FORMATS:
         raise ConfigError(f"--format {form} is none of {', '.join(FORMATS)}")
-    found = read_records(records or [out / "records", measured()])
+    found = read_records(records, out, with_reference)
     found = [r for r in found if suite in (None, r.suite) and protocol in (None, r.protocol)]
     if not found:
-        raise ConfigError("no records there; `bench run` makes them")
+        raise ConfigError("no records there; `bench run` makes them, --with-reference takes this project's own")
     suffix = {"latex": "tex", "leaderboard-json": "json"}.get(form, form)
     typer.echo(f"{write(found, form, to or Path(f'records.{suffix}'))}: {len(found)} cells")

@@ -10,6 +10,7 @@ import typer
 from benchmark.cli_errors import explained
 from benchmark.cli_options import (
     Data,
+    Head,
     Json,
     Out,
     Overrides,
@@ -60,7 +61,7 @@ def export(
 def train(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="what `bench features export` wrote")],
     suite: Suite = "metaworld-15",
-    head: Annotated[str, typer.Option("--head", help="mlp | bnmlp | diffusion")] = "mlp",
+    head: Head = None,
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
     protocol: Protocol = "clar",
     out: Out = Path("runs"),

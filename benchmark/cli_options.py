@@ -21,12 +21,17 @@ app = typer.Typer(
 Suite = Annotated[str, typer.Option("--suite", help="`bench list suites`")]
 Tasks = Annotated[str | None, typer.Option("--tasks", help="comma-separated; default: all of the suite")]
 Protocol = Annotated[str, typer.Option("--protocol", help="clar | matched | quick")]
+Head = Annotated[str | None, typer.Option("--head", help="mlp | bnmlp | diffusion; default: mlp, or the method's own")]
 Out = Annotated[Path, typer.Option("--out", help="where records, plots and checkpoints go")]
 Data = Annotated[Path | None, typer.Option("--data", help="demonstrations and caches; default: OUT/data")]
 WeightsOption = Annotated[str | None, typer.Option("--weights", help="random, or a file; default: the published")]
 WeightsDir = Annotated[Path | None, typer.Option("--dir", help="weight files; default: $BENCH_WEIGHTS or ~/.cache/...")]
 Text = Annotated[str | None, typer.Option("--text", help="encoder of a suite's instructions: clip | hash")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+Records = Annotated[list[Path] | None, typer.Option("--records", help="folders of records; default: OUT/records")]
+WithReference = Annotated[
+    bool, typer.Option("--with-reference", help="also this project's own records (results/measured), marked so")
+]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Hydra overrides")]
 
 
@@ -41,26 +46,20 @@ def register_baselines() -> None:
     registry.add(BASELINES)
 
 
-def read_records(roots: list[Path]) -> list[Any]:
-    return [record for _, record in read_placed(roots)]
+def read_placed(roots: list[Path] | None, out: Path, with_reference: bool = False) -> list[tuple[Path, Any]]:
+    """As `benchmark.report.gather.gather`; what was left out is said at once."""
+    from benchmark.report.gather import gather
 
-
-def read_placed(roots: list[Path]) -> list[tuple[Path, Any]]:
-    """Every record and where it is, joint ones task by task; a damaged one is named and left out."""
-    from benchmark.report.joint import by_task
-    from benchmark.report.record import BadRecord, read_all
-
-    found = []
-    for path, record in read_all([root for root in roots if root.is_dir()]):
-        if isinstance(record, BadRecord):
-            say(f"skipped: {record}")
-        else:
-            found += [(path, one) for one in by_task(record)]
+    found, notes = gather(roots, out, with_reference)
+    if not found and roots is None and not with_reference:
+        say(f"no records under {out / 'records'}; --with-reference shows this project's own")
+    for note in notes:
+        say(f"skipped: {note}")
     return found
 
 
-def measured() -> Path:
-    return Path(__file__).resolve().parents[1] / "results" / "measured"
+def read_records(roots: list[Path] | None, out: Path, with_reference: bool = False) -> list[Any]:
+    return [record for _, record in read_placed(roots, out, with_reference)]
 
 
 def width() -> int | None:

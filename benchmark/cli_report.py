@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli_errors import explained
-from benchmark.cli_options import Json, Out, app, measured, print_json, register_baselines
+from benchmark.cli_options import Json, Out, Records, WithReference, app, print_json, register_baselines
 
 
 @app.command()
@@ -20,9 +20,8 @@ def report(
         typer.Option("--films", help="play the kept actions of these cells again and film them (part of a path)"),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="show it in a browser")] = False,
-    records: Annotated[
-        list[Path] | None, typer.Option("--records", help="folders of records; default: OUT/records, results/measured")
-    ] = None,
+    records: Records = None,
+    with_reference: WithReference = False,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> None:
@@ -30,24 +29,19 @@ def report(
     import time
 
     from benchmark.errors import ConfigError
-    from benchmark.report.joint import by_task
+    from benchmark.report.gather import gather
     from benchmark.report.page.build import build, claim
     from benchmark.report.page.facts import slug
     from benchmark.report.page.film import film, filmed, films_wanted
-    from benchmark.report.record import BadRecord, read_all
 
     register_baselines()
     start = time.perf_counter()
-    roots = [root for root in records or [out / "records", measured()] if root.is_dir()]
-    placed: list[Any] = []
-    notes: list[str] = []
-    for path, record in read_all(roots):
-        if isinstance(record, BadRecord):
-            notes.append(f"damaged: {record}")
-        else:
-            placed += [(path, one) for one in by_task(record)]
+    placed, notes = gather(records, out, with_reference)
     if not placed and not notes:
-        raise ConfigError(f"no records under {', '.join(map(str, roots)) or 'OUT'}; `bench run` makes them")
+        where = ", ".join(map(str, records or [out / "records"]))
+        raise ConfigError(
+            f"no records under {where}; `bench run` makes them, --with-reference shows this project's own"
+        )
     chosen = films_wanted(placed, films or [])
     try:
         claim(to)

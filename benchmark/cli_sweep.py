@@ -13,6 +13,7 @@ import typer
 from benchmark.cli_errors import explained
 from benchmark.cli_options import (
     Data,
+    Head,
     Json,
     Out,
     Protocol,
@@ -40,7 +41,7 @@ def sweep(
     method: Annotated[str, typer.Option("--method", help="several by comma")],
     suite: Suite = "metaworld-15",
     tasks: Tasks = None,
-    head: Annotated[str, typer.Option("--head", help="mlp | bnmlp | diffusion")] = "mlp",
+    head: Head = None,
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
     protocol: Protocol = "clar",
     weights: WeightsOption = None,
@@ -92,7 +93,7 @@ def has_pretraining(method: str) -> bool:
 
 
 def launch_cells(
-    suite: str, protocol: str, head: str, overrides: list[str], tasks: list[str] | None, methods: list[str],
+    suite: str, protocol: str, head: str | None, overrides: list[str], tasks: list[str] | None, methods: list[str],
     seeds: list[int], weights: str | None, launcher: str, name: str | None, any_code: bool, dry_run: bool, out: Path,
     data: Path | None, as_json: bool,
 ) -> None:  # fmt: skip

@@ -12,9 +12,10 @@ from benchmark.cli_options import (
     Json,
     Out,
     Protocol,
+    Records,
     Suite,
+    WithReference,
     app,
-    measured,
     print_json,
     read_placed,
     read_records,
@@ -32,15 +33,15 @@ def table(
     protocol: Protocol = "clar",
     suite: Annotated[str | None, typer.Option("--suite", help="default: the table's")] = None,
     method: Annotated[str, typer.Option("--method", help="table 5: clar | clar-small")] = "clar",
-    records: Annotated[
-        list[Path] | None, typer.Option("--records", help="folders of records; default: OUT/records, results/measured")
-    ] = None,
+    records: Records = None,
+    with_reference: WithReference = False,
     out: Out = Path("runs"),
     cells: Annotated[bool, typer.Option("--cells", help="one row a cell instead of the paper's groups")] = False,
     as_json: Json = False,
 ) -> None:
     """Render a paper's table beside what was measured, from whatever records are there."""
-    from benchmark.config import load_settings
+    from benchmark.config import choices, load_settings
+    from benchmark.labels import check_base
     from benchmark.protocol import ConfigError
     from benchmark.report.papers import SUITES, paper_table
     from benchmark.report.printed_table import check_number
@@ -53,13 +54,14 @@ def table(
     own = SUITES.get((paper, number))
     placed, chosen = [], None
     if own is not None:
-        chosen = load_settings(suite or own, protocol, "mlp").suite
-        wanted = load_settings(own, protocol, "mlp").suite
+        base = check_base("protocol", protocol, choices("protocol"))
+        chosen = load_settings(suite or own, base, "mlp").suite
+        wanted = load_settings(own, base, "mlp").suite
         if not cells and chosen.tasks != wanted.tasks:
             raise ConfigError(
                 f"table {number} has the tasks of {own}, which {chosen.name} has not; --cells lists any suite"
             )
-        placed = read_placed(records or [out / "records", measured()])
+        placed = read_placed(records, out, with_reference)
     if cells and chosen is not None:
         found = [r for _, r in placed if r.suite == chosen.name and r.protocol == protocol]
         result = cells_table(found, f"Cells of {chosen.name}, protocol {protocol}")
@@ -81,10 +83,12 @@ def ledger_(
     """For every row of CLAR Table I: printed, reproduced, or not yet and why."""
     from benchmark.catalog import cards
     from benchmark.config import load_settings
+    from benchmark.labels import base_of
+    from benchmark.report.gather import MEASURED
     from benchmark.report.ledger import ledger
     from benchmark.report.table import render
 
     register_baselines()
-    found = read_records(records or [measured()])
-    result = ledger(found, cards(), load_settings(suite, protocol, "mlp").suite, protocol)
+    found = read_records(records or [MEASURED], Path())
+    result = ledger(found, cards(), load_settings(suite, base_of(protocol), "mlp").suite, protocol)
     typer.echo(render(result, form, width()), nl=False)

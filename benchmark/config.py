@@ -15,12 +15,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmark.labels import head_label, protocol_label
 from benchmark.language import Language
 from benchmark.protocol import ConfigError, DiffusionConfig, HeadConfig, Protocol, Runtime, Settings, Suite
 from envs.registry import UnknownName
 
 CONF = Path(__file__).parent / "conf"
 GROUPS = ("suite", "protocol", "head")
+DEFAULT_HEAD = "mlp"
 T = TypeVar("T")
 
 
@@ -34,21 +36,28 @@ def summary(group: str, name: str) -> str:
     return first.lstrip("# ").rstrip()
 
 
-def load_settings(suite: str, protocol: str, head: str, overrides: list[str] | None = None) -> Settings:
-    """Compose and check. Raises `UnknownName` or `ConfigError` with a message for a person."""
-    for group, name in zip(GROUPS, (suite, protocol, head), strict=True):
+def load_settings(suite: str, protocol: str, head: str | None, overrides: list[str] | None = None) -> Settings:
+    """Compose and check. Raises `UnknownName` or `ConfigError` with a message for a person.
+
+    head: None for the default, which a method that brings its own head may replace.
+    """
+    for group, name in zip(GROUPS, (suite, protocol, head or DEFAULT_HEAD), strict=True):
         if name not in choices(group):
             raise UnknownName(group, name, choices(group))
-    config = _compose([f"suite={suite}", f"protocol={protocol}", f"head={head}"], overrides or [])
-    plain: Any = OmegaConf.to_container(config, resolve=True)
+    groups = [f"suite={suite}", f"protocol={protocol}", f"head={head or DEFAULT_HEAD}"]
+    plain: Any = OmegaConf.to_container(_compose(groups, overrides or []), resolve=True)
+    written: Any = OmegaConf.to_container(_compose(groups, []), resolve=True)
     env = plain["suite"]["env"]
+    own_head = {**plain["head"], "name": head_label(plain["head"]["name"], written["head"], plain["head"])}
+    own_protocol = {**plain["protocol"], "name": protocol_label(protocol, written, plain)}
     return Settings(
         suite=_suite(plain["suite"]),
-        protocol=settle(Protocol, plain["protocol"], "protocol"),
-        head=_head(plain["head"]),
+        protocol=settle(Protocol, own_protocol, "protocol"),
+        head=_head(own_head),
         runtime=settle(Runtime, plain["runtime"], "runtime"),
         env_python=(plain["env"].get(env) or {}).get("python"),
         method_options=plain["method"],
+        head_asked=head is not None or plain["head"] != written["head"],
     )
 
 
@@ -87,6 +96,11 @@ def _compose(groups: list[str], overrides: list[str]) -> DictConfig:
     overrides = [f"++{text}" if text.startswith("method.") else text for text in overrides]
     for text in overrides:
         key = text.partition("=")[0].lstrip("+~")
+        if key in GROUPS or key in [f"{group}.name" for group in GROUPS]:
+            raise ConfigError(
+                f"{text}: a {key.partition('.')[0]} is chosen with --{key.partition('.')[0]}, and a changed one is "
+                "named by what was changed in it"
+            )
         if key not in known and not key.startswith("method."):
             close = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
             hint = f"Did you mean '{close[0]}'?" if close else f"There are: {', '.join(sorted(known))}."

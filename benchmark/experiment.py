@@ -16,9 +16,12 @@ from typing import Any
 import torch
 
 from benchmark import provenance, seeds
-from benchmark.cell import Cell, Paths, difference
+from benchmark.begun import begin, its_record
+from benchmark.cell import Cell, Paths
 from benchmark.clock import Clock
+from benchmark.digest import digest
 from benchmark.episodes import evaluation_of, save_actions
+from benchmark.kept_source import keep_source, source_folder
 from benchmark.language import SEEN, Speaker
 from benchmark.policy.memory import Memory
 from benchmark.policy.policy import Policy, act
@@ -27,7 +30,7 @@ from benchmark.progress import bar, say
 from benchmark.pulse import Pulse, await_silence, this_start
 from benchmark.report.further import further_actions, further_path
 from benchmark.report.plots import plot_cell, plot_shifts
-from benchmark.report.record import SCHEMA, BadRecord, Evaluation, Record, read, write
+from benchmark.report.record import SCHEMA, Evaluation, Record, write
 from benchmark.report.shifts import read_shifts, shifts_path
 from benchmark.rollout import Episode, rollout
 from benchmark.runtime import resolve_device, resolve_workers, torch_threads
@@ -36,8 +39,9 @@ from benchmark.shifting import play_shifts
 from benchmark.stage import Stage, join_hashes, load_demos, open_stages
 from benchmark.storage import discard, exclusive
 from benchmark.train import Trainer, load_policy
-from benchmark.workfolder import OtherSettings, WorkFolder
+from benchmark.workfolder import WorkFolder
 from envs.pool import Pool
+from methods.code import text_hash, texts_of
 from methods.frozen import count_parameters, fingerprint
 from methods.weights import weights_folder
 
@@ -53,15 +57,7 @@ def run_cell(
     shifts = tuple(dict.fromkeys((*cell.settings.suite.shift, *shifts)))
     with exclusive(work / "lock", cell.label, wait=False):
         if target.exists() and not overwrite:
-            try:
-                record = read(target)
-            except BadRecord as error:
-                raise BadRecord(f"{error}; --overwrite computes it again") from error
-            if record.identity_hash != cell.identity_hash():
-                raise OtherSettings(
-                    f"{target} is a record of other settings ({difference(record.identity, cell.identity())}). "
-                    "Use --overwrite to replace it or --out DIR to keep both"
-                )
+            record = its_record(cell, target)
             missing = tuple(camera for camera in shifts if camera not in read_shifts(target, record))
             if missing:
                 from benchmark.afterwards import retest_under
@@ -71,11 +67,13 @@ def run_cell(
             return record, bool(missing)
         await_silence(work, cell.label, say)
         if overwrite:
-            for file in (target, shifts_path(target), further_path(target), further_actions(target)):
+            for file in (target, shifts_path(target), further_path(target), further_actions(target),
+                         source_folder(target)):  # fmt: skip
                 discard(file)
             for file in work.glob("*"):
                 if not file.name.startswith("lock"):
                     discard(file)
+        begin(cell, work)
         run = CellRun(cell, paths, work, command)
         discard(work / "error.txt")  # of an earlier start
         with Pulse(work, run.facts()) as run.pulse:
@@ -99,7 +97,8 @@ class CellRun:
     def __init__(self, cell: Cell, paths: Paths, work: Path, command: str) -> None:
         self.cell, self.paths, self.work, self.command = cell, paths, work, command
         self.suite, self.protocol = cell.settings.suite, cell.settings.protocol
-        self.identity = cell.identity_hash()
+        self.names = cell.identity()
+        self.identity = digest(self.names)
         runtime = cell.settings.runtime
         self.device = resolve_device(runtime)
         self.bf16 = runtime.precision == "bf16"
@@ -229,7 +228,8 @@ class CellRun:
         record = Record(
             schema=SCHEMA, suite=self.suite.name, task=cell.task, method=cell.method_name,
             head=cell.settings.head.name, seed=cell.seed, protocol=self.protocol.name,
-            identity=cell.identity(), identity_hash=self.identity, card=json.loads(json.dumps(card.as_dict())),
+            identity=self.names, identity_hash=self.identity, env=self.suite.env,
+            card=json.loads(json.dumps(card.as_dict())),
             success_rule=self.protocol.success, horizon=self.protocol.horizon,
             demo_hash=join_hashes(demos),
             demos={"train": train, "valid": kept - train, "attempts": sum(one.attempts for one in demos)},
@@ -248,11 +248,14 @@ class CellRun:
                 **cell.pretraining(), **cell.spoken(),
             },
             fingerprint=stages[0].fingerprint,
-            provenance=facts
-            | {"worker_deaths": deaths, "workers": self.workers, "attempts": self.pulse.attempts if self.pulse else []},
+            provenance=facts | {
+                "method_text": text_hash(cell.method), "worker_deaths": deaths, "workers": self.workers,
+                "attempts": self.pulse.attempts if self.pulse else [],
+            },
             timings={name: round(seconds, 2) for name, seconds in self.timings.items()},
         )  # fmt: skip
         target = cell.record(self.paths)
+        keep_source(texts_of(cell.method), source_folder(target))
         save_actions(target.with_suffix(".actions.npz"), episodes)
         plot_cell(record, target.with_suffix(".png"))
         write(record, target)

@@ -35,7 +35,7 @@ def plan(cells: list[Cell], paths: Paths) -> dict[str, Any]:
     protocol, suite = settings.protocol, settings.suite
     demos = []
     for task in dict.fromkeys(task for cell in cells for task in cell.tasks):
-        path = demo_path(paths.data, suite.name, suite.env, task, protocol)
+        path = demo_path(paths.data, suite.name, suite.env, task, protocol, settings.env_python)
         demos.append({"task": task, "demos": protocol.demos, "there": path.exists(), "path": str(path)})
     evaluations = len(protocol.evaluation_epochs)
     tasks = len(cells[0].tasks)

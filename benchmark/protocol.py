@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Any
 
 from benchmark.errors import ConfigError
 from benchmark.language import PREFIX, Language, kinds
 from benchmark.seeds import parts
 from envs.base import Env
+from envs.identity import named_by
 from envs.registry import UnknownName, env_class
 from envs.spec import ObservationRequest
 
@@ -83,6 +84,10 @@ class HeadConfig:
         _one_of("head.activation", self.activation, ("relu", "selu"))
         _one_of("head.init", self.init, ("default", "orthogonal"))
 
+    def identity(self) -> dict[str, Any]:
+        """What a number depends on."""
+        return named_by(self)
+
 
 @dataclass(frozen=True)
 class DiffusionConfig:
@@ -142,6 +147,10 @@ class DiffusionConfig:
             raise ConfigError(f"head.width={self.width} must be a multiple of head.heads={self.heads}")
         if self.condition == "tokens" and self.obs_steps > 1:
             raise ConfigError("head.condition=tokens takes one observation: head.obs_steps=1")
+
+    def identity(self) -> dict[str, Any]:
+        """What a number depends on, the package that schedules the noise among it."""
+        return named_by(self) | {"packages": {"diffusers": metadata.version("diffusers")}}
 
 
 @dataclass(frozen=True)
@@ -237,17 +246,13 @@ class Settings:
     runtime: Runtime
     env_python: str | None
     method_options: Mapping[str, Any] = field(default_factory=dict)
+    head_asked: bool = False
+    """Whether the head was named or changed on purpose; if not, a method's own head takes its place."""
 
     def identity(self) -> dict[str, Any]:
-        """The part that a number depends on; records of different identities are never averaged."""
-        return {
-            "suite": {"env": self.suite.env, "observation": dict(self.suite.observation)},  # language: the cell's
-            "protocol": {
-                key: value for key, value in dataclasses.asdict(self.protocol).items() if key not in ("title", "source")
-            },
-            "head": dataclasses.asdict(self.head),
-            "precision": self.runtime.precision,
-        }
+        """The part that a number depends on, the suite apart, of which each cell names what it uses."""
+        protocol = {key: value for key, value in named_by(self.protocol).items() if key not in ("title", "source")}
+        return {"protocol": protocol, "head": self.head.identity(), "precision": self.runtime.precision}
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

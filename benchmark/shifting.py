@@ -15,7 +15,7 @@ from benchmark.language import PREFIX, SEEN
 from benchmark.policy.policy import EmptyCloud, Policy
 from benchmark.progress import say
 from benchmark.protocol import Settings
-from benchmark.report.record import BadRecord, Evaluation
+from benchmark.report.record import BadRecord, Evaluation, read
 from benchmark.report.shifts import actions_path, load, shifted_cameras, shifts_path, write_shifts
 from benchmark.rollout import Episode
 from benchmark.stage import open_simulators
@@ -79,10 +79,13 @@ def _played(cell: Cell, task: str, shift: str, policy: Policy, play: Play, worke
 
 def _kept(cell: Cell, paths: Paths, identity: str, epoch: int) -> dict[str, Evaluation]:
     """Of an earlier start of this very cell; another's are dropped, as its record is."""
-    file = shifts_path(cell.record(paths))
+    target = cell.record(paths)
+    file = shifts_path(target)
     try:
         kept_identity, kept_epoch, found = load(file)
-        if (kept_identity, kept_epoch) == (identity, epoch):
+        known = read(target) if target.exists() else None
+        hashes = known.hashes if known is not None and known.identity_hash == identity else {identity}
+        if kept_identity in hashes and kept_epoch == epoch:
             return found
     except BadRecord:
         pass

@@ -35,6 +35,9 @@ class Env(Protocol):
     version: ClassVar[str]
     """Distribution and version the numbers depend on, such as `metaworld==3.1.1`."""
 
+    # packages: ClassVar[tuple[str, ...]], which a class may leave out: further distributions whose versions the numbers
+    # depend on, such as ("mujoco",). They are asked for in the interpreter that holds the simulator.
+
     tasks: ClassVar[tuple[str, ...]]
     cameras: ClassVar[tuple[str, ...]]
     provides: ClassVar[frozenset[str]]

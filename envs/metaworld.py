@@ -71,6 +71,7 @@ class MetaWorld:
         unit="1 = 1 cm of hand motion for each step; gripper -1 opens, 1 closes",
     )
     version: ClassVar[str] = f"metaworld=={metadata.version('metaworld')}"
+    packages: ClassVar[tuple[str, ...]] = ("metaworld", "mujoco")
 
     def __init__(self, task: str, request: ObservationRequest) -> None:
         if task not in INSTRUCTIONS:

@@ -23,18 +23,10 @@ from typing import Any
 
 from envs.registry import env_class
 from envs.spec import Observation, ObservationRequest
+from envs.versions import LEND_ROOM
 from envs.worker import buffer_size, field_views
 
-# The worker's interpreter may have its own site-packages and must not see ours, so only this one package is lent.
-_BOOTSTRAP = """
-import importlib.util, runpy, sys
-room = sys.argv.pop(1)
-spec = importlib.util.spec_from_file_location("envs", room + "/__init__.py", submodule_search_locations=[room])
-sys.modules["envs"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sys.modules["envs"])
-from envs.worker import main
-main()
-"""
+_BOOTSTRAP = LEND_ROOM + "from envs.worker import main\nmain()"
 
 
 class WorkerError(RuntimeError):

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
-import importlib.util
 import sys
+import traceback
+import types
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from envs.base import Env
+from envs.source import sources
 from envs.spec import ObservationRequest
 
 ENVS: dict[str, str] = {"metaworld": "envs.metaworld:MetaWorld"}
+
+_sources: dict[Path, dict[str, str]] = {}
+
+
+class BrokenFile(ImportError):
+    """A file of a user's that raises, exits or is no Python when it is loaded."""
 
 
 class UnknownName(KeyError):
@@ -46,24 +55,46 @@ def make(name: str, task: str, request: ObservationRequest) -> Env:
 
 
 def load_from_file(name: str) -> Any:
-    """The object `Class` of `path/to/file.py:Class`. Raises FileNotFoundError or `UnknownName`."""
+    """The object `Class` of `path/to/file.py:Class`. Raises FileNotFoundError, `UnknownName` or `BrokenFile`.
+
+    The file may import what lies beside it. Its text is kept as it was when it was loaded (`loaded_sources`).
+    """
     path, _, attribute = name.rpartition(":")
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise FileNotFoundError(f"no file {file}; give a registered name or path/to/file.py:Class")
-    module_name = f"bench_file_{file.stem}_{abs(hash(str(file)))}"
+    module_name = f"bench_file_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     if module_name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(module_name, file)
-        assert spec and spec.loader
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[module_name]
-            raise
+        _load(file, module_name)
     module = sys.modules[module_name]
     if not hasattr(module, attribute):
         classes = [k for k, v in vars(module).items() if isinstance(v, type) and v.__module__ == module_name]
         raise UnknownName(f"class in {file.name}", attribute, classes)
     return getattr(module, attribute)
+
+
+def _load(file: Path, module_name: str) -> None:
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))  # behind everything else: a file called envs.py must not hide ours
+    # compiled from the text itself: a cached .pyc is taken for current after an edit within the same second
+    text, sys.dont_write_bytecode = file.read_text(), True
+    module = types.ModuleType(module_name)
+    module.__file__ = str(file)
+    sys.modules[module_name] = module
+    try:
+        exec(compile(text, str(file), "exec"), module.__dict__)
+        _sources[file] = {**sources(file), f"{file.stem}.py": text}
+    except (KeyboardInterrupt, MemoryError):
+        del sys.modules[module_name]
+        raise
+    except BaseException as error:  # SystemExit, too: a file that exits must not end a run as if it were done
+        del sys.modules[module_name]
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        line = f", {Path(where.filename).name}:{where.lineno}" if where.filename != __file__ else ""
+        raise BrokenFile(f"{file} cannot be loaded ({type(error).__name__}: {error}{line})") from error
+
+
+def loaded_sources(name: str) -> dict[str, str]:
+    """Of `path/to/file.py:Class`: the texts of the file and of its local modules, as they were when it was loaded."""
+    load_from_file(name)
+    return _sources[Path(name.rpartition(":")[0]).expanduser().resolve()]

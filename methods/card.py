@@ -104,6 +104,8 @@ class MethodCard:
     past_actions: how many of the latest actions `encode` reads, as the field `past_actions` (B, H, A): zeros before
         the first step, the newest last.
     reported_as: the method's row in the papers' tables, None if they have none.
+    version: of what a shipped method computes, part of the name of its numbers. Raised by hand with every change of
+        its features, its loss or how it is trained; a committed table of features says when it has to be.
     """
 
     name: str
@@ -124,6 +126,7 @@ class MethodCard:
     head: str | None = None
     past_actions: int = 0
     reported_as: str | None = None
+    version: int = 1
     notes: tuple[str, ...] = ()
 
     def choose_options(self, given: Mapping[str, Any]) -> dict[str, str]:

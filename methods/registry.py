@@ -5,7 +5,9 @@ Names are looked up in tables of "module:Class" strings, so listing them imports
 
 from __future__ import annotations
 
+import functools
 import importlib
+import re
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,14 @@ if TYPE_CHECKING:
     from methods.base import Representation
 
 ENTRY_POINTS = "bench.methods"
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+"""A name on a card. What follows a `+` in a table is never a name but an option, weights or a text encoder."""
+
+
+class BadMethod(TypeError):
+    """A class that cannot be run as a method, or not under its name."""
+
+
 _added: dict[str, str] = {}
 
 
@@ -29,27 +39,64 @@ def add(table: dict[str, str]) -> None:
 
 def table() -> dict[str, str]:
     """Every known name and where its class is. A third party cannot take over a name of ours."""
-    others = {point.name: point.value for point in metadata.entry_points(group=ENTRY_POINTS)}
-    return {**others, **METHODS, **_added}
+    return {**_third_parties(), **METHODS, **_added}
+
+
+@functools.cache
+def _third_parties() -> dict[str, str]:
+    return {point.name: point.value for point in metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a name is one of this project's own methods: not a user's file, not a third party's package."""
+    return name in METHODS or name in _added
+
+
+def target_of(name: str) -> str:
+    """`module:Class` of a registered name. Raises `UnknownName`."""
+    known = table()
+    if name not in known:
+        raise UnknownName("method", name, known)
+    return known[name]
 
 
 def method_class(name: str) -> type[Representation]:
     """The class for a registered name or for `path/to/file.py:Class`.
 
-    Raises `UnknownName` with the closest match, FileNotFoundError, or TypeError if the class is no representation.
+    Raises `UnknownName` with the closest match, FileNotFoundError, `BadMethod` if the class is no representation or
+    takes a name that means another method.
     """
     if ".py:" in name:
         found = load_from_file(name)
     else:
-        known = table()
-        if name not in known:
-            raise UnknownName("method", name, known)
-        module, _, attribute = known[name].partition(":")
+        module, _, attribute = target_of(name).partition(":")
         found = getattr(importlib.import_module(module), attribute)
     from methods.base import Representation
 
     if not (isinstance(found, type) and issubclass(found, Representation)):
-        raise TypeError(f"{name} is {found!r}, not a subclass of methods.base.Representation")
+        raise BadMethod(f"{name} is {found!r}, not a subclass of methods.base.Representation")
     if not hasattr(found, "card"):
-        raise TypeError(f"{name} has no card; give the class a `card = MethodCard(...)`")
+        raise BadMethod(f"{name} has no card; give the class a `card = MethodCard(...)`")
+    if not is_shipped(name):
+        _refuse_borrowed_names(name, found)
     return found
+
+
+def _refuse_borrowed_names(name: str, found: type[Representation]) -> None:
+    """A number of a user's code must never stand under the name of a method that everybody knows."""
+    card = found.card
+    if not re.fullmatch(NAME, card.name):
+        raise BadMethod(
+            f"{name}: the name {card.name!r} on its card would not do in paths and tables; letters, digits and . _ - do"
+        )
+    known = table()
+    if card.name in known and card.name != name:
+        raise BadMethod(
+            f"{name} calls itself {card.name} on its card, which is a registered method: give the card another name, "
+            f"such as my-{card.name}"
+        )
+    if card.reported_as is not None:
+        raise BadMethod(
+            f"{name} says reported_as={card.reported_as!r}: rows of the papers' tables belong to the methods that are "
+            "shipped; leave reported_as out, and it gets a row of its own"
+        )

@@ -24,6 +24,7 @@ from benchmark.storage import discard, exclusive, write_atomically
 from envs.pool import EnvConfig, Pool
 from envs.registry import env_class
 from envs.spec import ObservationRequest
+from envs.versions import simulator_facts
 
 FORMAT = 1
 ARRAYS = ("states", "actions", "rewards", "success", "proprio")
@@ -66,13 +67,17 @@ class Demos:
         return digest.hexdigest()
 
 
-def demo_path(root: Path, suite: str, env: str, task: str, protocol: Protocol) -> Path:
-    """Where a task's demonstrations are; the name changes with everything that decides what is in them."""
+def demo_path(root: Path, suite: str, env: str, task: str, protocol: Protocol, python: str | None = None) -> Path:
+    """Where a task's demonstrations are; the name changes with everything that decides what is in them.
+
+    python: the simulator's interpreter, None for this one. Raises `NoSimulator`.
+    """
+    simulator = {key: value for key, value in simulator_facts(env, python).items() if key != "fpsample"}
     facts = [
-        FORMAT, env_class(env).version, suite, task, protocol.train_demos, protocol.valid_demos, protocol.horizon,
-        protocol.min_success_steps, protocol.max_expert_failures,
+        FORMAT, simulator, suite, task, protocol.train_demos, protocol.valid_demos,
+        protocol.horizon, protocol.min_success_steps, protocol.max_expert_failures,
     ]  # fmt: skip
-    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
     return root / "demos" / suite / f"{task}-{key}.hdf5"
 
 
@@ -80,7 +85,7 @@ def load_or_collect(
     root: Path, suite: str, env: str, task: str, protocol: Protocol, workers: int, python: str | None = None
 ) -> Demos:
     """The task's demonstrations, collected if they are not there. A damaged file is named and collected again."""
-    path = demo_path(root, suite, env, task, protocol)
+    path = demo_path(root, suite, env, task, protocol, python)
     with exclusive(path.with_suffix(".lock"), f"demonstrations of {task}", wait=True, notify=say):
         if path.exists():
             try:
@@ -103,7 +108,7 @@ def collect(
     the first in the order of their seeds, so the result does not depend on how many workers there are. Every episode
     is kept beside `path` until the file is written: after a kill the same call goes on where it stopped.
     """
-    partial = _partial(path)
+    partial, version = _partial(path), simulator_facts(env, python)["version"]
     known = {int(file.stem): episode for file in partial.glob("*.npz") if (episode := _read_episode(file))}
     wanted = protocol.demos
     request = ObservationRequest(fields=("proprio",))
@@ -135,7 +140,7 @@ def collect(
                 if failures > protocol.max_expert_failures and len(good) < wanted:
                     raise ExpertFails(
                         f"the expert of {task} failed {failures} times in a row (attempts {index - failures + 1} to "
-                        f"{index}); see `bench show {suite}` and the simulator's version ({env_class(env).version}). "
+                        f"{index}); see `bench show {suite}` and the simulator's version ({version}). "
                         f"protocol.max_expert_failures={protocol.max_expert_failures} sets the limit"
                     )
             if len(good) == wanted:
@@ -157,7 +162,7 @@ def collect(
                         shown = now
     chosen = accepted()
     return Demos(
-        env=env, env_version=env_class(env).version, suite=suite, task=task, train=protocol.train_demos,
+        env=env, env_version=version, suite=suite, task=task, train=protocol.train_demos,
         seeds=tuple(seeds.derive(suite, task, "demo", index) for index in chosen),
         attempts=chosen[-1] + 1,
         arrays={name: np.stack([known[index][name] for index in chosen]) for name in ARRAYS},

@@ -17,7 +17,7 @@ class CellSpec:
 
     suite: str
     protocol: str
-    head: str
+    head: str | None
     overrides: tuple[str, ...]
     task: str
     method: str
@@ -38,8 +38,8 @@ class CellSpec:
         return cls(**{**data, "overrides": tuple(data["overrides"])})
 
 
-def specs_of(suite: str, protocol: str, head: str, overrides: list[str], tasks: list[str] | None, methods: list[str],
-             seeds: list[int], weights: str | None) -> list[tuple[CellSpec, Cell]]:  # fmt: skip
+def specs_of(suite: str, protocol: str, head: str | None, overrides: list[str], tasks: list[str] | None,
+             methods: list[str], seeds: list[int], weights: str | None) -> list[tuple[CellSpec, Cell]]:  # fmt: skip
     """Every cell of a sweep in words and in fact. Raises what `make_cells` raises, before anything is done.
 
     A method or weights from a file are named by their absolute path: a job may start in another folder.

@@ -6,8 +6,6 @@ evaluations' actions are not kept, so of them only the book-keeping is checked: 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import seeds
+from benchmark.digest import digest
 from benchmark.report.further import further_actions, read_further
 from benchmark.report.joint import split
 from benchmark.report.record import BadRecord, Evaluation, Record, Row
@@ -23,8 +22,9 @@ from benchmark.report.shifts import actions_path, read_shifts
 from benchmark.seeds import parts
 from benchmark.select import select
 from envs.pool import EnvConfig, Pool, WorkerError
-from envs.registry import UnknownName, env_class
+from envs.registry import UnknownName
 from envs.spec import ObservationRequest
+from envs.versions import NoSimulator, simulator_facts
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,7 @@ def audit(record: Record, path: Path, workers: int, most: int | None = None, any
 
 def _books(record: Record) -> Iterator[str]:
     """What contradicts itself, without a simulator."""
-    identity = hashlib.sha256(json.dumps(record.identity, sort_keys=True).encode()).hexdigest()
-    if identity != record.identity_hash:
+    if digest(record.identity) != record.identity_hash:
         yield "its settings are not those that its identity_hash names"
     settings = record.identity.get("protocol", {})
     for name, now in (("success", record.success_rule), ("horizon", record.horizon)):
@@ -91,6 +90,11 @@ def _books(record: Record) -> Iterator[str]:
     for name in ("task", "seed"):
         if record.identity.get(name) != getattr(record, name):
             yield f"{name} is {getattr(record, name)} in the record and {record.identity.get(name)} in its settings"
+    named = {name: record.identity.get(name, {}).get("name") for name in ("suite", "method", "head", "protocol")}
+    for name, settled in named.items():
+        said = getattr(record, name).partition("+")[0] if name == "method" else getattr(record, name)
+        if said != settled:
+            yield f"{name} is {said} in the record and {settled} in its settings"
     tasks = len(parts(record.task))
     for number, evaluation in enumerate(record.evaluations):
         wanted = seeds.selection_seeds(record.suite, record.task, number, len(evaluation.episodes) // tasks)
@@ -124,13 +128,13 @@ def _counts(what: str, evaluation: Evaluation, wanted: list[int], horizon: int) 
 def _replay(record: Record, task: str, what: str, rows: Sequence[Row], file: Path, workers: int, most: int | None,
             any_version: bool, python: str | None) -> tuple[int, list[str], list[str]]:  # fmt: skip
     """How many episodes were replayed, what contradicts them, and what could not be replayed."""
-    env = record.identity["suite"]["env"]
+    env = record.env
     try:
-        recorded, here = record.identity["env"], env_class(env).version
-    except (UnknownName, FileNotFoundError, ImportError) as missing:
+        other = other_simulator(record, python)
+    except (UnknownName, FileNotFoundError, ImportError, NoSimulator) as missing:
         return 0, [], [f"{what}: the simulator {env} is not here ({missing})"]
-    if recorded != here and not any_version:
-        return 0, [], [f"{what}: recorded with {recorded}, and {here} is here (--any-version replays all the same)"]
+    if other and not any_version:
+        return 0, [], [f"{what}: {other} (--any-version replays all the same)"]
     try:
         with np.load(file) as kept:
             actions = {name: kept[name] for name in kept.files}
@@ -167,6 +171,21 @@ def _replay(record: Record, task: str, what: str, rows: Sequence[Row], file: Pat
         elif record.success_rule == "any-step" and any(seen[:-1]):
             wrong.append(f"episode {seed} succeeds at step {seen.index(True) + 1}, before the last of its kept actions")
     return len(jobs), wrong, left
+
+
+def other_simulator(record: Record, python: str | None = None) -> str:
+    """What of the simulator here is not as it was recorded, in words; empty if all is. What only draws or samples
+    points is no part of a replay. Raises what looking the simulator up raises.
+    """
+    here, there = simulator_facts(record.env, python), record.identity["env"]
+    pairs = [
+        ("the simulator", there["version"], here["version"]),
+        ("its source", there.get("source"), here.get("source")),
+    ]
+    versions = here["packages"].items()
+    pairs += [(name, there["packages"].get(name), version) for name, version in versions]
+    odd = [(name, then, now) for name, then, now in pairs if then != now]
+    return "; ".join(f"recorded with {name} {then or 'unknown'}, and {now} is here" for name, then, now in odd[:2])
 
 
 def _word(success: object) -> str:

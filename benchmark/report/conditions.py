@@ -1,28 +1,87 @@
-"""Which records may stand beside each other: those that were made under the same conditions."""
+"""Which records may be pooled, and which may stand in one table: the one rule that every output follows.
+
+Two records are pooled (as training seeds, or as tasks of one row) only if everything that could change the number is
+equal: all of their identity but the task and the seed. Methods are compared only if all that is not their own is
+equal: protocol, simulator, demonstrations, and what is drawn for whoever sees. What differs is set apart, and named.
+"""
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmark.digest import digest
+from benchmark.labels import base_of
 from benchmark.report.record import Record
+
+OWN = ("method", "head")
+"""What belongs to a row of a table."""
+
+OWN_OBSERVATION = ("fields", "num_points")
+"""What a method asks for; the rest of an observation is the same for all who see."""
+
+CELL = ("schema", "task", "seed")
+
+
+def pooling_key(record: Record) -> str:
+    """Equal for records that may be averaged: seeds and tasks of one row. A hash, for exports."""
+    facts = {key: value for key, value in record.identity.items() if key not in CELL}
+    return digest([facts, record.success_rule, record.horizon])[:16]
+
+
+def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Keep the records of the most common conditions; name the others, with what is different about them.
+
+    First what all rows of a table have to share, then the demonstrations of each task, then what is each row's own.
+    Of equally common conditions those of the record that comes first stay.
+    """
+    apart: dict[int, str] = {}
+    kept = _alike(_alike(list(records), _shared, apart), _demonstrations, apart)
+    rows: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in kept:
+        rows[record.method, record.head].append(record)
+    for members in rows.values():
+        _alike(members, _own, apart)
+    notes: dict[str, list[str]] = defaultdict(list)
+    for record in records:
+        if id(record) in apart:
+            notes[apart[id(record)]].append(f"{record.task}/{record.method}/{record.head}-s{record.seed}")
+    said = [f"left out, made under other conditions ({why}): {', '.join(sorted(names))}."
+            for why, names in sorted(notes.items())]  # fmt: skip
+    return [r for r in records if id(r) not in apart], said
+
+
+def other_labels(records: Sequence[Record], suite: str, protocol: str) -> list[str]:
+    """A note about records of this suite under the same protocol with other numbers, which are in another table."""
+    there = Counter(
+        r.protocol for r in records
+        if r.suite == suite and r.protocol != protocol and base_of(r.protocol) == base_of(protocol)
+    )  # fmt: skip
+    return [
+        f"not in this table: {count} {'record' if count == 1 else 'records'} under {label} (--protocol {label} shows "
+        "them)." for label, count in sorted(there.items())
+    ]  # fmt: skip
 
 
 def unequal(records: Sequence[Record]) -> list[str]:
     """What is not the same for all records of one table and does not keep them apart, as footnotes."""
     notes = []
     drawn: dict[str, set[str]] = defaultdict(set)
+    computed: dict[str, set[str]] = defaultdict(set)
+    steps: dict[int, set[str]] = defaultdict(set)
     for record in records:
         if record.identity["observation"].get("cameras"):
             drawn[record.fingerprint].add(record.method)
+        torch, machine = record.provenance.get("versions", {}).get("torch"), record.provenance.get("machine", {})
+        computed[f"torch {torch} on {machine.get('device')}"].add(record.method)
+        steps[record.training.get("optimizer_steps", 0)].add(record.method)
     if len(drawn) > 1:
         said = "; ".join(f"{', '.join(sorted(methods))}: {name}" for name, methods in sorted(drawn.items()))
         notes.append(f"not drawn by the same software: {said}.")
-    steps: dict[int, set[str]] = defaultdict(set)
-    for record in records:
-        steps[record.training.get("optimizer_steps", 0)].add(record.method)
+    if len(computed) > 1:
+        said = "; ".join(f"{', '.join(sorted(methods))}: {name}" for name, methods in sorted(computed.items()))
+        notes.append(f"not computed by the same software, which rounds otherwise: {said}.")
     if len(steps) > 1:
         said = "; ".join(f"{count:,}: {', '.join(sorted(methods))}" for count, methods in sorted(steps.items()))
         notes.append(f"not trained for equally many optimiser steps (--protocol matched makes them equal): {said}.")
@@ -32,38 +91,61 @@ def unequal(records: Sequence[Record]) -> list[str]:
     return notes
 
 
-def comparable(records: list[Record]) -> tuple[list[Record], list[str]]:
-    """Keep the records of the most common conditions; name the others."""
+def row_name(record: Record) -> str:
+    """Which row of a paper's table a record belongs to. Code that is not shipped is nobody's row but its own."""
+    shipped = "version" in record.identity.get("method", {})
+    return (record.card.get("reported_as") if shipped else None) or record.method
 
-    def conditions(record: Record) -> str:
-        facts: dict[str, Any] = dict(record.identity)
-        for own in ("task", "seed", "method", "head"):
-            facts.pop(own, None)
-        observation = facts.pop("observation")
-        facts["cameras"] = observation.get("cameras")
-        return json.dumps([facts, record.success_rule, record.horizon], sort_keys=True)
 
-    def keep_most_common(members: list[Record], key: Any, what: str) -> tuple[list[Record], list[str]]:
-        counts = Counter(key(r) for r in members)
+def _shared(record: Record) -> dict[str, Any]:
+    """Aspect -> value, for every aspect that this record has."""
+    identity = record.identity
+    facts = {key: value for key, value in identity.items() if key not in (*CELL, *OWN, "observation")}
+    found = dict(_flat(facts)) | {"success rule": record.success_rule, "horizon": record.horizon}
+    observation = identity.get("observation", {})
+    if observation.get("cameras"):  # methods without cameras are comparable with any camera
+        seen = {key: value for key, value in observation.items() if key not in OWN_OBSERVATION}
+        found |= {f"observation.{key}": value for key, value in seen.items()}
+    return found
+
+
+def _demonstrations(record: Record) -> dict[str, Any]:
+    return {f"demonstrations of {record.task}": record.demo_hash[:12]}
+
+
+def _own(record: Record) -> dict[str, Any]:
+    identity = record.identity
+    own = {key: identity[key] for key in OWN if key in identity}
+    asked = {key: identity.get("observation", {}).get(key) for key in OWN_OBSERVATION}
+    return dict(_flat({**own, **{key: value for key, value in asked.items() if value is not None}}))
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _alike(members: list[Record], aspects: Callable[[Record], dict[str, Any]], apart: dict[int, str]) -> list[Record]:
+    """Those with the most common value of each aspect, or without the aspect; why the others are not is in `apart`."""
+    facts = {id(record): aspects(record) for record in members}
+    for name in dict.fromkeys(name for found in facts.values() for name in found):
+        having = [record for record in members if facts[id(record)].get(name) is not None]
+        texts = {id(record): repr(facts[id(record)][name]) for record in having}
+        counts = Counter(texts.values())
         if len(counts) < 2:
-            return members, []
+            continue
         common = counts.most_common(1)[0][0]
-        others = [r for r in members if key(r) != common]
-        names = ", ".join(sorted(f"{r.task}/{r.method}/{r.head}-s{r.seed}" for r in others))
-        return [r for r in members if key(r) == common], [f"left out, made under {what}: {names}."]
+        usual = next(facts[id(record)][name] for record in having if texts[id(record)] == common)
+        for record in having:
+            if texts[id(record)] != common:
+                apart[id(record)] = f"{name} {_said(facts[id(record)][name])} for {_said(usual)}"
+        members = [record for record in members if id(record) not in apart]
+    return members
 
-    # methods without cameras (state, proprio-only) are comparable with any camera
-    seeing = [r for r in records if r.identity["observation"].get("cameras")]
-    blind = [r for r in records if not r.identity["observation"].get("cameras")]
-    seeing, notes = keep_most_common(seeing, conditions, "other conditions")
-    kept: list[Record] = []
-    by_task: dict[str, list[Record]] = defaultdict(list)
-    for record in seeing + blind:
-        by_task[record.task].append(record)
-    for members in by_task.values():
-        same, more = keep_most_common(
-            members, lambda r: (r.demo_hash, r.success_rule, r.horizon), "other demonstrations or success rule"
-        )
-        kept += same
-        notes += more
-    return kept, notes
+
+def _said(value: Any) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return text if len(text) <= 24 else f"{text[:21]}..."

@@ -14,16 +14,24 @@ OURS = {"name", "title", "source", "retest_rollouts"}
 
 
 def departure(protocol: str) -> tuple[str, ...]:
-    """A note for a table's foot that names every difference; none for the paper's own protocol."""
+    """A note for a table's foot that names every difference; none for the paper's own protocol.
+
+    protocol: a name, or a label that says what was overridden (`clar+epochs=2`, see `benchmark.labels`).
+    """
     if protocol == PAPERS:
         return ()
-    differs = ""
-    if protocol in choices("protocol"):  # records may come from elsewhere
-        paper, own = load_protocol(PAPERS), load_protocol(protocol)
-        names = [field.name for field in dataclasses.fields(own) if field.name not in OURS]
-        pairs = [(name, getattr(paper, name), getattr(own, name)) for name in names]
-        differs = ", ".join(f"{name} {_said(b)} for {_said(a)}" for name, a, b in pairs if a != b)
-    why = f" ({differs})" if differs else ""
+    base, _, overridden = protocol.partition("+")
+    differs: dict[str, str] = {}
+    if base in choices("protocol"):  # records may come from elsewhere
+        paper, own = load_protocol(PAPERS), load_protocol(base)
+        for name in (field.name for field in dataclasses.fields(own) if field.name not in OURS):
+            if getattr(paper, name) != getattr(own, name):
+                differs[name] = f"{name} {_said(getattr(own, name))} for {_said(getattr(paper, name))}"
+        for part in filter(None, overridden.split(",")):
+            key, _, value = part.partition("=")
+            usual = _said(getattr(paper, key, None)) if hasattr(paper, key) else None
+            differs[key] = f"{key} {value} for {usual}" if usual else f"{key} {value}" if value else key
+    why = f" ({', '.join(differs.values())})" if differs else ""
     return (f"protocol {protocol} is not the paper's{why}: its numbers do not compare with the printed ones.",)
 
 

@@ -27,7 +27,7 @@ def read_further(path: Path, record: Record) -> Evaluation | None:
     try:
         data = json.loads(file.read_text())
         found = evaluation_from(data["evaluation"])
-        same = data["identity_hash"] == record.identity_hash and found.epoch == record.selected_epoch
+        same = data["identity_hash"] in record.hashes and found.epoch == record.selected_epoch
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRecord(f"{file} holds no further episodes ({type(error).__name__}: {error})") from error
     if not same:

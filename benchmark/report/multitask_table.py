@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.language import HELD_OUT, PREFIX, SHUFFLED
 from benchmark.protocol import Suite
 from benchmark.report.best import BOLD_NOTE, Runs, bold_cells
-from benchmark.report.conditions import comparable, unequal
+from benchmark.report.conditions import comparable, row_name, unequal
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.reported import errata, reported
 from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
@@ -34,7 +34,7 @@ def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
         except BadRecord as error:
             apart.append(str(error))
             shifts = {}
-        methods = rows_of.setdefault(record.card.get("reported_as") or record.method, {})
+        methods = rows_of.setdefault(row_name(record), {})
         methods.setdefault(f"{record.method}, {record.head}", defaultdict(list))[record.task].append((record, shifts))
     printed = {(n.method, n.column): n.value for n in reported("clar", "Table III")}
     names = list(dict.fromkeys(method for method, _ in printed))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmark.protocol import Suite
 from benchmark.report.ablation_table import clar_table_5
+from benchmark.report.conditions import other_labels
 from benchmark.report.departure import departure
 from benchmark.report.multitask_table import clar_table_3
 from benchmark.report.perspective_table import clar_table_4
@@ -39,4 +40,6 @@ def paper_table(paper: str, number: int, records: Sequence[tuple[Path, Record]],
         table, _ = clar_table_5(plain, suite, protocol, method)
     else:
         table, _ = clar_table_1(plain, suite, protocol)
-    return dataclasses.replace(table, notes=(*departure(protocol), *table.notes))
+    return dataclasses.replace(
+        table, notes=(*departure(protocol), *table.notes, *other_labels(plain, suite.name, protocol))
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.protocol import Suite
 from benchmark.report.best import BOLD_NOTE, bold_cells
-from benchmark.report.conditions import comparable, unequal
+from benchmark.report.conditions import comparable, row_name, unequal
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.reported import errata, reported
 from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
@@ -33,8 +33,7 @@ def clar_table_4(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
         except BadRecord as error:
             damaged.append(str(error))
             shifted = None
-        name = record.card.get("reported_as") or record.method
-        rows = cells.setdefault(name, defaultdict(lambda: defaultdict(list)))
+        rows = cells.setdefault(row_name(record), defaultdict(lambda: defaultdict(list)))
         rows[f"{record.method}, {record.head}"][record.task].append((record, shifted))
     printed = {(n.method, n.column): n.value for n in reported("clar", "Table IV")}
     names = list(dict.fromkeys(method for method, _ in printed))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmark.report.migrate import upgrade
 from benchmark.storage import write_json
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class BadRecord(ValueError):
@@ -50,9 +51,13 @@ class Evaluation:
 class Record:
     """All that a table, an audit or a doubter needs to know about one cell.
 
-    identity: the settings a number depends on; identity_hash names them. Records of different hashes are never
-        averaged. weights: `files` (name -> sha256) and `untrained` (random weights where the card names some).
-        timings (seconds by phase) and provenance are facts about the run, not part of the result.
+    identity: the settings a number depends on; identity_hash names them. Which records may be averaged is decided in
+        `benchmark.report.conditions`. weights: `files` (name -> sha256) and `untrained` (random weights where the card
+        names some). timings (seconds by phase) and provenance are facts about the run, not part of the result.
+    env: the simulator, as the suite names it: a registered name or `path/to/file.py:Class`.
+    migrated: of a record that an earlier version wrote, its `schema` and `identity_hash` there, and `unknown`: what it
+        cannot say, in words. Empty for a record as this version writes it.
+    reference: it is one of this project's own records, shown beside a user's. Said by who reads it, never in a file.
     """
 
     schema: int
@@ -78,6 +83,14 @@ class Record:
     fingerprint: str
     provenance: dict[str, Any]
     timings: dict[str, float]
+    env: str
+    migrated: dict[str, Any] = field(default_factory=dict)
+    reference: bool = False
+
+    @property
+    def hashes(self) -> set[str]:
+        """Under which hashes this record is known: its own, and the one it had in an earlier schema."""
+        return {self.identity_hash, self.migrated.get("identity_hash", self.identity_hash)}
 
     @property
     def best(self) -> Tally:
@@ -98,15 +111,19 @@ def record_path(root: Path, protocol: str, suite: str, task: str, method: str, h
 
 
 def write(record: Record, path: Path) -> None:
-    write_json(path, dataclasses.asdict(record))
+    data = dataclasses.asdict(record)
+    del data["reference"]
+    write_json(path, data)
 
 
 def read(path: Path) -> Record:
     """Raises `BadRecord` naming the file and what is wrong with it."""
     try:
         data = json.loads(path.read_text())
+        if data["schema"] == 1:
+            data = upgrade(data)
         if data["schema"] != SCHEMA:
-            raise BadRecord(f"{path} has schema {data['schema']}; this version reads {SCHEMA}")
+            raise BadRecord(f"{path} has schema {data['schema']}; this version reads 1 and {SCHEMA}")
         data["evaluations"] = tuple(evaluation_from(e) for e in data["evaluations"])
         data["retest"] = evaluation_from(data["retest"])
         return Record(**data)
@@ -119,21 +136,37 @@ def read(path: Path) -> Record:
 def read_all(roots: list[Path]) -> Iterator[tuple[Path, Record | BadRecord]]:
     """Every record under the roots, sorted by path. Damaged ones come as the error that says why.
 
-    A cell that is under several roots is taken from the first.
+    A file that is under several roots, or under one that is named twice, comes once.
     """
-    seen: set[str] = set()
+    seen: set[Path] = set()
     for root in roots:
         for path in sorted(root.rglob("*.json")):
             if path.name.endswith((".shifts.json", ".further.json")):  # beside a record: report/shifts.py, further.py
                 continue
-            identity = str(path.relative_to(root))
-            if identity in seen:
+            if (file := path.resolve()) in seen:
                 continue
-            seen.add(identity)
+            seen.add(file)
             try:
                 yield path, read(path)
             except BadRecord as error:
                 yield path, error
+
+
+def each_once(placed: Iterable[tuple[Path, Record]]) -> tuple[list[tuple[Path, Record]], list[str]]:
+    """Each experiment once, and a note for every other file of one: copies would make an interval narrower.
+
+    Two files of one identity are one experiment, also where they disagree (another machine rounds otherwise): the
+    first counts.
+    """
+    found: dict[str, tuple[Path, Record]] = {}
+    notes = []
+    for path, record in placed:
+        first = found.setdefault(record.identity_hash, (path, record))
+        if first[0] != path:
+            same = (record.evaluations, record.retest) == (first[1].evaluations, first[1].retest)
+            what = "is a copy of" if same else "is the same experiment, with other outcomes, as"
+            notes.append(f"{path} {what} {first[0]}: it is counted once")
+    return list(found.values()), notes
 
 
 def evaluation_from(data: dict[str, Any]) -> Evaluation:

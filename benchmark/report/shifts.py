@@ -34,7 +34,7 @@ def read_shifts(path: Path, record: Record) -> dict[str, Evaluation]:
     if not file.exists():
         return {}
     identity_hash, epoch, found = load(file)
-    if (identity_hash, epoch) != (record.identity_hash, record.selected_epoch):
+    if identity_hash not in record.hashes or epoch != record.selected_epoch:
         raise BadRecord(
             f"{file} belongs to another record than {path.name}; remove it, and the same command plays them again"
         )

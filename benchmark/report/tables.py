@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchmark.protocol import Suite
 from benchmark.report.best import BOLD_NOTE, not_below_best, retests
-from benchmark.report.conditions import comparable, unequal
+from benchmark.report.conditions import comparable, row_name, unequal
 from benchmark.report.record import Record, Tally
 from benchmark.report.reported import errata, reported
 from benchmark.report.stats import mean, mean_interval, wilson
@@ -73,7 +73,7 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
         by_task: dict[str, list[Record]] = defaultdict(list)
         for record in members:
             by_task[record.task].append(record)
-        rows_by_name[members[0].card.get("reported_as") or method].append(_Row(method, head, dict(by_task)))
+        rows_by_name[row_name(members[0])].append(_Row(method, head, dict(by_task)))
 
     marks, notes = _errata_notes()
     named = {f"{row.method}, {row.head}": retests(row.by_task) for members in rows_by_name.values() for row in members}

@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmark.errors import ConfigError
 from benchmark.progress import bar
+from benchmark.report.audit import other_simulator
 from benchmark.report.page import facts
 from benchmark.report.record import Record, Row
 from benchmark.storage import write_json
@@ -84,10 +85,9 @@ def _fingerprint(path: Path) -> str:
 
 
 def _film(record: Record, path: Path, folder: Path, name: str) -> dict[str, Any]:
-    env = record.identity["suite"]["env"]
-    recorded, here = record.identity["env"], env_class(env).version
-    if recorded != here:
-        raise ValueError(f"it was recorded with {recorded}, and {here} is here")
+    env = record.env
+    if other := other_simulator(record):
+        raise ValueError(f"it was {other}")
     with np.load(path.with_suffix(".actions.npz")) as kept:
         actions = {int(seed): kept[seed] for seed in kept.files}
     films: list[dict[str, str]] = []
@@ -118,7 +118,7 @@ def chosen(episodes: Sequence[Row]) -> list[Row]:
 def seen_by(record: Record) -> ObservationRequest:
     """Pictures of the record's camera, and the cloud where its method looks at one."""
     observed = dict(record.identity["observation"])
-    cameras = tuple(observed.get("cameras") or env_class(record.identity["suite"]["env"]).cameras[:1])
+    cameras = tuple(observed.get("cameras") or env_class(record.env).cameras[:1])
     fields: tuple[str, ...] = ("rgb", "proprio")
     options: dict[str, Any] = {}
     if "points" in observed["fields"]:

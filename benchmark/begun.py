@@ -1,0 +1,73 @@
+"""What is there of a cell already, and whether it is of the very same settings and code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmark.cell import Cell, difference
+from benchmark.kept_source import changed_files, first_lines, keep_source, read_source, source_folder
+from benchmark.report.record import BadRecord, Record, read
+from benchmark.storage import write_json
+from benchmark.workfolder import OtherSettings
+from methods.code import texts_of
+
+FILE = "identity.json"
+
+
+def its_record(cell: Cell, target: Path) -> Record:
+    """The finished record of this very cell. Raises `BadRecord`, or `OtherSettings` if it is of anything else."""
+    try:
+        record = read(target)
+    except BadRecord as error:
+        raise BadRecord(f"{error}; --overwrite computes it again") from error
+    now = cell.identity()
+    if record.identity == now:
+        return record
+    if _code_alone(record.identity, now):
+        raise OtherSettings(
+            f"{_changed(cell, source_folder(target), f'{target} was made')} --overwrite computes it again; --out DIR, "
+            "or another name on the card, keeps both"
+        )
+    raise OtherSettings(
+        f"{target} is a record of other settings ({difference(record.identity, now)}). Use --overwrite to replace it "
+        "or --out DIR to keep both"
+    )
+
+
+def begin(cell: Cell, work: Path) -> None:
+    """Write down which settings and code the work in this folder is of, or see that it is the same.
+
+    Raises `OtherSettings`: a checkpoint of other code, trained on, would be a number of neither.
+    """
+    now, file, folder = cell.identity(), work / FILE, work / "source"
+    if file.exists():
+        there: dict[str, Any] = json.loads(file.read_text())
+        if there == now:
+            return
+        if _code_alone(there, now):
+            raise OtherSettings(
+                f"{_changed(cell, folder, f'the half-finished work in {work} was begun')} --overwrite drops that work "
+                "and starts again; --out DIR, or another name on the card, keeps both"
+            )
+        raise OtherSettings(
+            f"{work} holds half-finished work of other settings ({difference(there, now)}). Use --overwrite to drop it "
+            "or --out DIR"
+        )
+    keep_source(texts_of(cell.method), folder)
+    write_json(file, now)
+
+
+def _code_alone(there: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether nothing but the text of a method's file differs."""
+    return {**there, "method": {**there["method"], "source": None}} == {
+        **now, "method": {**now["method"], "source": None}
+    } and "source" in now["method"]  # fmt: skip
+
+
+def _changed(cell: Cell, folder: Path, since: str) -> str:
+    old, new = read_source(folder), texts_of(cell.method)
+    if not old:
+        return f"{cell.method} is not the code that it was when {since}."
+    return f"{', '.join(changed_files(old, new))} changed since {since}:\n{first_lines(old, new)}\n"

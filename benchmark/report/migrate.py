@@ -1,0 +1,104 @@
+"""Records of schema 1 as this version would have written them, and what they cannot say.
+
+Schema 1 named a number by its settings alone. Schema 2 also names the suite, the code of the method, the versions that
+the simulator's process has, the crop in metres and the virtual cameras. What a record of schema 1 kept elsewhere
+(fingerprint, provenance) is taken from there; what it never knew is said in `migrated`.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+from benchmark.digest import digest
+from benchmark.labels import head_label, protocol_label
+
+METAWORLD_CROP = {"low": [-0.6, 0.3, 0.005], "high": [0.6, 0.9, 2.0]}
+"""What `crop: null` meant on MetaWorld while schema 1 was written (envs/metaworld.py since commit d3391d0)."""
+
+METAWORLD_VIEWS: Any = None
+UNKNOWN_SOURCE = "unknown: schema 1 kept no source"
+
+
+def upgrade(old: dict[str, Any]) -> dict[str, Any]:
+    """A record of schema 1 as plain data of schema 2. Raises KeyError, TypeError or ValueError where it is none."""
+    data = copy.deepcopy(old)
+    was = data["identity"]
+    env = was["suite"]["env"]
+    unknown: list[str] = []
+    suite: dict[str, Any] = {"name": data["suite"]}
+    if "language" in was["suite"]:
+        suite["language"] = was["suite"]["language"]
+    observation, method = dict(was["observation"]), dict(was["method"])
+    if env == "metaworld":
+        if "crop" in observation and observation["crop"] is None:
+            observation["crop"] = METAWORLD_CROP
+        if "views" in observation:
+            observation["virtual_cameras"] = METAWORLD_VIEWS
+    identity = {
+        **was, "schema": 2, "suite": suite, "method": method | _code(data["card"], method, unknown),
+        "env": _simulator(data, env, observation, unknown), "observation": observation,
+    }  # fmt: skip
+    if "denoiser" in identity["head"]:
+        found = data["provenance"].get("versions", {}).get("diffusers")
+        identity["head"] = {**identity["head"], "packages": {"diffusers": found}}
+    data["protocol"], data["head"] = _labels(was, data["suite"])
+    identity["protocol"] = {**was["protocol"], "name": data["protocol"]}
+    identity["head"] = {**identity["head"], "name": data["head"]}
+    data |= {
+        "schema": 2, "identity": identity, "env": env,
+        # settings that were edited by hand must not get a hash that fits them
+        "identity_hash": digest(identity) if digest(was) == old["identity_hash"] else old["identity_hash"],
+        "migrated": {"schema": 1, "identity_hash": old["identity_hash"], "unknown": unknown},
+    }  # fmt: skip
+    return data
+
+
+def _labels(was: dict[str, Any], suite: str) -> tuple[str, str]:
+    """Names of protocol and head that say what was overridden, as `benchmark.labels` makes them today."""
+    from benchmark.config import choices, show
+
+    protocol, head = was["protocol"]["name"], was["head"]["name"]
+    if head in choices("head"):
+        head = head_label(head, show("head", head), was["head"])
+    if protocol in choices("protocol"):
+        observed = was["suite"]["observation"]
+        written = {
+            "protocol": show("protocol", protocol), "runtime": {"precision": "fp32"},
+            "suite": {"observation": show("suite", suite)["observation"] if suite in choices("suite") else observed},
+        }  # fmt: skip
+        now = {"protocol": was["protocol"], "suite": {"observation": observed},
+               "runtime": {"precision": was["precision"]}}  # fmt: skip
+        protocol = protocol_label(protocol, written, now)
+    return protocol, head
+
+
+def _code(card: dict[str, Any], method: dict[str, Any], unknown: list[str]) -> dict[str, Any]:
+    """A name of ours is taken for the shipped method at version 1, which is what it was while schema 1 was written."""
+    from baselines import BASELINES
+    from methods import METHODS
+
+    if method["name"] not in METHODS | BASELINES:
+        unknown.append("the source of the method")
+        return {"source": UNKNOWN_SOURCE}
+    unknown.append(f"that {method['name']} was the shipped method and not a file of that name")
+    if card.get("requires"):
+        packages = {package: None for package, _ in card["requires"]}
+        unknown.append(f"the version of {', '.join(packages)}, which holds its network")
+        return {"version": 1, "packages": packages}
+    return {"version": 1}
+
+
+def _simulator(data: dict[str, Any], env: str, observation: dict[str, Any], unknown: list[str]) -> dict[str, Any]:
+    """Versions from the fingerprint, which the simulator's own process gave; fpsample's from the parent process."""
+    version = data["identity"]["env"]
+    if ".py:" in env:
+        unknown.append("the source of the simulator")
+        return {"name": version.partition("==")[0], "version": version, "packages": {}, "source": UNKNOWN_SOURCE}
+    said = dict(re.findall(r"([A-Za-z0-9_.-]+)==([^,\s]+)", data["fingerprint"]))
+    packages = {name: said.get(name) for name in ("metaworld", "mujoco")}
+    if observation.get("sampler") == "bucket" and "points" in observation["fields"]:
+        packages["fpsample"] = data["provenance"].get("versions", {}).get("fpsample")
+    unknown += [f"the version of {name}" for name, found in packages.items() if found is None]
+    return {"name": env, "version": version, "packages": packages}

@@ -1,0 +1,25 @@
+"""What a settings dataclass contributes to the name of a number, by one rule."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+def later(default: Any) -> Any:
+    """A field that was added after numbers had been named without it (schema 2 of the records).
+
+    It stays out of names while it has its default, so that adding it disowns no number that was made before; with any
+    other value it is part of them. Its default must mean exactly what was done before the field was there.
+    """
+    return dataclasses.field(default=default, metadata={"later": True})
+
+
+def named_by(data: Any) -> dict[str, Any]:
+    """The fields of a dataclass as plain data, without `later` ones that have their default."""
+    absent = {
+        field.name
+        for field in dataclasses.fields(data)
+        if field.metadata.get("later") and getattr(data, field.name) == field.default
+    }
+    return {name: value for name, value in dataclasses.asdict(data).items() if name not in absent}

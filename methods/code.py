@@ -1,0 +1,84 @@
+"""Which code a method is, as far as its numbers depend on it.
+
+A shipped method is named by its card's `version`, which a test guards by features on fixed inputs; a method from a
+user's file or package by the hash of its text. Packages that hold a network of a method are named by their versions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from envs.registry import loaded_sources
+from envs.source import ROOMS, source_hash, sources
+from methods.card import MethodCard
+from methods.registry import is_shipped, method_class, target_of
+
+
+def code_facts(name: str) -> dict[str, Any]:
+    """Plain data that changes when the method's code may compute something else.
+
+    `version` of a shipped method; of any other `source`, a hash, and `builds_on`, the versions of the shipped methods
+    that it subclasses. `packages`: version or content of each package that the card requires.
+    """
+    kind = method_class(name)
+    facts: dict[str, Any] = {}
+    if is_shipped(name):
+        facts["version"] = kind.card.version
+    else:
+        facts["source"] = source_hash(texts_of(name))
+        above = [base for base in kind.__mro__[1:] if base.__module__.partition(".")[0] in ROOMS]
+        cards = [card for base in above if isinstance(card := vars(base).get("card"), MethodCard)]
+        if cards:
+            facts["builds_on"] = {card.name: card.version for card in cards}
+    if kind.card.requires:
+        facts["packages"] = {package: package_version(package) for package, _ in kind.card.requires}
+    return facts
+
+
+def texts_of(name: str) -> dict[str, str]:
+    """The texts behind a method that is not shipped, by file name; {} for a shipped one."""
+    if ".py:" in name:
+        return loaded_sources(name)
+    if is_shipped(name):
+        return {}
+    module = target_of(name).partition(":")[0]
+    file = getattr(sys.modules.get(module) or importlib.import_module(module), "__file__", None)
+    return sources(Path(file), module) if file else {}
+
+
+def text_hash(name: str) -> str:
+    """Of all the text behind a method, shipped ones included: changes with every edit, also one that changes no number.
+
+    It names nothing; it is what tells a user that a shipped method was edited since a record was made.
+    """
+    if not is_shipped(name):
+        return source_hash(texts_of(name))
+    kind = method_class(name)
+    file = sys.modules[kind.__module__].__file__
+    assert file is not None
+    return source_hash(sources(Path(file), kind.__module__, rooms=("methods", "baselines")))
+
+
+def package_version(package: str) -> str | None:
+    """Distribution and version of an importable package, with the commit where it was installed from one.
+
+    Of a package without a distribution (a folder on the path) a hash of its text; None if it is not there.
+    """
+    for distribution in metadata.packages_distributions().get(package, ()):
+        found = metadata.distribution(distribution)
+        direct = json.loads(found.read_text("direct_url.json") or "{}")
+        commit = direct.get("vcs_info", {}).get("commit_id")
+        return f"{distribution}=={found.version}" + (f"@{commit}" if commit else "")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent
+    files = sorted(folder.rglob("*.py")) if spec.submodule_search_locations else [Path(spec.origin)]
+    texts = {str(file.relative_to(folder)): file.read_text(errors="replace") for file in files}
+    return f"sha256:{source_hash(texts)[:16]}"
