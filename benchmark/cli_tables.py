@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +44,7 @@ def table(
     from benchmark.config import choices, load_settings
     from benchmark.labels import check_base
     from benchmark.protocol import ConfigError
+    from benchmark.report.conditions import other_labels
     from benchmark.report.papers import SUITES, paper_table
     from benchmark.report.printed_table import check_number
     from benchmark.report.table import FORMATS, as_data, render
@@ -65,6 +67,8 @@ def table(
     if cells and chosen is not None:
         found = [r for _, r in placed if r.suite == chosen.name and r.protocol == protocol]
         result = cells_table(found, f"Cells of {chosen.name}, protocol {protocol}")
+        others = other_labels([r for _, r in placed], chosen.name, protocol)
+        result = dataclasses.replace(result, notes=(*result.notes, *others))
     else:
         result = paper_table(paper, number, placed, chosen, protocol, method)
     print_json(as_data(result)) if as_json else typer.echo(render(result, form, width()), nl=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from envs.registry import UnknownName
@@ -67,6 +68,8 @@ def _changes(written: Any, now: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str) and ".py:" in value:
+        value = Path(value).name  # a simulator's file, whose content is in the identity
     plain = "-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     plain = plain.lower() if isinstance(value, bool) else plain
     safe = re.sub(r"[^A-Za-z0-9.-]", "_", plain)

@@ -15,6 +15,7 @@ from benchmark.report.record import Record
 from benchmark.report.table import render
 from benchmark.report.tables import cells_table
 from benchmark.storage import Busy, StorageError, write_atomically
+from methods.code import text_hash
 
 
 @dataclass
@@ -22,6 +23,8 @@ class Outcome:
     """What became of each cell. `exit_code`: 0 all there, 1 a cell failed, 3 another process has one."""
 
     done: list[tuple[Path, Record, bool]] = field(default_factory=list)
+    edited: set[Path] = field(default_factory=set)
+    """Records that were there, of shipped methods whose text is another now."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     busy: list[tuple[str, str]] = field(default_factory=list)
 
@@ -35,6 +38,7 @@ class Outcome:
             return {
                 "record": str(path), "task": record.task, "method": record.method, "head": record.head,
                 "seed": record.seed, "protocol": record.protocol, "computed_now": new,
+                "edited_since": path in self.edited,
                 "best": [record.best.k, record.best.n], "retest": [test.k, test.n],
                 "last": [record.last.k, record.last.n], "errors": record.errors, "timings": record.timings,
             }  # fmt: skip
@@ -51,6 +55,12 @@ class Outcome:
             parts.append(render(cells_table(all_by_task(record for _, record, _ in self.done), "Results"), "terminal"))
             parts.append("records (a .png curve and the retest's .actions.npz lie beside each):")
             parts += [f"  {path}{'' if new else '  (was there)'}" for path, _, new in self.done]
+            if self.edited:
+                names = ", ".join(sorted({record.method for path, record, _ in self.done if path in self.edited}))
+                parts.append(
+                    f"the source of {names} has changed since these records were made, and its card's version has not: "
+                    "if what it computes has changed, raise the version; --overwrite computes them again"
+                )
         parts += [f"FAILED {cell}: {error}" for cell, error in self.failed]
         parts += [f"not done: {error}; run the same command again later" for _, error in self.busy]
         return "\n".join(parts)
@@ -64,6 +74,9 @@ def run_cells(cells: list[Cell], paths: Paths, command: str, overwrite: bool, sh
         try:
             record, new = run_cell(cell, paths, command, overwrite, shifts)
             outcome.done.append((cell.record(paths), record, new))
+            text = record.provenance.get("method_text")
+            if not new and text is not None and text != text_hash(cell.method):
+                outcome.edited.add(cell.record(paths))
         except Busy as error:
             outcome.busy.append((cell.label, str(error)))
         except StorageError:

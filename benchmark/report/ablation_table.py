@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from benchmark.pretrain.ablation import VARIANTS, Variant
 from benchmark.protocol import Suite
 from benchmark.report.best import BOLD_NOTE, bold_cells, retests
-from benchmark.report.conditions import comparable, unequal
+from benchmark.report.conditions import comparable, row_labels, unequal
 from benchmark.report.record import Record
 from benchmark.report.reported import reported
 from benchmark.report.table import Table
@@ -24,10 +24,11 @@ def clar_table_5(records: Sequence[Record], suite: Suite, protocol: str, method:
     members = [r for r in records if r.suite == suite.name and r.protocol == protocol and r.card["name"] == method]
     chosen, apart = comparable(members)
     by_row: dict[str, dict[str, dict[str, list[Record]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    labels = row_labels(chosen)
     for record in chosen:
         variant = variant_of(record)
         if variant is not None:
-            by_row[variant.row][f"{record.method}, {record.head}"][record.task].append(record)
+            by_row[variant.row][labels[record.method, record.head]][record.task].append(record)
     printed = {number.method: number.value for number in reported("clar", "Table V")}
     rows: list[tuple[str, ...]] = []
     rules: set[int] = set()

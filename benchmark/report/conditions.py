@@ -91,10 +91,27 @@ def unequal(records: Sequence[Record]) -> list[str]:
     return notes
 
 
+def reported_as(record: Record) -> str | None:
+    """The row of the papers' tables that a record reproduces, None for none: code that is not shipped has none."""
+    return record.card.get("reported_as") if "version" in record.identity.get("method", {}) else None
+
+
 def row_name(record: Record) -> str:
-    """Which row of a paper's table a record belongs to. Code that is not shipped is nobody's row but its own."""
-    shipped = "version" in record.identity.get("method", {})
-    return (record.card.get("reported_as") if shipped else None) or record.method
+    """Where a record stands in a table: the paper's row, or one of its own."""
+    return reported_as(record) or record.method
+
+
+def row_labels(records: Sequence[Record]) -> dict[tuple[str, str], str]:
+    """(method, head) -> how the row of these records is called; this project's own are marked in a user's table."""
+    members: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        members[record.method, record.head].append(record)
+    return {(method, head): f"{method}, {head}{reference_mark(own)}" for (method, head), own in members.items()}
+
+
+def reference_mark(records: Sequence[Record]) -> str:
+    known = {record.reference for record in records}
+    return " (reference)" if known == {True} else " (partly reference)" if True in known else ""
 
 
 def _shared(record: Record) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ConfigError
-from benchmark.report.conditions import pooling_key, row_name
+from benchmark.report.conditions import pooling_key, reported_as
 from benchmark.report.record import Record
 from benchmark.report.stats import wilson
 from benchmark.report.table import render
@@ -31,7 +31,8 @@ def _row(r: Record) -> dict[str, Any]:
     low, high = wilson(test.k, test.n)
     return {
         "suite": r.suite, "protocol": r.protocol, "task": r.task, "method": r.method, "head": r.head, "seed": r.seed,
-        "reference": r.reference, "conditions": pooling_key(r), "row": row_name(r), "kind": r.card.get("kind"), "training": r.card.get("training"),
+        "reference": r.reference, "conditions": pooling_key(r), "reported_as": reported_as(r),
+        "kind": r.card.get("kind"), "training": r.card.get("training"),
         "untrained": bool(r.weights.get("untrained")),
         "random_teacher": bool(r.weights.get("pretraining", {}).get("untrained_teacher")),
         "retest_k": test.k, "retest_n": test.n, "retest_rate": test.k / test.n if test.n else None,
@@ -76,14 +77,16 @@ def leaderboard(made: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for row in made:
         board = boards.setdefault(f"{row['suite']}/{row['protocol']}", {})
         entry = board.setdefault((row["method"], row["head"], row["conditions"]), {
-            "method": row["method"], "head": row["head"], "conditions": row["conditions"], "untrained": row["untrained"],
-            "random_teacher": row["random_teacher"], "metric": "success_rate of the selected checkpoint on fresh seeds",
+            "method": row["method"], "head": row["head"], "conditions": row["conditions"],
+            "untrained": row["untrained"], "random_teacher": row["random_teacher"],
+            "metric": "success_rate of the selected checkpoint on fresh seeds",
             "tasks": {},
         })  # fmt: skip
         runs = entry["tasks"].setdefault(row["task"], [])
         runs.append({
             "seed": row["seed"], "value": row["retest_rate"], "k": row["retest_k"], "n": row["retest_n"],
-            "ci95": [row["retest_low"], row["retest_high"]], "reference": row["reference"], "identity_hash": row["identity_hash"],
+            "ci95": [row["retest_low"], row["retest_high"]], "reference": row["reference"],
+            "identity_hash": row["identity_hash"],
         })  # fmt: skip
     return {
         "format": 1,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.config import DEFAULT_HEAD
 from benchmark.protocol import Suite
+from benchmark.report.conditions import comparable, other_labels, reported_as
 from benchmark.report.departure import departure
 from benchmark.report.record import Record
 from benchmark.report.reported import reported
@@ -17,21 +19,24 @@ def ledger(records: Sequence[Record], cards: Sequence[MethodCard], suite: Suite,
     """One row for each method that a row of the table can be reproduced with. Records of random weights where the
     method has pre-trained ones reproduce nothing and are left out."""
     printed = {(n.method, n.column): n.value for n in reported("clar", "Table I")}
+    here = [r for r in records if r.suite == suite.name and r.protocol == protocol and not r.weights.get("untrained")]
+    kept, apart = comparable(here)
     rows: list[tuple[str, ...]] = []
     rules: set[int] = set()
     for name in dict.fromkeys(method for method, _ in printed):
         rules.add(len(rows))
         own = [card for card in cards if card.reported_as == name]
         for card in own:
-            found = [
-                r for r in records
-                if r.suite == suite.name and r.protocol == protocol and r.method == card.name
-                and not r.weights.get("untrained")
-            ]  # fmt: skip
-            rows.append((
-                name, f"{printed[name, 'mean']:.1f}", card.name, _reproduced(found, suite), _status(found, card, suite),
-                f"bench run --suite {suite.name} --method {card.name} --protocol {protocol}",
-            ))  # fmt: skip
+            of_card = [r for r in kept if r.method == card.name and reported_as(r) == name]
+            for head in sorted({r.head for r in of_card}) or [DEFAULT_HEAD]:
+                found = [r for r in of_card if r.head == head]
+                usual = head in (DEFAULT_HEAD, card.head)
+                rows.append((
+                    name, f"{printed[name, 'mean']:.1f}", card.name if usual else f"{card.name}, {head}",
+                    _reproduced(found, suite), _status(found, card, suite),
+                    f"bench run --suite {suite.name} --method {card.name} --protocol {protocol}"
+                    + ("" if usual else f" --head {head}"),
+                ))  # fmt: skip
         if not own:
             rows.append((name, f"{printed[name, 'mean']:.1f}", "–", "–", "not yet: no method of ours", "–"))
     notes = (
@@ -39,6 +44,8 @@ def ledger(records: Sequence[Record], cards: Sequence[MethodCard], suite: Suite,
         "printed: CLAR Table I, mean over 15 MetaWorld tasks, best of 15 evaluations. reproduced: mean retest of the "
         "measured tasks in %, [95 % interval of these rollouts], tasks/all; comparable at 15/15 only.",
         "RLBench's column of the table: no simulator for it here yet.",
+        *apart,
+        *other_labels(records, suite.name, protocol),
     )
     columns = ("row", "printed", "method", "reproduced", "status", "command")
     return Table("Ledger of CLAR Table I", columns, tuple(rows), notes, frozenset(rules - {0}), text_columns=6)

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.language import HELD_OUT, PREFIX, SHUFFLED
 from benchmark.protocol import Suite
 from benchmark.report.best import BOLD_NOTE, Runs, bold_cells
-from benchmark.report.conditions import comparable, row_name, unequal
+from benchmark.report.conditions import comparable, row_labels, row_name, unequal
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.reported import errata, reported
 from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
@@ -26,6 +26,7 @@ def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     members = [r for _, r in records if r.suite == suite.name and r.protocol == protocol]
     kept, apart = comparable(members)
     rows_of: dict[str, dict[str, dict[str, list[tuple[Record, dict[str, Evaluation]]]]]] = {}
+    labels = row_labels(kept)
     for path, record in records:
         if not any(record is one for one in kept):
             continue
@@ -35,7 +36,7 @@ def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
             apart.append(str(error))
             shifts = {}
         methods = rows_of.setdefault(row_name(record), {})
-        methods.setdefault(f"{record.method}, {record.head}", defaultdict(list))[record.task].append((record, shifts))
+        methods.setdefault(labels[record.method, record.head], defaultdict(list))[record.task].append((record, shifts))
     printed = {(n.method, n.column): n.value for n in reported("clar", "Table III")}
     names = list(dict.fromkeys(method for method, _ in printed))
     lines: list[tuple[str, ...]] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.protocol import Suite
 from benchmark.report.best import BOLD_NOTE, bold_cells
-from benchmark.report.conditions import comparable, row_name, unequal
+from benchmark.report.conditions import comparable, row_labels, row_name, unequal
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.reported import errata, reported
 from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
@@ -25,6 +25,7 @@ def clar_table_4(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     kept, notes = comparable(chosen)
     cells: dict[str, dict[str, dict[str, list[tuple[Record, Evaluation | None]]]]] = {}
     damaged = []
+    labels = row_labels(kept)
     for path, record in records:
         if not any(record is one for one in kept):
             continue
@@ -34,7 +35,7 @@ def clar_table_4(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
             damaged.append(str(error))
             shifted = None
         rows = cells.setdefault(row_name(record), defaultdict(lambda: defaultdict(list)))
-        rows[f"{record.method}, {record.head}"][record.task].append((record, shifted))
+        rows[labels[record.method, record.head]][record.task].append((record, shifted))
     printed = {(n.method, n.column): n.value for n in reported("clar", "Table IV")}
     names = list(dict.fromkeys(method for method, _ in printed))
     wrong = {(e.method, e.column): e.text for e in errata("clar", "Table IV")}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchmark.protocol import Suite
 from benchmark.report.best import BOLD_NOTE, not_below_best, retests
-from benchmark.report.conditions import comparable, row_name, unequal
+from benchmark.report.conditions import comparable, reference_mark, row_labels, row_name, unequal
 from benchmark.report.record import Record, Tally
 from benchmark.report.reported import errata, reported
 from benchmark.report.stats import mean, mean_interval, wilson
@@ -34,7 +34,7 @@ def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
     ordered = sorted(records, key=lambda r: (r.suite, r.protocol, r.task, r.method, r.head, r.seed))
     for r in ordered:
         rows.append((
-            r.task, r.method, f"{r.head} s{r.seed}", r.protocol, _count(r.best) + mark([r]),
+            r.task, r.method + reference_mark([r]), f"{r.head} s{r.seed}", r.protocol, _count(r.best) + mark([r]),
             _count_interval(r.retest.tally) + mark([r]), _count(r.last) + mark([r]), str(r.errors),
             f"{r.training['optimizer_steps']:,}",
         ))  # fmt: skip
@@ -50,8 +50,7 @@ def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
 class _Row:
     """All records of one method under one head and one condition, task by task."""
 
-    method: str
-    head: str
+    label: str
     by_task: dict[str, list[Record]]
 
 
@@ -69,14 +68,15 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
     grouped: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in kept:
         grouped[record.method, record.head].append(record)
-    for (method, head), members in sorted(grouped.items()):
+    labels = row_labels(kept)
+    for key, members in sorted(grouped.items()):
         by_task: dict[str, list[Record]] = defaultdict(list)
         for record in members:
             by_task[record.task].append(record)
-        rows_by_name[row_name(members[0])].append(_Row(method, head, dict(by_task)))
+        rows_by_name[row_name(members[0])].append(_Row(labels[key], dict(by_task)))
 
     marks, notes = _errata_notes()
-    named = {f"{row.method}, {row.head}": retests(row.by_task) for members in rows_by_name.values() for row in members}
+    named = {row.label: retests(row.by_task) for members in rows_by_name.values() for row in members}
     best = [set() if c == "rlbench" else not_below_best(named, _tasks_of(suite, c)) for c in COLUMNS]
     bold: set[tuple[int, int]] = set()
     rows: list[tuple[str, ...]] = []
@@ -94,10 +94,9 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
             for number in ("best*", "retest", "last"):
                 cells = [_group_cell(row, suite, column, number) for column in COLUMNS]
                 partial |= any("†" in cell for cell in cells)
-                label = f"{row.method}, {row.head}"
                 if number == "retest":
-                    bold |= {(len(rows), 2 + i) for i, names in enumerate(best) if label in names}
-                rows.append((label, number, *cells))
+                    bold |= {(len(rows), 2 + i) for i, names in enumerate(best) if row.label in names}
+                rows.append((row.label, number, *cells))
         if not rows_by_name.get(name):
             rows.append(("", "retest", *[MISSING] * len(COLUMNS)))
     rules.add(len(rows))
@@ -150,7 +149,7 @@ def apart_rows(
     rows = []
     for r in others[:MOST_APART]:
         cells = [tasks_cell({r.task: [r]}, tasks, "retest", marks=False) for tasks in columns]
-        rows.append((f"{r.method}, {r.head} s{r.seed}, {r.task}", "apart", *cells))
+        rows.append((f"{r.method}, {r.head} s{r.seed}, {r.task}{reference_mark([r])}", "apart", *cells))
     left = len(others) - MOST_APART
     return rows + ([(f"and {left} more (--cells)", "apart", *[""] * len(columns))] if left > 0 else [])
 

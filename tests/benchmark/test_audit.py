@@ -121,9 +121,11 @@ def test_what_cannot_be_replayed_is_said(copy: Path) -> None:
     assert len(left()) == 100 and "its actions were not kept" in left()[0]
     edit(copy, lambda d: d["retest"]["episodes"][0].__setitem__(3, "the planner failed"))
     assert left()[0].endswith("it could not be run then (the planner failed)")
-    edit(copy, lambda d: d["identity"].update(env="metaworld==9.9.9"))
-    assert "recorded with metaworld==9.9.9, and metaworld==3" in left()[0]
-    edit(copy, lambda d: d["identity"]["suite"].update(env="rlworld"))
+    edit(copy, lambda d: d["identity"]["env"]["packages"].update(mujoco="9.9.9"))
+    assert "recorded with mujoco 9.9.9, and 3.3.0 is here" in left()[0]
+    edit(copy, lambda d: d["identity"]["env"].update(version="metaworld==9.9.9"))
+    assert "recorded with the simulator metaworld==9.9.9, and metaworld==3" in left()[0]
+    edit(copy, lambda d: d.update(env="rlworld"))
     assert "the simulator rlworld is not here" in left()[0]
 
 

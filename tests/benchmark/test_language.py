@@ -230,8 +230,8 @@ def without_clock(record: Record) -> dict[str, Any]:
 def test_one_policy_for_two_tasks_and_its_record_task_by_task(tmp_path: Path, joint: Settings) -> None:
     cell, paths = only(joint), Paths(tmp_path / "out", tmp_path / "data")
     whole, new = run_cell(cell, paths, "bench run")
-    path = tmp_path / "out/records/quick/toy-suite/near+far/state+text=hash/mlp-s0.json"
-    assert new and path.exists() and whole.task == "near+far"
+    path = tmp_path / "out/records" / joint.protocol.name / "toy-suite/near+far/state+text=hash/mlp-s0.json"
+    assert joint.protocol.name.startswith("quick+") and new and path.exists() and whole.task == "near+far"
     assert whole.demos["train"] == 8 and whole.training["optimizer_steps"] == 4 * 8 * 60 / 16
     assert [len(e.episodes) for e in whole.evaluations] == [8, 8] and whole.retest.tally.n == 12
     assert whole.weights["text"] == {"encoder": "hash", "weights": []}
@@ -359,7 +359,7 @@ def placed(tmp_path: Path) -> list[tuple[Path, Record]]:
         path = tmp_path / method / "mlp-s0.json"
         write(one, path)
         worse = dataclasses.replace(one.retest, episodes=tuple((s, int(k and s % 3 > 0), n, e) for s, k, n, e in rows))
-        write_shifts(path, "h", 10, {"instructions=held-out": one.retest, "instructions=shuffled": worse})
+        write_shifts(path, one.identity_hash, 10, {"instructions=held-out": one.retest, "instructions=shuffled": worse})
         found += [(path, part) for part in by_task(one)]
     return found
 

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.config import load_settings
+from benchmark.digest import digest
+from benchmark.report.gather import gather
 from benchmark.report.printed_table import PAPERS, ROMAN
 from benchmark.report.record import SCHEMA, BadRecord, Evaluation, Record, Tally, read_all, write
 from benchmark.report.reported import reported
@@ -32,14 +34,21 @@ def record(task: str, method: str, counts: tuple[int, int, int], **changes: Any)
     cameras = {"cameras": ["corner"]} if card.observes and method != "state" else {}
     made = Record(
         schema=SCHEMA, suite="metaworld-15", task=task, method=method, head="mlp", seed=0, protocol="clar",
-        identity={"observation": cameras, "precision": "fp32"}, identity_hash="h", card=card.as_dict(),
+        identity={
+            "observation": cameras, "precision": "fp32", "task": task, "seed": changes.get("seed", 0),
+            "method": {"name": card.name, "version": card.version}, "head": {"name": changes.get("head", "mlp")},
+            "env": {"name": "metaworld", "version": "metaworld==3.1.1", "packages": {"mujoco": "3.3.0"}},
+            "suite": {"name": changes.get("suite", "metaworld-15")},
+            "protocol": {"name": changes.get("protocol", "clar")},
+        }, identity_hash="", card=card.as_dict(), env="metaworld",
         success_rule="any-step", horizon=200, demo_hash=f"demos of {task}", demos={"train": 25},
         training={"optimizer_steps": 46950}, selected_epoch=10,
         evaluations=(Evaluation(10, Tally(best, 25, 0), ()), Evaluation(20, Tally(last, 25, 0), ())),
         retest=Evaluation(10, Tally(retest, 100, 0), ()), frozen={}, weights={}, fingerprint="f", provenance={},
         timings={},
     )  # fmt: skip
-    return dataclasses.replace(made, **changes)
+    made = dataclasses.replace(made, **changes)
+    return made if made.identity_hash else dataclasses.replace(made, identity_hash=digest([made.identity, made.method]))
 
 
 @pytest.fixture
@@ -139,11 +148,15 @@ def test_damaged_records_are_reported_and_the_others_read(tmp_path: Path, record
     assert isinstance(found[1], BadRecord)
 
 
-def test_the_first_root_wins(tmp_path: Path, records: list[Record]) -> None:
-    for root in ("mine", "theirs"):
-        write(dataclasses.replace(records[0], fingerprint=root), tmp_path / root / "x/y.json")
-    found = [record.fingerprint for _, record in read_all([tmp_path / "mine", tmp_path / "theirs"])]  # type: ignore[union-attr]
-    assert found == ["mine"]
+def test_one_experiment_counts_once_and_the_first_root_wins(tmp_path: Path, records: list[Record]) -> None:
+    other = dataclasses.replace(records[0], retest=Evaluation(10, Tally(1, 100, 0), ()))
+    for root, one in (("mine", records[0]), ("copied", records[0]), ("theirs", other)):
+        write(one, tmp_path / root / "x/y.json")
+    roots = [tmp_path / root for root in ("mine", "mine", "copied", "theirs")]
+    assert len(list(read_all(roots))) == 3, "a folder that is named twice is read once"
+    found, notes = gather(roots, tmp_path)
+    assert [path for path, _ in found] == [tmp_path / "mine/x/y.json"]
+    assert "is a copy of" in notes[0] and "with other outcomes" in notes[1]
 
 
 def test_latex_compiles_as_far_as_braces_go(records: list[Record]) -> None:
@@ -166,7 +179,7 @@ def test_the_paper_tables_are_complete() -> None:
 
 @pytest.mark.parametrize(("paper", "number"), [(p, n) for p, ns in PAPERS.items() for n in ns])
 def test_every_table_of_both_papers_prints_what_the_paper_prints(paper: str, number: int) -> None:
-    done = CliRunner().invoke(app, ["table", str(number), "--paper", paper, "--format", "csv", "--records", "nowhere"])
+    done = CliRunner().invoke(app, ["table", str(number), "--paper", paper, "--format", "csv", "--out", "nowhere"])
     assert done.exit_code == 0, done.output
     rows = list(csv.reader(io.StringIO(done.stdout)))
     values = reported(paper, f"Table {ROMAN[number]}")

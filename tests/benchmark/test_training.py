@@ -181,7 +181,8 @@ def test_a_cell_from_nothing_to_its_record(tmp_path: Path, toy_settings: Setting
     paths = Paths(tmp_path / "out", tmp_path / "data")
     record, new = run_cell(cell(toy_settings), paths, "bench run")
     assert new
-    path = tmp_path / "out/records/quick/toy-suite/near/state/mlp-s0.json"
+    path = tmp_path / "out/records" / record.protocol / "toy-suite/near/state/mlp-s0.json"
+    assert record.protocol.startswith("quick+epochs=4,evaluate_every=2,horizon=60,")
     assert path.exists()
     assert path.with_suffix(".png").stat().st_size > 5000
     assert facts(read(path)) == facts(record)

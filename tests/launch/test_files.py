@@ -188,7 +188,7 @@ def test_a_sweep_grows_and_its_cells_keep_their_numbers(tmp_path: Path) -> None:
     assert [e.label[-2:] for e in made(tmp_path, [0, 1, 2], "mine").entries] == ["s1", "s2", "s0"]
     assert load(first.folder).entries[0] == first.entries[0]
     assert made(tmp_path, [1, 2]).name == made(tmp_path, [1, 2]).name != made(tmp_path, [1]).name
-    assert made(tmp_path, [1]).name.startswith("metaworld-15-quick-state-")
+    assert made(tmp_path, [1]).name.startswith("metaworld-15-quick+env=toy_env.py_T"), "and what was changed in it"
     assert load(first.folder).raw["settings"]["state"]["protocol"]["epochs"] == 10, "the settings are kept with it"
     with pytest.raises(ConfigError, match="state/mlp-s1 under other settings; give another --name"):
         made(tmp_path, [1], "mine", ("protocol.epochs=3", "protocol.evaluate_every=1"))
@@ -298,7 +298,8 @@ def test_a_forecast_counts_hours_of_what_is_measured(tmp_path: Path, monkeypatch
     assert "first array: 1 preparations, 64 at once" in said["text"]
     assert "second array, after the first has ended: 3 cells, 64 at once" in said["text"]
     assert said["unknown"] == ["state"]
-    record = {"identity_hash": sweep.entries[0].identity_hash, "protocol": "quick", "suite": "metaworld-15",
+    protocol = sweep.entries[0].record.relative_to(sweep.out / "records").parts[0]
+    record = {"identity_hash": sweep.entries[0].identity_hash, "protocol": protocol, "suite": "metaworld-15",
               "method": "state", "head": "mlp", "timings": {"training": 3600.0, "rollouts": 1800.0}}  # fmt: skip
     sweep.entries[0].record.parent.mkdir(parents=True)
     sweep.entries[0].record.write_text(json.dumps(record))

@@ -54,5 +54,7 @@ def test_entry_points_join_and_do_not_take_over(monkeypatch: pytest.MonkeyPatch)
 
     points = [Point("theirs", "their.module:Theirs"), Point("state", "their.module:State")]
     monkeypatch.setattr(registry.metadata, "entry_points", lambda group: points if group == "bench.methods" else [])
+    registry._third_parties.cache_clear()
     assert registry.table()["theirs"] == "their.module:Theirs"
     assert registry.table()["state"] == "methods.controls:State"
+    registry._third_parties.cache_clear()

@@ -1,5 +1,6 @@
 """VGGT over a stand-in for its authors' network, which is not on PyPI: same interface, a thousandth of the size."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import torch
@@ -22,5 +23,7 @@ class StandIn(nn.Module):
 
 
 class TinyVGGT(VGGT):
+    card = dataclasses.replace(VGGT.card, name="tiny-vggt", reported_as=None)
+
     def __init__(self, specs: Mapping[str, FieldSpec], map: str = "32") -> None:
         super().__init__(specs, map, StandIn())

@@ -173,11 +173,12 @@ def test_what_is_damaged_is_named_and_the_others_are_shown(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--records", "nowhere"], "no records under"), (["--films", "no-such-cell"], "no cell is called so"),
+    [(["--records", "nowhere"], "--records nowhere: no such folder"), (["--out", "nowhere"], "no records under"),
+     (["--films", "no-such-cell"], "no cell is called so"),
      (["--to", str(MEASURED)], "something else than a report")],
 )  # fmt: skip
 def test_bad_questions(arguments: list[str], words: str, tmp_path: Path) -> None:
-    own = [] if "--records" in arguments else ["--records", str(MEASURED)]
+    own = [] if {"--records", "--out"} & set(arguments) else ["--records", str(MEASURED)]
     to = [] if "--to" in arguments else ["--to", str(tmp_path / "r")]
     done = CliRunner().invoke(app, ["report", *arguments, *own, *to])
     assert done.exit_code == 2 and words in done.output, done.output
