@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,7 +25,7 @@ def migrate(
     from benchmark.report.record import BadRecord, write
 
     register_baselines()
-    found = []
+    found: list[dict[str, Any]] = []
     for path, record in all_files(folders, Path()):
         if isinstance(record, BadRecord):
             found.append({"file": str(path), "written": False, "unknown": [], "problem": str(record)})

@@ -66,7 +66,9 @@ def _suite(values: dict[str, Any]) -> Suite:
     if told is not None:
         texts = {task: tuple(sentences) for task, sentences in told["instructions"].items()}
         told = settle(Language, {**told, "instructions": texts}, "suite.language")
-    return settle(Suite, {**values, "language": told}, "suite")
+    # a crop of null says nothing: without it the records of a suite are named as those from before there was the option
+    observation = {key: value for key, value in values["observation"].items() if key != "crop" or value is not None}
+    return settle(Suite, {**values, "observation": observation, "language": told}, "suite")
 
 
 def load_protocol(name: str) -> Protocol:

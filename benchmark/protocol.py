@@ -12,8 +12,8 @@ from benchmark.language import PREFIX, Language, kinds
 from benchmark.seeds import parts
 from envs.base import Env
 from envs.identity import named_by
-from envs.registry import UnknownName, env_class
-from envs.spec import ObservationRequest
+from envs.registry import UnknownName, env_class, resolve
+from envs.spec import ObservationRequest, SpecMismatch, read_crop
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,8 @@ class Suite:
 
     shift: what else the selected checkpoint is retested under on the same episodes: further cameras, and
         `instructions=held-out` or `instructions=shuffled`. joint: one policy for all tasks, told which by `language`.
+    observation: options of `envs.spec.ObservationRequest` as plain data; `crop` is `[x0, y0, z0, x1, y1, z1]` in
+        metres, a name that the simulator knows, or absent for the simulator's own.
     """
 
     name: str
@@ -172,6 +174,10 @@ class Suite:
     language: Language | None = None
 
     def __post_init__(self) -> None:
+        try:
+            read_crop(self.observation.get("crop"))
+        except SpecMismatch as error:
+            raise ConfigError(f"suite.observation.crop: {error}") from error
         untold = [task for task in self.task_names if self.language and task not in self.language.instructions]
         if untold:
             raise ConfigError(f"suite.language.instructions has none for {', '.join(untold)}")
@@ -206,15 +212,20 @@ class Suite:
         return ["+".join(self.select([one for task in tasks for one in parts(task)] if tasks else None))]
 
     def request(self, observes: tuple[str, ...], num_points: int | None) -> ObservationRequest:
-        """What the simulator has to compute for a method that observes these fields (and for the head: proprio)."""
+        """What the simulator has to compute for a method that observes these fields (and for the head: proprio).
+
+        The simulator's own choices are filled in as numbers. Raises `ConfigError` or `SpecMismatch`.
+        """
         options = dict(self.observation)
         options["cameras"] = tuple(options.get("cameras", ()))
+        options["crop"] = read_crop(options.get("crop"))
         if num_points is not None:
             options["num_points"] = num_points
         try:
-            return ObservationRequest(fields=tuple(dict.fromkeys((*observes, "proprio"))), **options)
+            request = ObservationRequest(fields=tuple(dict.fromkeys((*observes, "proprio"))), **options)
         except TypeError as error:
             raise ConfigError(f"suite.observation: {error}") from error
+        return resolve(self.env_class(), request)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,11 @@ class Env(Protocol):
     The class attributes and `specs` need no simulator: the parent process asks them without importing one.
     Everything else runs in a worker. An environment is deterministic: `reset(seed)` followed by the same actions
     gives the same states, in any process.
+
+    A simulator that chooses something for a request by itself (a crop where none is asked for, a crop by name, virtual
+    cameras) has a classmethod `resolve(request) -> ObservationRequest` that fills it in as numbers and changes nothing
+    else; its environments compute what the resolved request says. Cache keys and records are made from it, so that a
+    changed constant is another key (`envs.registry.resolve`). It is optional.
     """
 
     name: ClassVar[str]

@@ -17,9 +17,14 @@ def later(default: Any) -> Any:
 
 def named_by(data: Any) -> dict[str, Any]:
     """The fields of a dataclass as plain data, without `later` ones that have their default."""
-    absent = {
+    absent = left_out(data)
+    return {name: value for name, value in dataclasses.asdict(data).items() if name not in absent}
+
+
+def left_out(data: Any) -> set[str]:
+    """Names of a dataclass's `later` fields that have their default."""
+    return {
         field.name
         for field in dataclasses.fields(data)
         if field.metadata.get("later") and getattr(data, field.name) == field.default
     }
-    return {name: value for name, value in dataclasses.asdict(data).items() if name not in absent}

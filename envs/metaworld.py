@@ -6,6 +6,7 @@ The simulator is imported when one is built, so asking this class for specs cost
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from importlib import metadata
 from typing import Any, ClassVar
@@ -14,28 +15,31 @@ import numpy as np
 
 from envs import camera, points, views
 from envs.base import Step
+from envs.lift3d_crop import LIFT3D
 from envs.metaworld_tasks import INSTRUCTIONS
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
-from envs.spec import ActionSpec, Crop, FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.spec import ActionSpec, Crop, FieldSpec, NamedCrop, Observation, ObservationRequest, SpecMismatch
 
 WORKSPACE = Crop(low=(-0.6, 0.3, 0.005), high=(0.6, 0.9, 2.0))
 """One crop for every camera, metres. The floor is 5 mm above the table: the table's own pixels come out of the
 depth buffer at z = 0 plus or minus rounding, and a crop at exactly 0 lets a third to three quarters of the cloud be
-table points that rounding happened to lift, others for each camera."""
+table points that rounding happened to lift. (sweep-into and hand-insert have a table whose top, at 5 cm, stays.)"""
 
-MIDDLE = np.array([0.0, 0.6, 0.0])
+CROPS: dict[str, NamedCrop] = {LIFT3D.name: LIFT3D}
+"""Crops that can be asked for by name."""
+
+MIDDLE = (0.0, 0.6, 0.0)
 """Of the table, where the virtual cameras look."""
 
 FIXED_VIEWS = (
-    camera.look_at(np.array([0.0, 0.6, 1.0]), MIDDLE, np.array([0.0, 1.0, 0.0])),
-    camera.look_at(np.array([0.6, 0.9, 0.7]), MIDDLE, np.array([0.0, 0.0, 1.0])),
-    camera.look_at(np.array([-0.6, 0.3, 0.7]), MIDDLE, np.array([0.0, 0.0, 1.0])),
+    views.VirtualCamera("overhead", (0.0, 0.6, 1.0), MIDDLE, up=(0.0, 1.0, 0.0)),
+    views.VirtualCamera("back-right", (0.6, 0.9, 0.7), MIDDLE),
+    views.VirtualCamera("front-left", (-0.6, 0.3, 0.7), MIDDLE),
 )
-"""robot_from_camera of overhead, back-right and front-left, in the order of `envs.views.NAMES`. The robot looks along
-+y, so "front" is its side of the table and "left" is -x."""
+"""The robot looks along +y, so "front" is its side of the table and "left" is -x."""
 
-WRIST_EYE, WRIST_TARGET = np.array([0.0, -0.12, 0.08]), np.array([0.0, 0.03, -0.08])
+WRIST_EYE, WRIST_TARGET = (0.0, -0.12, 0.08), (0.0, 0.03, -0.08)
 """Where the wrist's virtual camera is and looks, from the hand; the hand never turns."""
 
 UPSIDE_DOWN = frozenset({"corner", "corner2", "corner3", "corner4"})
@@ -76,6 +80,7 @@ class MetaWorld:
     def __init__(self, task: str, request: ObservationRequest) -> None:
         if task not in INSTRUCTIONS:
             raise UnknownName("MetaWorld task", task, INSTRUCTIONS)
+        request = self.resolve(request)
         self._specs = self.specs(request)
         self.task, self.request = task, request
         try:
@@ -99,10 +104,27 @@ class MetaWorld:
         self._expert = expert()
         self._model, self._data = self._env.model, self._env.data
         self._cameras = [self._place_camera(*camera.parse_camera(name)) for name in request.cameras]
+        seen = [request.crop_of(name) for name in request.cameras] if request.clouds else []
+        self._crops = dict(zip(self._cameras, seen, strict=False))
         self._projections: dict[int, tuple[np.ndarray, points.BackProjection]] = {}
         self._renderer: Any = None
         self._state_kind = mujoco.mjtState.mjSTATE_INTEGRATION
         self._raw = np.zeros(39)
+
+    @classmethod
+    def resolve(cls, request: ObservationRequest) -> ObservationRequest:
+        """With the crop and the virtual cameras that are used where the request names none. Raises `SpecMismatch`."""
+        crop, virtual = request.crop, request.virtual
+        if isinstance(crop, str):
+            if crop not in CROPS:
+                raise SpecMismatch(
+                    f"MetaWorld has no crop named {crop!r}, only {', '.join(CROPS)}; or give [x0,y0,z0,x1,y1,z1] in "
+                    "metres, or null"
+                )
+            crop = CROPS[crop]
+        if virtual is None:
+            virtual = (*FIXED_VIEWS, views.VirtualCamera("wrist-left", WRIST_EYE, WRIST_TARGET, on_hand=True))
+        return dataclasses.replace(request, crop=crop or WORKSPACE, virtual=virtual)
 
     @classmethod
     def specs(cls, request: ObservationRequest) -> dict[str, FieldSpec]:
@@ -112,6 +134,9 @@ class MetaWorld:
         cls._check_cameras(request.cameras)
         if request.renders and not request.cameras:
             raise SpecMismatch(f"{sorted(request.fields)} needs at least one camera of {cls.cameras}")
+        resolved = cls.resolve(request)
+        for name in request.cameras if request.clouds else ():
+            resolved.crop_of(name)
         v, h, w, n = len(request.cameras), request.height, request.width, request.num_points
         table = [
             FieldSpec("rgb", (v, h, w, 3), "uint8", "0..255", "picture", "upright, unmirrored"),
@@ -210,7 +235,7 @@ class MetaWorld:
         if orbit is not None:
             turned = np.empty(9)
             self._mujoco.mju_quat2Mat(turned, self._model.cam_quat[number])
-            place, rotation = orbit.move(self._model.cam_pos[number], turned, MIDDLE)
+            place, rotation = orbit.move(self._model.cam_pos[number], turned, np.array(MIDDLE))
             self._model.cam_pos[number] = place
             self._mujoco.mju_mat2Quat(self._model.cam_quat[number], rotation.ravel())
         return number
@@ -244,17 +269,20 @@ class MetaWorld:
         if known is None or not np.array_equal(known[0], extrinsics):  # wrist cameras move
             projection = points.BackProjection(
                 self._intrinsics(camera_id), extrinsics, self.request.height, self.request.width,
-                self.request.crop or WORKSPACE,
+                self._crops[camera_id],
             )  # fmt: skip
             known = self._projections[camera_id] = extrinsics, projection
         return known[1]
 
     def _virtual_views(self, cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        cameras = {one.name: one for one in self.request.virtual or ()}
         hand = self._env.get_endeff_pos()
-        wrist = camera.look_at(hand + WRIST_EYE, hand + WRIST_TARGET, np.array([0.0, 0.0, 1.0]))
-        pictures, filled = views.render_views(cloud, np.stack([*FIXED_VIEWS, wrist]))
-        blank = len(views.NAMES) - len(pictures)
-        return np.pad(pictures, ((0, blank), *[(0, 0)] * 3)), np.pad(filled, ((0, blank), *[(0, 0)] * 2))
+        there = [number for number, name in enumerate(views.NAMES) if name in cameras]
+        poses = np.stack([cameras[views.NAMES[number]].pose(hand) for number in there])
+        shape = (len(views.NAMES), views.SIZE, views.SIZE)
+        pictures, filled = np.zeros((*shape, 4), np.float32), np.zeros(shape, bool)
+        pictures[there], filled[there] = views.render_views(cloud, poses)
+        return pictures, filled
 
     def _render_into(self, observation: Observation) -> None:
         request = self.request

@@ -11,7 +11,8 @@ class BackProjection:
     """Depth to robot-frame points for one camera and crop, with everything that only depends on them done once.
 
     A pixel's ray enters the crop's box at one depth and leaves it at another, so the crop is two comparisons a pixel,
-    before a single point is computed. Build a new one when the camera moves.
+    before a single point is computed. Build a new one when the camera moves. A crop with a frame of its own crops
+    there; the points stay in the robot frame.
 
     rays: (3, H*W) float32, the robot-frame displacement for one metre of depth at each pixel's centre.
     enter, leave: (H*W,) float32 metres; enter >= leave where a ray misses the box.
@@ -26,9 +27,13 @@ class BackProjection:
         origin = extrinsics[:3, 3]
         enter, leave = np.zeros(height * width), np.full(height * width, np.inf)
         if crop is not None:
+            along, start = rays, origin
+            if crop.frame is not None:
+                frame = np.array(crop.frame)
+                along, start = frame[:, :3] @ rays, frame[:, :3] @ origin + frame[:, 3]
             with np.errstate(divide="ignore", invalid="ignore"):
-                at_low = (np.array(crop.low) - origin)[:, None] / rays
-                at_high = (np.array(crop.high) - origin)[:, None] / rays
+                at_low = (np.array(crop.low) - start)[:, None] / along
+                at_high = (np.array(crop.high) - start)[:, None] / along
             enter = np.maximum(enter, np.minimum(at_low, at_high).max(axis=0))
             leave = np.minimum(leave, np.maximum(at_low, at_high).min(axis=0))
         self.rays = np.ascontiguousarray(rays, np.float32)

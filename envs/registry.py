@@ -14,7 +14,7 @@ from typing import Any
 
 from envs.base import Env
 from envs.source import sources
-from envs.spec import ObservationRequest
+from envs.spec import ObservationRequest, SpecMismatch
 
 ENVS: dict[str, str] = {"metaworld": "envs.metaworld:MetaWorld"}
 
@@ -47,6 +47,22 @@ def env_class(name: str) -> type[Env]:
         raise UnknownName("simulator", name, ENVS)
     module, _, attribute = ENVS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def resolve(kind: type[Env], request: ObservationRequest) -> ObservationRequest:
+    """The request with the simulator's own choices filled in as numbers: its crop, its virtual cameras.
+
+    A simulator says them in a classmethod `resolve(request)`, which leaves alone what is there already; one without it
+    gets the request as it is. Raises `SpecMismatch` for a crop whose name the simulator does not know.
+    """
+    own = getattr(kind, "resolve", None)
+    if own is not None:
+        return own(request)
+    if isinstance(request.crop, str):
+        raise SpecMismatch(
+            f"{kind.name} has no crop named {request.crop!r}; give [x0,y0,z0,x1,y1,z1] in metres, or null"
+        )
+    return request
 
 
 def make(name: str, task: str, request: ObservationRequest) -> Env:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from envs import views
+from envs.identity import left_out
 
 Observation = dict[str, np.ndarray]
 """One step: field name -> array as its `FieldSpec` says. Batched observations have one leading axis."""
@@ -70,10 +73,45 @@ class ActionSpec:
 
 @dataclass(frozen=True)
 class Crop:
-    """An axis-aligned box in the robot frame, metres. Points on its faces are outside."""
+    """A box, metres. Points on its faces are outside.
+
+    low, high: its corners in the robot frame, along its axes; or in a frame of the box's own.
+    frame: three rows of four that lead there, box = frame @ (x, y, z, 1) for a point x, y, z of the robot frame. None
+        is the robot frame itself.
+
+    Raises `SpecMismatch` for numbers that are not finite, or a low that is not below its high.
+    """
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
+    frame: tuple[tuple[float, float, float, float], ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(v) for v in (*self.low, *self.high, *(v for row in self.frame or () for v in row))):
+            raise SpecMismatch(f"a crop needs finite numbers, not {[*self.low, *self.high]}")
+        if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
+            raise SpecMismatch(f"a crop is [x0, y0, z0, x1, y1, z1], low before high, not {[*self.low, *self.high]}")
+
+
+@dataclass(frozen=True)
+class NamedCrop:
+    """A crop that has a box of its own for each camera. boxes: (camera, box) pairs."""
+
+    name: str
+    boxes: tuple[tuple[str, Crop], ...]
+
+
+def read_crop(value: Any) -> Crop | str | None:
+    """What a person writes for a crop: `[x0, y0, z0, x1, y1, z1]` in the robot frame, metres; a name that the simulator
+    knows; or None for the simulator's own. Raises `SpecMismatch`.
+    """
+    if value is None or (isinstance(value, str) and value):
+        return value
+    numbers = list(value) if isinstance(value, Sequence) else []
+    if len(numbers) != 6 or not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers):
+        raise SpecMismatch(f"a crop is [x0, y0, z0, x1, y1, z1] in metres, a name, or null, not {value!r}")
+    x0, y0, z0, x1, y1, z1 = (float(n) for n in numbers)
+    return Crop((x0, y0, z0), (x1, y1, z1))
 
 
 @dataclass(frozen=True)
@@ -84,7 +122,9 @@ class ObservationRequest:
     cameras: V camera names of the simulator.
     height, width: pixels of every camera.
     num_points: N of `points`.
-    crop: box for `points`; None takes the simulator's own.
+    crop: what is kept of the clouds of `points` and `views`: a box for all cameras, or a name of the simulator's, which
+        may have a box for each camera; None takes the simulator's own. Resolved (`envs.registry.resolve`), it is
+        numbers.
     sampler: `bucket` is fpsample's exact farthest-point sampling from a start point of its own (deterministic);
         `exact` is the plain loop from index 0. They choose different points, so the name is in every cache key.
     render: `paper` is the simulator's default quality, `fast` has no multisampling, shadows or reflections.
@@ -93,6 +133,7 @@ class ObservationRequest:
         Lift3D's public code does, which leaves the picture mirrored left to right.
     goal_marker: whether sites (goal marker, gripper marks) are drawn. MetaWorld draws them by default, and in
         several tasks they are the only sight of the goal.
+    virtual: cameras of `views`; None takes the simulator's own, which resolving fills in.
     """
 
     fields: tuple[str, ...]
@@ -100,11 +141,12 @@ class ObservationRequest:
     height: int = 224
     width: int = 224
     num_points: int = 1024
-    crop: Crop | None = None
+    crop: Crop | NamedCrop | str | None = None
     sampler: str = "bucket"
     render: str = "paper"
     image: str = "upright"
     goal_marker: bool = True
+    virtual: tuple[views.VirtualCamera, ...] | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.fields) - set(FIELD_NAMES))
@@ -128,23 +170,58 @@ class ObservationRequest:
     def renders(self) -> bool:
         return self.colour or self.geometry
 
+    @property
+    def clouds(self) -> bool:
+        """Whether the crop matters."""
+        return not {"points", "views"}.isdisjoint(self.fields)
+
+    def crop_of(self, camera: str) -> Crop:
+        """The box for one camera of a resolved request. Raises `SpecMismatch` if its crop has none for it."""
+        if isinstance(self.crop, NamedCrop):
+            boxes = dict(self.crop.boxes)
+            if camera not in boxes:
+                raise SpecMismatch(
+                    f"the crop {self.crop.name} has no box for the camera {camera}, only for {', '.join(boxes)} where "
+                    "they stand; give suite.observation.crop=[x0,y0,z0,x1,y1,z1], or null"
+                )
+            return boxes[camera]
+        if not isinstance(self.crop, Crop):
+            raise SpecMismatch(f"crop={self.crop!r} has not been resolved by a simulator (envs.registry.resolve)")
+        return self.crop
+
     def canonical(self) -> dict[str, object]:
         """Plain data that names the observation and nothing else: options that cannot matter are left out.
 
-        Two requests with equal `canonical()` give equal arrays; caches are keyed by it.
+        Two requests with equal `canonical()` give equal arrays; caches are keyed by it. Only a resolved request holds
+        the simulator's own numbers, so only a resolved one is a key.
         """
-        data = dataclasses.asdict(self)
-        data["fields"] = sorted(self.fields)
-        irrelevant: set[str] = set()
+        kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {"fields": sorted(self.fields)}
+        irrelevant: set[str] = {"virtual"} | left_out(self)
         if not self.renders:
             irrelevant |= {"cameras", "height", "width", "render", "image", "goal_marker"}
         if not self.colour:  # depth is drawn without multisampling at both qualities, and is the same
             irrelevant |= {"render"}
         if "points" not in self.fields:
             irrelevant |= {"num_points", "sampler"}
-            irrelevant |= set() if "views" in self.fields else {"crop"}
-        kept = {key: value for key, value in data.items() if key not in irrelevant}
-        return kept | ({"views": views.VERSION} if "views" in self.fields else {})
+        irrelevant |= set() if self.clouds else {"crop"}
+        found = {key: value for key, value in kept.items() if key not in irrelevant}
+        if self.clouds:
+            found["crop"] = self._plain_crop()
+        if "views" in self.fields:
+            found["views"] = views.VERSION
+            found["virtual_cameras"] = None if self.virtual is None else [one.plain() for one in self.virtual]
+        return found
+
+    def _plain_crop(self) -> Any:
+        if isinstance(self.crop, NamedCrop):  # other cameras' boxes cannot matter
+            boxes = {camera: _plain_box(box) for camera, box in self.crop.boxes if camera in self.cameras}
+            return {"name": self.crop.name, "boxes": boxes}
+        return _plain_box(self.crop) if isinstance(self.crop, Crop) else self.crop
+
+
+def _plain_box(box: Crop) -> dict[str, Any]:
+    found: dict[str, Any] = {"low": list(box.low), "high": list(box.high)}
+    return found if box.frame is None else {**found, "frame": [list(row) for row in box.frame]}
 
 
 FIELD_NAMES: Mapping[str, str] = {

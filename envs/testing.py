@@ -22,7 +22,7 @@ import numpy as np
 
 from envs.base import Env
 from envs.pool import EnvConfig, Pool
-from envs.registry import env_class, make
+from envs.registry import env_class, make, resolve
 from envs.spec import Observation, ObservationRequest, SpecMismatch
 
 
@@ -122,6 +122,20 @@ class EnvContract:
             except SpecMismatch:
                 continue
             raise AssertionError(f"specs() must raise SpecMismatch for '{name}', which it cannot give")
+
+    def test_a_resolved_request_is_what_is_computed(self) -> None:
+        cls = env_class(self.env)
+        resolved = resolve(cls, self.request_)
+        assert resolve(cls, resolved) == resolved, "resolve() must leave alone what a request says already"
+        assert cls.specs(resolved) == cls.specs(self.request_), "resolve() fills in numbers and changes nothing else"
+        with self.built() as env:
+            asked = env.reset(3)
+        env = make(self.env, self.task, resolved)
+        try:
+            found = env.reset(3)
+        finally:
+            env.close()
+        assert_equal([asked], [found], "a request and the same resolved must give the same observation")
 
     def test_instructions_are_unique(self) -> None:
         cls = env_class(self.env)

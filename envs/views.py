@@ -8,7 +8,12 @@ beside the gripper, 60 degrees. One pixel for each point, zeros where there is n
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
+
+from envs.camera import look_at
 
 SIZE = 224
 FOVY = 60.0
@@ -25,6 +30,38 @@ NAMES = ("overhead", "back-right", "front-left", "wrist-left", "wrist-right")
 
 VERSION = f"{len(NAMES)}x{SIZE}, fovy {FOVY}, voxel {VOXEL}, at most {MAX_POINTS}, first"
 """Part of every cache key of views."""
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class VirtualCamera:
+    """One of `NAMES`: it stands at `eye`, has `target` in the middle of its picture and `up` upwards.
+
+    on_hand: eye and target are displacements from the hand along the robot's axes, and move with it; otherwise they are
+    places in the robot frame. Metres. A tile without a camera stays empty.
+    """
+
+    name: str
+    eye: Vector
+    target: Vector
+    up: Vector = (0.0, 0.0, 1.0)
+    on_hand: bool = False
+
+    def pose(self, hand: np.ndarray | None = None) -> np.ndarray:
+        """robot_from_camera (4, 4) float64 with the hand at (3,)."""
+        eye, target = np.array(self.eye), np.array(self.target)
+        if self.on_hand:
+            assert hand is not None
+            eye, target = hand + eye, hand + target
+        return look_at(eye, target, np.array(self.up))
+
+    def plain(self) -> dict[str, Any]:
+        """As data, for keys and records."""
+        return {
+            "name": self.name, "eye": list(self.eye), "target": list(self.target), "up": list(self.up),
+            "on_hand": self.on_hand,
+        }  # fmt: skip
 
 
 def voxel_grid(points: np.ndarray, edge: float = VOXEL) -> np.ndarray:

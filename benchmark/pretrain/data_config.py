@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.errors import ConfigError
+from envs.spec import SpecMismatch, read_crop
 
 KINDS = ("metaworld", "rlbench", "calibrated", "rh20t")
 
@@ -51,6 +52,10 @@ class DataConfig:
             )
         if len(self.crop) not in (0, 6) or len(self.base) not in (0, 3):
             raise ConfigError(f"{self.name}: crop is [x, y, z, x, y, z], low before high; base is [x, y, z]")
+        try:
+            read_crop(self.crop or None)
+        except SpecMismatch as error:
+            raise ConfigError(f"{self.name}.crop: {error}") from error
         if self.kind != "metaworld" and not self.crop:
             raise ConfigError(f"{self.name} needs a crop: no simulator has one for it")
         if not self.weight > 0:

@@ -13,7 +13,7 @@ from benchmark.data.demos import Demos, load_or_collect
 from benchmark.data.observations import cache_key, load_or_render, open_pool, rendered
 from benchmark.pretrain.data_config import DataConfig
 from benchmark.pretrain.frames import CLOUD, PICTURE, Shard
-from envs.registry import env_class
+from envs.registry import env_class, resolve
 from envs.spec import ObservationRequest
 
 TIMEOUT = 180.0
@@ -44,10 +44,12 @@ def open_shards(config: DataConfig, root: Path, pictures: bool, workers: int) ->
 
 
 def _request(config: DataConfig, cameras: tuple[str, ...], pictures: bool) -> ObservationRequest:
-    return ObservationRequest(
+    """With the simulator's crop as numbers, so that a changed crop is other frames, rendered anew."""
+    request = ObservationRequest(
         fields=CLOUD + PICTURE if pictures else CLOUD, cameras=cameras, height=config.height, width=config.width,
         num_points=config.num_points, render=config.render,
     )  # fmt: skip
+    return resolve(env_class(config.kind), request)
 
 
 def _fingerprint(config: DataConfig, request: ObservationRequest) -> str:

@@ -17,9 +17,7 @@ from hypothesis import strategies as st
 from benchmark import seeds
 from benchmark.config import choices, load_settings
 from benchmark.protocol import ConfigError
-from benchmark.report.record import Evaluation, Tally
 from benchmark.report.stats import mean_interval, wilson
-from benchmark.select import select
 from benchmark.storage import Busy, StorageError, allocate, exclusive, write_atomically, write_json
 from envs.registry import UnknownName
 
@@ -106,7 +104,7 @@ def test_runtime_does_not_change_the_identity_and_precision_does() -> None:
     assert identity() != identity("protocol.epochs=160")
 
 
-# -- statistics and selection ---------------------------------------------------------------------------------------
+# -- statistics ------------------------------------------------------------------------------------------------------
 
 
 def test_wilson_is_that_of_scipy() -> None:
@@ -127,15 +125,6 @@ def test_the_interval_of_a_mean_covers() -> None:
         covered += low <= rates.mean() <= high
     assert covered >= 52
     assert mean_interval([(8, 10)]) == wilson(8, 10)
-
-
-def test_selection_breaks_ties_as_told_and_skips_what_could_not_run() -> None:
-    def evaluation(epoch: int, k: int, n: int) -> Evaluation:
-        return Evaluation(epoch, Tally(k, n, 25 - n), ())
-
-    evaluations = [evaluation(10, 5, 25), evaluation(20, 9, 25), evaluation(30, 9, 25), evaluation(40, 0, 0)]
-    assert select(evaluations, "first").epoch == 20
-    assert select(evaluations, "last").epoch == 30
 
 
 # -- storage --------------------------------------------------------------------------------------------------------

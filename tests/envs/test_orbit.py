@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from envs import camera
-from envs.metaworld import MIDDLE, MetaWorld
+from envs import camera, metaworld
+from envs.metaworld import MetaWorld
 from envs.registry import UnknownName, make
 from envs.spec import ObservationRequest, SpecMismatch
+
+MIDDLE = np.array(metaworld.MIDDLE)
 
 FIELDS = ("rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid")
 

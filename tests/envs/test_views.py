@@ -7,8 +7,10 @@ import pytest
 
 from envs import camera, views
 from envs.metaworld import FIXED_VIEWS, MIDDLE, MetaWorld
+from envs.registry import resolve
 from envs.spec import ObservationRequest
 
+FIXED = [view.pose() for view in FIXED_VIEWS]
 CAMERA = camera.look_at(np.array([0.1, -0.2, 1.0]), np.array([0.0, 0.6, 0.0]), np.array([0.0, 0.0, 1.0]))
 
 
@@ -34,8 +36,8 @@ def brute(points: np.ndarray, extrinsics: np.ndarray, size: int, fovy: float) ->
 def test_the_nearest_point_of_each_pixel_wins(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "CHUNK", chunk)
     points = cloud()
-    pictures, filled = views.render_views(points, np.stack([CAMERA, *FIXED_VIEWS]), size=24)
-    for picture, mask, extrinsics in zip(pictures, filled, [CAMERA, *FIXED_VIEWS], strict=True):
+    pictures, filled = views.render_views(points, np.stack([CAMERA, *FIXED]), size=24)
+    for picture, mask, extrinsics in zip(pictures, filled, [CAMERA, *FIXED], strict=True):
         expected = brute(points, extrinsics, 24, views.FOVY)
         np.testing.assert_array_equal(mask, expected[..., 0] > 0)
         np.testing.assert_allclose(picture, expected, atol=1e-5)
@@ -85,7 +87,7 @@ def test_the_cap_is_the_same_every_time() -> None:
 
 
 def test_look_at_puts_the_target_in_the_middle_and_up_upwards() -> None:
-    for extrinsics in FIXED_VIEWS:
+    for extrinsics in FIXED:
         np.testing.assert_allclose(extrinsics[:3, :3] @ extrinsics[:3, :3].T, np.eye(3), atol=1e-12)
         assert np.linalg.det(extrinsics[:3, :3]) == pytest.approx(1)
         intrinsics = camera.intrinsics_from_fovy(60, 224, 224)
@@ -98,12 +100,15 @@ def test_look_at_puts_the_target_in_the_middle_and_up_upwards() -> None:
 
 
 def test_views_name_their_recipe_and_leave_out_what_cannot_matter() -> None:
-    facts = ObservationRequest(("views", "views_valid", "proprio"), ("corner",), num_points=5).canonical()
+    request = resolve(MetaWorld, ObservationRequest(("views", "views_valid", "proprio"), ("corner",), num_points=5))
+    facts = request.canonical()
     assert facts["views"] == views.VERSION
     assert "num_points" not in facts
     assert "sampler" not in facts
-    assert "crop" in facts
-    assert "views" not in ObservationRequest(("points",), ("corner",)).canonical()
+    assert facts["crop"] == {"low": [-0.6, 0.3, 0.005], "high": [0.6, 0.9, 2.0]}
+    assert [one["name"] for one in facts["virtual_cameras"]] == list(views.NAMES[:4])
+    without = resolve(MetaWorld, ObservationRequest(("points",), ("corner",))).canonical()
+    assert not {"views", "virtual_cameras"} & set(without)
 
 
 @pytest.mark.gl
@@ -126,7 +131,7 @@ def test_metaworlds_views_hold_its_cloud() -> None:
     gaps = np.linalg.norm(seen[::97, None] - sampled[None], axis=2).min(axis=1)
     assert gaps.max() < 0.08
     # and depth is the distance along the view's axis
-    extrinsics = FIXED_VIEWS[0]
+    extrinsics = FIXED[0]
     local = (seen[: counts[0]] - extrinsics[:3, 3]) @ extrinsics[:3, 2]
     np.testing.assert_allclose(local, pictures[0][filled[0]][:, 0], atol=1e-4)
     # the wrist's camera follows the hand
