@@ -90,3 +90,9 @@ class Toy:
         return "toy==1, no renderer"
 
     def close(self) -> None: ...
+
+
+class ThreeTasks(Toy):
+    """The toy under the task names of a suite of MetaWorld's."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("button-press", "reach", "lever-pull")

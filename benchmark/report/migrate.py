@@ -17,7 +17,17 @@ from benchmark.labels import head_label, protocol_label
 METAWORLD_CROP = {"low": [-0.6, 0.3, 0.005], "high": [0.6, 0.9, 2.0]}
 """What `crop: null` meant on MetaWorld while schema 1 was written (envs/metaworld.py since commit d3391d0)."""
 
-METAWORLD_VIEWS: Any = None
+METAWORLD_VIEWS = [
+    {"name": name, "eye": eye, "target": target, "up": up, "on_hand": on_hand}
+    for name, eye, target, up, on_hand in (
+        ("overhead", [0.0, 0.6, 1.0], [0.0, 0.6, 0.0], [0.0, 1.0, 0.0], False),
+        ("back-right", [0.6, 0.9, 0.7], [0.0, 0.6, 0.0], [0.0, 0.0, 1.0], False),
+        ("front-left", [-0.6, 0.3, 0.7], [0.0, 0.6, 0.0], [0.0, 0.0, 1.0], False),
+        ("wrist-left", [0.0, -0.12, 0.08], [0.0, 0.03, -0.08], [0.0, 0.0, 1.0], True),
+    )
+]
+"""The cameras of `views` on MetaWorld in that time."""
+
 UNKNOWN_SOURCE = "unknown: schema 1 kept no source"
 
 
