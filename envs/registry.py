@@ -90,8 +90,8 @@ def load_from_file(name: str) -> Any:
 
 
 def _load(file: Path, module_name: str) -> None:
-    if str(file.parent) not in sys.path:
-        sys.path.append(str(file.parent))  # behind everything else: a file called envs.py must not hide ours
+    folder = str(file.parent)
+    sys.path.insert(0, folder)  # as for a script: what it imports lies beside it
     # compiled from the text itself: a cached .pyc is taken for current after an edit within the same second
     text, sys.dont_write_bytecode = file.read_text(), True
     module = types.ModuleType(module_name)
@@ -108,6 +108,10 @@ def _load(file: Path, module_name: str) -> None:
         where = traceback.extract_tb(error.__traceback__)[-1]
         line = f", {Path(where.filename).name}:{where.lineno}" if where.filename != __file__ else ""
         raise BrokenFile(f"{file} cannot be loaded ({type(error).__name__}: {error}{line})") from error
+    finally:
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)  # for imports inside its functions; in front it could hide what others import
 
 
 def loaded_sources(name: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.labels import base_of
 from benchmark.protocol import DiffusionConfig, HeadConfig
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "selu": nn.SELU}
@@ -114,7 +115,7 @@ def make_head(config: HeadConfig | DiffusionConfig, feature_dim: int, proprio_di
         from benchmark.policy.diffusion import DiffusionHead
 
         return DiffusionHead(config, feature_dim, proprio_dim, action_dim, language_dim)
-    return DIRECT[config.name](config, feature_dim, proprio_dim, action_dim, language_dim)
+    return DIRECT[base_of(config.name)](config, feature_dim, proprio_dim, action_dim, language_dim)
 
 
 def _mlp(inputs: int, config: HeadConfig, outputs: int) -> nn.Sequential:

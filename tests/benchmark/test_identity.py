@@ -79,9 +79,9 @@ def other(value: Any, name: str) -> Any:
         "past_actions": 3, "virtual": (), "width": 512, "heads": 2, "env": "tests/toy_env.py:Toy",
     }  # fmt: skip
     second: dict[str, Any] = {
-        "training": "end-to-end", "observes": ("points",), "input": VectorInput("proprio", "none"), "init": "orthogonal",
-        "activation": "selu", "field": "ground_truth", "heads": 4, "width": 128, "condition": "pooled",
-        "sampler": "ddim", "normalization": "limits", "resize": "none", "batch": "3d",
+        "training": "end-to-end", "observes": ("points",), "input": VectorInput("proprio", "none"),
+        "init": "orthogonal", "activation": "selu", "field": "ground_truth", "heads": 4, "width": 128,
+        "condition": "pooled", "sampler": "ddim", "normalization": "limits", "resize": "none", "batch": "3d",
     }  # fmt: skip
     if name in known:
         return known[name] if known[name] != value else second[name]

@@ -1,0 +1,151 @@
+"""Records that differ in anything that could change the number are never averaged, never hidden, and named."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.config import load_settings
+from benchmark.digest import digest
+from benchmark.report.comparison import compare
+from benchmark.report.conditions import comparable, other_labels, pooling_key, row_name
+from benchmark.report.export import leaderboard, rows
+from benchmark.report.joint import of_rows
+from benchmark.report.ledger import ledger
+from benchmark.report.page.facts import groups
+from benchmark.report.record import Record, write
+from benchmark.report.tables import clar_table_1
+from methods.registry import method_class
+from tests.benchmark.test_tables import SUITE, record
+
+Edit = Callable[[dict[str, Any]], Any]
+UNLIKE: dict[str, Edit] = {
+    "head.hidden": lambda i: i["head"].update(hidden=[16]),
+    "method.input.normalization": lambda i: i["method"].update(input={"normalization": "none"}),
+    "protocol.learning_rate": lambda i: i["protocol"].update(learning_rate=0.1),
+    "protocol.epochs": lambda i: i["protocol"].update(epochs=2),
+    "precision": lambda i: i.update(precision="bf16"),
+    "method.weights": lambda i: i["method"].update(weights=["another sha256"]),
+    "method.version": lambda i: i["method"].update(version=2),
+    "method.packages.vggt": lambda i: i["method"].update(packages={"vggt": "2"}),
+    "env.packages.mujoco": lambda i: i["env"]["packages"].update(mujoco="3.4.0"),
+    "observation.cameras": lambda i: i["observation"].update(cameras=["corner2"]),
+    "observation.crop": lambda i: i["observation"].update(crop={"low": [0, 0, 0], "high": [1, 1, 1]}),
+    "suite.name": lambda i: i["suite"].update(name="another"),
+}
+
+
+def usual(seed: int, k: int = 93) -> Record:
+    """As real records have it: every key is there, so that a test changes values and adds none."""
+    made = record("hammer", "dp3", (20, k, 20), seed=seed)
+    identity = copy.deepcopy(made.identity)
+    identity["head"] |= {"hidden": [256, 256, 256]}
+    identity["method"] |= {"input": {"normalization": "limits"}, "weights": ["sha256"], "packages": {"vggt": "1"}}
+    identity["protocol"] |= {"learning_rate": 1e-3, "epochs": 150}
+    identity["observation"] |= {"crop": {"low": [0, 0, 0], "high": [2, 2, 2]}}
+    rows = tuple((episode, int(episode < k), 50, None) for episode in range(100))
+    return dataclasses.replace(made, identity=identity, identity_hash=digest(identity), retest=of_rows(10, rows))
+
+
+def unlike(what: str, seed: int = 1) -> Record:
+    made = usual(seed, k=0)
+    identity = copy.deepcopy(made.identity)
+    UNLIKE[what](identity)
+    return dataclasses.replace(made, identity=identity, identity_hash=digest(identity))
+
+
+@pytest.mark.parametrize("what", UNLIKE)
+def test_two_seeds_that_are_not_alike_are_never_averaged(what: str) -> None:
+    """93 and 0 of 100 were 46.5 once."""
+    good, odd = usual(0), unlike(what)
+    kept, notes = comparable([good, odd])
+    assert kept == [good] and len(notes) == 1
+    assert f"({what}" in notes[0] and "hammer/dp3/mlp-s1" in notes[0], "named, with what differs"
+    assert pooling_key(good) != pooling_key(odd)
+    table, _ = clar_table_1([good, odd], SUITE, "clar")
+    shown = {row[:2]: row[3] for row in table.rows if "dp3" in row[0]}
+    assert shown["dp3, mlp", "retest"].startswith("93.0 ["), "not averaged"
+    assert shown["dp3, mlp s1, hammer", "apart"].startswith("0.0 ["), "and not hidden"
+    assert any(what in note for note in table.notes)
+
+
+@pytest.mark.parametrize("what", UNLIKE)
+def test_it_is_the_same_in_every_other_output(what: str, tmp_path: Path) -> None:
+    good, odd = usual(0), unlike(what)
+    first, second = (entry for board in leaderboard(rows([good, odd]))["boards"] for entry in board["entries"])
+    assert first["conditions"] != second["conditions"]
+    card = method_class("dp3").card
+    text = " ".join(" ".join(row) for row in ledger([good, odd], [card], SUITE, "clar").rows)
+    assert "93.0" in text and "46.5" not in text
+    (group,) = groups([(tmp_path / "a.json", good), (tmp_path / "b.json", odd)])
+    assert [m["by_task"]["hammer"][0] for m in group["methods"]] == [0.93] and what in group["apart"][0]
+    state = [dataclasses.replace(usual(s), method="state", identity={**usual(s).identity}) for s in (0, 1)]
+    _, notes = compare([good, odd, *state], ["dp3", "state"], "mlp")
+    assert any(what in note or "dp3/mlp-s1" in note for note in notes)
+
+
+def test_the_seeds_that_are_alike_stay_together_and_the_most_common_wins() -> None:
+    made = [usual(0), usual(1), unlike("precision", 2), unlike("precision", 3), unlike("precision", 4)]
+    kept, notes = comparable(made)
+    assert [r.seed for r in kept] == [2, 3, 4] and "precision fp32 for bf16" in notes[0]
+
+
+def test_a_protocol_with_other_numbers_is_another_table_and_is_named() -> None:
+    changed = dataclasses.replace(unlike("protocol.epochs"), protocol="clar+epochs=2")
+    table, apart = clar_table_1([usual(0), changed], SUITE, "clar")
+    assert not apart and not any("46.5" in cell for row in table.rows for cell in row)
+    (note,) = other_labels([usual(0), changed], "metaworld-15", "clar")
+    assert note == "not in this table: 1 record under clar+epochs=2 (--protocol clar+epochs=2 shows them)."
+
+
+def test_code_that_is_not_shipped_has_no_row_in_a_papers_table() -> None:
+    ours = usual(0)
+    borrowed = dataclasses.replace(
+        ours, method="mine", identity={**ours.identity, "method": {"name": "mine", "source": "sha256"}}
+    )
+    assert (row_name(ours), row_name(borrowed)) == ("DP3", "mine")
+
+
+def test_a_users_outputs_hold_their_own_records_unless_ours_are_asked_for(tmp_path: Path) -> None:
+    """40 cells of ours stood in an empty folder's report once."""
+    runs = tmp_path / "runs"
+
+    def invoke(*words: str) -> Any:
+        return CliRunner().invoke(app, [*words, "--out", str(runs)])
+
+    for words in (("export", "--to", str(tmp_path / "a.csv")), ("report", "--to", str(tmp_path / "r")), ("audit",)):
+        done = invoke(*words)
+        assert done.exit_code == 2 and "no record" in done.output, done.output
+    assert "dp3, mlp" not in invoke("table", "1").stdout
+    write(usual(7), runs / "records/clar/metaworld-15/hammer/dp3/mlp-s7.json")
+    table = invoke("table", "1", "--with-reference", "--format", "csv").stdout
+    assert '"state, mlp (reference)",retest' in table and '"dp3, mlp",retest' not in table
+    cells = invoke("table", "1", "--with-reference", "--cells", "--format", "csv").stdout
+    assert "dp3 (reference)" in cells and "hammer,dp3,mlp s7" in cells
+    done = invoke("export", "--with-reference", "--format", "leaderboard-json", "--to", str(tmp_path / "b.json"))
+    assert done.exit_code == 0
+    data = json.loads((tmp_path / "b.json").read_text())
+    runs_of = [run for board in data["boards"] for e in board["entries"] for t in e["tasks"].values() for run in t]
+    assert {run["reference"] for run in runs_of} == {True, False}
+
+
+def test_the_protocols_of_the_suite_files_are_known_by_their_numbers() -> None:
+    for text, label in (
+        (["protocol.epochs=150", "runtime.workers=1"], "clar"),
+        (["protocol.epochs=20", "protocol.train_demos=3"], "clar+epochs=20,train_demos=3"),
+        (["protocol.batch_size={2d: 256, 3d: 8}"], "clar+batch_size.3d=8"),
+        (["runtime.precision=bf16"], "clar+precision=bf16"),
+        (["suite.observation.render=fast"], "clar+observation.render=fast"),
+        (["suite.observation.crop=lift3d"], "clar+observation.crop=lift3d"),
+        (["protocol.learning_rate=0.0003"], "clar+learning_rate=0.0003"),
+    ):  # fmt: skip
+        assert load_settings("metaworld-15", "clar", "mlp", text).protocol.name == label
+    assert load_settings("metaworld-15", "clar", "mlp", ["head.hidden=[16,8]"]).head.name == "mlp+hidden=16-8"
