@@ -75,7 +75,7 @@ def run_ablation(name: str, method: str, variants: list[str] | None, pretrain_da
     from benchmark.launch.profile import load_profile, resources, take_launcher_options
     from benchmark.launch.spec import specs_of
     from benchmark.launch.sweep import make_sweep
-    from benchmark.pretrain.ablation import SUITE, ablation_jobs, choose, weights_of
+    from benchmark.pretrain.ablation import SUITE, ablation_jobs, check_norm, choose, weights_of
     from benchmark.pretrain.run import check_teacher
     from benchmark.pretrain.work import label, make_pretrain_sweep, missing
     from benchmark.provenance import git_state
@@ -90,7 +90,9 @@ def run_ablation(name: str, method: str, variants: list[str] | None, pretrain_da
     overrides = [text for text in overrides if not text.startswith("pretrain.")]
     chosen = choose(variants)
     jobs = ablation_jobs(chosen, method, pretrain_data, teacher, pretraining)
-    runtime = load_settings(name, protocol, head, overrides).runtime
+    settings = load_settings(name, protocol, head, overrides)
+    check_norm(jobs, settings.method_options)
+    runtime = settings.runtime
     if weights_dir is not None:
         import dataclasses
 

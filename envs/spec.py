@@ -101,17 +101,29 @@ class NamedCrop:
     boxes: tuple[tuple[str, Crop], ...]
 
 
-def read_crop(value: Any) -> Crop | str | None:
+def read_crop(value: Any) -> Crop | NamedCrop | str | None:
     """What a person writes for a crop: `[x0, y0, z0, x1, y1, z1]` in the robot frame, metres; a name that the simulator
-    knows; or None for the simulator's own. Raises `SpecMismatch`.
+    knows; or None for the simulator's own. Also what `ObservationRequest.canonical` writes. Raises `SpecMismatch`.
     """
     if value is None or (isinstance(value, str) and value):
         return value
+    if isinstance(value, Mapping):
+        try:
+            if "boxes" in value:
+                return NamedCrop(value["name"], tuple((camera, _box(box)) for camera, box in value["boxes"].items()))
+            return _box(value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpecMismatch(f"a crop in a record has low, high and perhaps a frame, not {value!r}") from error
     numbers = list(value) if isinstance(value, Sequence) else []
     if len(numbers) != 6 or not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers):
         raise SpecMismatch(f"a crop is [x0, y0, z0, x1, y1, z1] in metres, a name, or null, not {value!r}")
-    x0, y0, z0, x1, y1, z1 = (float(n) for n in numbers)
-    return Crop((x0, y0, z0), (x1, y1, z1))
+    return _box({"low": numbers[:3], "high": numbers[3:]})
+
+
+def _box(plain: Mapping[str, Any]) -> Crop:
+    (x0, y0, z0), (x1, y1, z1) = (map(float, plain[name]) for name in ("low", "high"))
+    frame = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in plain.get("frame") or ())
+    return Crop((x0, y0, z0), (x1, y1, z1), frame or None)
 
 
 @dataclass(frozen=True)

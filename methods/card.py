@@ -34,13 +34,24 @@ class PointInput:
     """How a cloud reaches the network.
 
     normalization: `none` keeps metres in the robot frame; `unit_sphere` subtracts the centroid and divides by the
-        largest radius, cloud by cloud; `limits` maps each axis' range over the training clouds to [-1, 1];
-        `workspace` subtracts the middle of that range and divides by its largest half: one centre and one scale for
-        every cloud, so shapes keep their proportions and things their place.
+        largest radius, cloud by cloud; `limits` maps each axis' range over the training clouds to [-1, 1].
+        The others have one centre and one scale for many clouds, so shapes keep their proportions and things their
+        place: `fixed` those on the card (`FixedPointInput`), whatever the task; `task` the middle and the largest half
+        of the training clouds' range, fitted anew for every task, pre-trained or not; `workspace` the same where
+        weights are untrained, and for pre-trained ones the range that came with them: older CLAR's, kept so that its
+        checkpoints and records can be made again.
     """
 
     num_points: int
-    normalization: Literal["none", "unit_sphere", "limits", "workspace"]
+    normalization: Literal["none", "unit_sphere", "limits", "fixed", "task", "workspace"]
+
+
+@dataclass(frozen=True)
+class FixedPointInput(PointInput):
+    """Of methods whose normalisation is, or can be, `fixed`: (points - center) / half_width. Robot frame, metres."""
+
+    center: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    half_width: float = 1.0
 
 
 @dataclass(frozen=True)

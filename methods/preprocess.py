@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from methods.card import ImageInput, PointInput, VectorInput
+from methods.card import FixedPointInput, ImageInput, PointInput, VectorInput
 
 
 def prepare_images(rgb: Tensor, card: ImageInput) -> Tensor:
@@ -44,36 +44,58 @@ def repeat_valid(points: Tensor, valid: Tensor) -> Tensor:
     return points.gather(1, index.unsqueeze(-1).expand(-1, -1, points.shape[-1]))
 
 
+FITTED = {"limits": ("low", "high"), "workspace": ("low", "high"), "task": ("task_low", "task_high")}
+"""Normalisations whose range is fitted, and their buffers."""
+
+BUFFERS = {"task_low": "task", "low": "workspace", "center": "fixed"}
+"""By which buffer a checkpoint tells how its clouds were normalised."""
+
+
 class PointPreprocess(nn.Module):
     """Clouds as the card wants them: (B, N, 3) metres and (B, N) bool to (B, N, 3) float32.
 
-    The ranges of `limits` and `workspace` are buffers, so they are saved and fingerprinted with the network.
-    fixed: the ranges came with pre-trained weights, and `fit` leaves them alone.
+    The numbers of `limits`, `task`, `workspace` and `fixed` are buffers, so they are saved and fingerprinted with the
+    network. kept: a range that came with pre-trained weights, which `fit` leaves alone.
     """
 
     def __init__(self, card: PointInput) -> None:
         super().__init__()
         self.card = card
-        self.low: Tensor
-        self.high: Tensor
-        self.fixed = False
-        if card.normalization in ("limits", "workspace"):
-            self.register_buffer("low", torch.full((3,), -1.0))
-            self.register_buffer("high", torch.full((3,), 1.0))
+        self.center: Tensor
+        self.half_width: Tensor
+        self.kept = False
+        self.fitted = FITTED.get(card.normalization)
+        if self.fitted is not None:
+            for name, value in zip(self.fitted, (-1.0, 1.0), strict=True):
+                self.register_buffer(name, torch.full((3,), value))
+        if card.normalization == "fixed":
+            if not isinstance(card, FixedPointInput):
+                raise TypeError("'fixed' needs its numbers: FixedPointInput(num_points, 'fixed', center, half_width)")
+            self.register_buffer("center", torch.tensor(card.center))
+            self.register_buffer("half_width", torch.tensor(card.half_width))
 
     def fit(self, points: Tensor, valid: Tensor) -> None:
         """Per-axis range over all valid training points; (T, N, 3), (T, N)."""
-        if self.card.normalization in ("limits", "workspace") and not self.fixed:
+        if self.fitted is not None and not self.kept:
             mask = ~valid.unsqueeze(-1)
-            self.low = points.masked_fill(mask, torch.inf).amin((0, 1)).to(self.low.device)
-            self.high = points.masked_fill(mask, -torch.inf).amax((0, 1)).to(self.high.device)
+            device = self._range()[0].device
+            setattr(self, self.fitted[0], points.masked_fill(mask, torch.inf).amin((0, 1)).to(device))
+            setattr(self, self.fitted[1], points.masked_fill(mask, -torch.inf).amax((0, 1)).to(device))
+
+    def _range(self) -> tuple[Tensor, Tensor]:
+        assert self.fitted is not None
+        return self.get_buffer(self.fitted[0]), self.get_buffer(self.fitted[1])
 
     def forward(self, points: Tensor, valid: Tensor) -> Tensor:
         points = repeat_valid(points.float(), valid)
         if self.card.normalization == "limits":
-            return (points - self.low) / (self.high - self.low).clamp(min=1e-4) * 2 - 1
-        if self.card.normalization == "workspace":
-            return (points - (self.high + self.low) / 2) / ((self.high - self.low).max() / 2).clamp(min=1e-4)
+            low, high = self._range()
+            return (points - low) / (high - low).clamp(min=1e-4) * 2 - 1
+        if self.card.normalization in ("task", "workspace"):
+            low, high = self._range()
+            return (points - (high + low) / 2) / ((high - low).max() / 2).clamp(min=1e-4)
+        if self.card.normalization == "fixed":
+            return (points - self.center) / self.half_width
         if self.card.normalization == "unit_sphere":
             weight = valid.float().unsqueeze(-1)
             centroid = (points * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.errors import ConfigError
 from benchmark.pretrain.job import PretrainJob, make_job
@@ -47,6 +48,23 @@ def ablation_jobs(variants: Sequence[Variant], method: str, data: Sequence[str],
         for variant in variants
         if variant.without is not None
     }
+
+
+def check_norm(jobs: Mapping[Variant, PretrainJob], method_options: Mapping[str, Any]) -> None:
+    """Raises `ConfigError` where the cells would normalise clouds otherwise than a pre-training does.
+
+    The rows with a pre-training and the one without are compared, so all of them must see clouds alike.
+    """
+    from methods.registry import method_class
+
+    for job in jobs.values():
+        default = next(o.default for o in method_class(job.method).card.options if o.name == "norm")
+        asked = str(method_options.get("norm", default))
+        if asked != job.config.norm:
+            raise ConfigError(
+                f"pretrain.norm={job.config.norm} and method.norm={asked}: the rows of Table V must all normalise "
+                f"clouds alike; give both, such as pretrain.norm={asked} method.norm={asked}"
+            )
 
 
 def weights_of(variant: Variant, jobs: dict[Variant, PretrainJob], out: Path) -> str:

@@ -65,6 +65,10 @@ class PretrainConfig:
             raise ConfigError("last_learning_rate must be positive and at most learning_rate")
         if self.precision not in ("fp32", "bf16"):
             raise ConfigError(f"precision={self.precision} is none of fp32, bf16")
+        from methods.clar.representation import NORMS
+
+        if self.norm not in NORMS:
+            raise ConfigError(f"norm={self.norm} is none of {', '.join(NORMS)}")
         try:
             self.objective()
         except ValueError as error:

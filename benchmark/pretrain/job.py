@@ -15,7 +15,8 @@ from benchmark.pretrain.config import PretrainConfig, load_pretrain
 from benchmark.pretrain.data_config import DataConfig
 from benchmark.pretrain.sources import load_data
 
-FORMAT = 1
+FORMATS = {"dcl_as_printed": 2}
+"""Of forms whose meaning has changed; 1 for all others. Until 2 `dcl_as_printed` was what is `dcl` now."""
 PARTS = ("mae", "contrast", "local")
 TEACHERS = ("clip", "random")
 
@@ -49,8 +50,8 @@ class PretrainJob:
 
     def identity(self) -> dict[str, Any]:
         facts = {
-            "format": FORMAT, "method": self.method, "config": self.config.identity(), "teacher": self.teacher,
-            "data": [source.identity() for source in self.data],
+            "format": FORMATS.get(self.config.form, 1), "method": self.method, "config": self.config.identity(),
+            "teacher": self.teacher, "data": [source.identity() for source in self.data],
         }  # fmt: skip
         return json.loads(json.dumps(facts))
 

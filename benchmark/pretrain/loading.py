@@ -33,7 +33,7 @@ def load_pretraining(path: Path) -> tuple[Pretraining, dict[str, Any]]:
     representation = kind(encoder_specs(kind.card), norm=config.norm, feature=config.feature)
     model = Pretraining(representation, config.objective(), **sizes)
     load_strictly(model, tensors, str(path))
-    representation.preprocess.fixed = True
+    representation.preprocess.kept = True
     return model.eval(), card
 
 

@@ -242,9 +242,12 @@ def make_model(job: PretrainJob, frames: Frames, taught: TeacherFeatures | None)
         raise TypeError(f"{job.method} is no CLAR encoder and has no pre-training here")
     torch.manual_seed(training_seed(job.config.seed, "pretrain init"))
     representation = kind(encoder_specs(kind.card), norm=job.config.norm, feature=job.config.feature)
-    low, high = cloud_range(frames)
-    corners = torch.from_numpy(np.stack([low, high])).unsqueeze(0)
-    representation.fit({"points": corners, "points_valid": torch.ones(1, 2, dtype=torch.bool)})
+    corners = torch.from_numpy(np.stack(cloud_range(frames))).unsqueeze(0)
+    both = torch.ones(1, 2, dtype=torch.bool)
+    representation.fit({"points": corners, "points_valid": both})
+    if job.config.norm == "fixed":  # of another robot or simulator they may lie far from where policies' clouds will
+        low, high = representation.preprocess(corners, both)[0].tolist()
+        say(f"norm=fixed: the training clouds reach from {_vector(low)} to {_vector(high)} half-widths of its cube")
     sizes = (taught.dim, taught.map_dim) if taught is not None else (512, 768)
     return Pretraining(representation, job.config.objective(), *sizes)
 
@@ -258,6 +261,10 @@ def cloud_range(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
             lows.append(cloud.min(axis=0))
             highs.append(cloud.max(axis=0))
     return np.min(lows, axis=0), np.max(highs, axis=0)
+
+
+def _vector(values: list[float]) -> str:
+    return "(" + ", ".join(f"{value:.2f}" for value in values) + ")"
 
 
 def _validation(loader: Loader, size: int) -> Iterator[Batch]:

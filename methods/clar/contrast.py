@@ -4,10 +4,18 @@ Stated: S(U, V)_i = log(exp(U_i V_i / t) / sum over j != i of exp(U_i V_j / t)),
 
 As printed the positive is not among the denominator's terms. That objective has no lower bound: once positives win, a
 falling temperature drives it to minus infinity. Every public code the paper builds on (ULIP, CLIP) keeps the positive
-in, which is `infonce`, the default here; `dcl_as_printed` is the formula as printed. Silent, with our default:
-features are L2-normalised (without it t means nothing); sums over i are means, so that eq. 7's weights do not depend
-on the batch; t starts at 0.07 and 1/t stays within [1, 100] (salesforce/ULIP f194ddb); frames that share an
-instruction are each other's positives against the text, not negatives.
+in. And as printed a row's positive is its own pair alone: another frame with the same instruction, whose text feature
+is the same, is a negative like any other. Three forms:
+
+- `infonce`, the default: frames that share an instruction are each other's positives, and stay in the denominator;
+- `dcl`: the same positives, and none of them in the denominator (decoupled contrastive learning, Yeh et al., 2022,
+  where each row has one);
+- `dcl_as_printed`: eq. 4 to the letter. The positive is the pair i, i; every j != i is in the denominator, those with
+  the same instruction too.
+
+For images, where every frame has its own picture, the last two are the same. Silent, with our default: features are
+L2-normalised (without it t means nothing); sums over i are means in all three forms, so that eq. 7's weights do not
+depend on the batch; t starts at 0.07 and 1/t stays within [1, 100] (salesforce/ULIP f194ddb).
 """
 
 from __future__ import annotations
@@ -19,8 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Form = Literal["infonce", "dcl_as_printed"]
-FORMS: tuple[Form, ...] = ("infonce", "dcl_as_printed")
+Form = Literal["infonce", "dcl", "dcl_as_printed"]
+FORMS: tuple[Form, ...] = ("infonce", "dcl", "dcl_as_printed")
 
 
 class Temperature(nn.Module):
@@ -42,11 +50,14 @@ class Temperature(nn.Module):
 
 
 def share(scores: Tensor, positive: Tensor, valid: Tensor, form: Form) -> tuple[Tensor, Tensor]:
-    """S of eq. 4 for every row, and which rows have one: scores (..., n, m), positive and valid bool of that shape.
+    """S of eq. 4 for every row, and which rows have one: scores (..., n, n), positive and valid bool of that shape.
 
-    A row's S is the mean over its positives. Columns that are not valid are neither positive nor negative. A row
-    without a positive or without a negative says nothing and has no S (its value is 0).
+    A row's S is the mean over its positives; `dcl_as_printed` has none but the diagonal. Columns that are not valid are
+    neither positive nor negative. A row without a positive or without a negative says nothing and has no S (its value
+    is 0).
     """
+    if form == "dcl_as_printed":
+        positive = torch.eye(scores.shape[-1], dtype=torch.bool, device=scores.device).expand(scores.shape)
     positive = positive & valid
     negative = valid & ~positive
     said = positive.any(dim=-1) & negative.any(dim=-1)

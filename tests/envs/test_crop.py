@@ -112,6 +112,14 @@ def test_what_is_no_crop_is_refused_in_one_line(value: Any) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("crop", [None, "lift3d", Crop((0.0,) * 3, (1.0,) * 3)])
+@pytest.mark.parametrize("cameras", [("corner",), ("corner", "corner2")])
+def test_a_records_crop_is_read_back(crop: Any, cameras: tuple[str, ...]) -> None:
+    facts = canonical(dataclasses.replace(CLOUD, crop=crop, cameras=cameras))
+    again = dataclasses.replace(CLOUD, crop=read_crop(facts["crop"]), cameras=cameras)
+    assert canonical(again) == facts
+
+
 def test_names_and_cameras_that_are_not_there_are_named() -> None:
     with pytest.raises(SpecMismatch, match=r"no crop named 'lift3', only lift3d; or give \[x0"):
         MetaWorld.specs(dataclasses.replace(CLOUD, crop="lift3"))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from envs import camera
 from envs.spec import FieldSpec
-from methods.clar.contrast import GlobalContrast, Temperature, contrast
+from methods.clar.contrast import FORMS, Form, GlobalContrast, Temperature, contrast
 from methods.clar.encoder import EncoderConfig
 from methods.clar.local import DeformableSampling, LocalAlignment, project, visible
 from methods.clar.mae import Decoder, chamfer, draw_mask, draw_masked_count, split_patches
@@ -126,32 +126,52 @@ def test_the_prediction_sees_neither_masked_patches_nor_their_order() -> None:
 # -- contrast
 
 
-def infonce_by_hand(scores: Tensor, positives: Tensor, printed: bool) -> float:
-    """-1/2 of the means over i of S in both directions, term by term."""
-    total = 0.0
-    for matrix, positive in ((scores, positives), (scores.T, positives.T)):
+def by_hand(scores: Tensor, same: Tensor, form: str) -> float:
+    """-1/2 of the means over i of S in both directions, term by term. same[i, j]: of one instruction."""
+    total, n = 0.0, len(scores)
+    for matrix, equal in ((scores, same), (scores.T, same.T)):
         values = []
-        for i in range(len(matrix)):
-            chosen = [j for j in range(len(matrix)) if positive[i, j]]
-            columns = [j for j in range(len(matrix)) if not (printed and positive[i, j])]
-            if len(chosen) == len(matrix):
+        for i in range(n):
+            positives = [i] if form == "dcl_as_printed" else [j for j in range(n) if equal[i, j]]
+            left_out = {"infonce": [], "dcl": positives, "dcl_as_printed": [i]}[form]
+            columns = [j for j in range(n) if j not in left_out]
+            if not set(range(n)) - set(positives):
                 continue
             below = math.log(sum(math.exp(matrix[i, j]) for j in columns))
-            values.append(sum(matrix[i, j].item() for j in chosen) / len(chosen) - below)
+            values.append(sum(matrix[i, j].item() for j in positives) / len(positives) - below)
         total += sum(values) / max(len(values), 1)
     return -total / 2
 
 
-@pytest.mark.parametrize("printed", [False, True])
-def test_contrast_is_equations_2_to_4(printed: bool) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_contrast_is_equations_2_to_4(form: Form) -> None:
     scores = torch.randn(5, 5, generator=torch.Generator().manual_seed(1)).double()
     diagonal = torch.eye(5, dtype=torch.bool)
-    form = "dcl_as_printed" if printed else "infonce"
-    assert contrast(scores, form=form).item() == pytest.approx(infonce_by_hand(scores, diagonal, printed), rel=1e-6)
+    assert contrast(scores, form=form).item() == pytest.approx(by_hand(scores, diagonal, form), rel=1e-6)
     said = torch.tensor([0, 0, 1, 2, 1])
     same = said[:, None] == said[None]
-    expected = infonce_by_hand(scores, same, printed)
-    assert contrast(scores, same, form=form).item() == pytest.approx(expected, rel=1e-6)
+    assert contrast(scores, same, form=form).item() == pytest.approx(by_hand(scores, same, form), rel=1e-6)
+
+
+def test_equation_4_to_the_letter() -> None:
+    """Two frames of three share an instruction, so their columns are the same. Cosines 0.8, 0.5 and 0.2, t = 0.1.
+
+    Row 1 as printed: 8 - log(e^8 + e^2); decoupled: 8 - log(e^2); row 2 the same; row 3: 5 - log(2 e^2).
+    Column 1: 8 - log(e^8 + e^2), column 2 the same, as printed; 8 - 2 decoupled; column 3: 5 - log(2 e^2).
+    """
+    scores = 10 * torch.tensor([[0.8, 0.8, 0.2], [0.8, 0.8, 0.2], [0.2, 0.2, 0.5]])
+    said = torch.tensor([7, 7, 9])
+    same = said[:, None] == said[None]
+    printed = -(2 * (8 - math.log(math.exp(8) + math.exp(2))) + (5 - math.log(2 * math.exp(2)))) / 3
+    decoupled = -(2 * (8 - 2) + (5 - math.log(2 * math.exp(2)))) / 3
+    assert contrast(scores, same, form="dcl_as_printed").item() == pytest.approx(printed, abs=1e-5)
+    assert contrast(scores, same, form="dcl").item() == pytest.approx(decoupled, abs=1e-5)
+    assert printed == pytest.approx(-0.767, abs=1e-3) and decoupled == pytest.approx(-4.769, abs=1e-3)
+    # as printed who shares the instruction does not matter: every other column is in the denominator
+    assert torch.equal(contrast(scores, same, form="dcl_as_printed"), contrast(scores, form="dcl_as_printed"))
+    # and where no instruction is shared, as for pictures, the two are one
+    pictures = torch.randn(6, 6, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(contrast(pictures, form="dcl"), contrast(pictures, form="dcl_as_printed"))
 
 
 def test_infonce_is_cross_entropy_and_as_printed_has_no_lower_bound() -> None:
@@ -160,8 +180,9 @@ def test_infonce_is_cross_entropy_and_as_printed_has_no_lower_bound() -> None:
     usual = (nn.functional.cross_entropy(scores, labels) + nn.functional.cross_entropy(scores.T, labels)) / 2
     assert torch.allclose(contrast(scores), usual, atol=1e-6)
     apart = torch.eye(6)
-    values = [contrast(scale * apart, form="dcl_as_printed").item() for scale in (1, 10, 100)]
-    assert values[0] > values[1] > values[2] and values[2] < -90
+    for form in ("dcl", "dcl_as_printed"):
+        values = [contrast(scale * apart, form=form).item() for scale in (1, 10, 100)]
+        assert values[0] > values[1] > values[2] and values[2] < -90
     assert contrast(100 * apart).item() >= 0
 
 
@@ -177,14 +198,14 @@ def test_masked_items_are_neither_queries_nor_negatives() -> None:
     assert torch.allclose(contrast(poisoned, valid=valid), contrast(scores, valid=valid))
 
 
-@pytest.mark.parametrize("form", ["infonce", "dcl_as_printed"])
+@pytest.mark.parametrize("form", FORMS)
 def test_what_says_nothing_is_zero_with_a_gradient_of_zero(form: Any) -> None:
     """One sample, an instruction that all share, nothing visible."""
     everyone = torch.ones(4, 4, dtype=torch.bool)
     nobody = torch.zeros(4, dtype=torch.bool)
-    cases: list[tuple[Tensor, dict[str, Tensor]]] = [
-        (torch.randn(1, 1), {}), (torch.randn(4, 4), {"positive": everyone}), (torch.randn(4, 4), {"valid": nobody}),
-    ]  # fmt: skip
+    cases: list[tuple[Tensor, dict[str, Tensor]]] = [(torch.randn(1, 1), {}), (torch.randn(4, 4), {"valid": nobody})]
+    if form != "dcl_as_printed":  # as printed the other frames of one instruction are negatives
+        cases.append((torch.randn(4, 4), {"positive": everyone}))
     for scores, arguments in cases:
         scores.requires_grad_()
         loss = contrast(scores, form=form, **arguments)
@@ -356,7 +377,7 @@ def test_augmented_clouds_keep_their_places_in_the_picture() -> None:
     assert torch.allclose(quiet, model().eval()(b)["clouds"], atol=1e-5), "only in training"
 
 
-@pytest.mark.parametrize("form", ["infonce", "dcl_as_printed"])
+@pytest.mark.parametrize("form", FORMS)
 def test_bad_batches_give_finite_losses_and_gradients(form: str) -> None:
     nan_depth, one_text = batch(), batch()
     nan_depth["depth"] = torch.full_like(nan_depth["depth"], torch.nan)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from methods.card import ImageInput, PointInput, VectorInput
+from methods.card import FixedPointInput, ImageInput, PointInput, VectorInput
 from methods.frozen import fingerprint
 from methods.pooling import pointwise_max
 from methods.preprocess import PointPreprocess, VectorPreprocess, prepare_images, repeat_valid
@@ -63,6 +63,26 @@ def test_limits_are_those_of_the_valid_training_points() -> None:
     other = PointPreprocess(PointInput(50, "limits"))
     other.load_state_dict(preprocess.state_dict())
     assert torch.equal(other(points, valid), out), "limits travel with the weights"
+
+
+def test_fixed_is_the_same_whatever_it_is_fitted_to_and_task_is_not() -> None:
+    valid = torch.ones(4, 50, dtype=torch.bool)
+    here, there = torch.rand(4, 50, 3), torch.rand(4, 50, 3) * 0.1 + 0.5
+    out = {}
+    for norm in ("fixed", "task"):
+        for name, clouds in (("here", here), ("there", there)):
+            preprocess = PointPreprocess(FixedPointInput(50, norm, (0.0, 0.6, 0.35), 0.6))
+            preprocess.fit(clouds, valid)
+            out[norm, name] = preprocess(here, valid)
+    assert torch.equal(out["fixed", "here"], out["fixed", "there"])
+    assert not torch.allclose(out["task", "here"], out["task", "there"])
+    torch.testing.assert_close(out["fixed", "here"], (here - torch.tensor([0.0, 0.6, 0.35])) / 0.6)
+    assert out["task", "here"].abs().max() <= 1.0 + 1e-5
+    old = PointPreprocess(PointInput(50, "workspace"))
+    old.fit(here, valid)
+    assert torch.equal(old(here, valid), out["task", "here"]), "untrained, the old name means the task's range"
+    with pytest.raises(TypeError, match="FixedPointInput"):
+        PointPreprocess(PointInput(50, "fixed"))
 
 
 def test_standardize_leaves_constant_entries_alone() -> None:

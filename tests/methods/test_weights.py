@@ -44,11 +44,11 @@ class TinyCLIP(CLIP):
     config = TINY_CLIP
 
 
-def build(kind: type[Representation], seed: int = 0) -> Any:
+def build(kind: type[Representation], seed: int = 0, **options: str) -> Any:
     contract = RepresentationContract()
     contract.method = kind.card.name  # type: ignore[misc]
     torch.manual_seed(seed)
-    return kind(contract.specs())
+    return kind(contract.specs(), **options)
 
 
 def prefixed(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -201,7 +201,7 @@ def test_lift3ds_checkpoint_is_merged_and_its_grid_taken(tmp_path: Path) -> None
 
 
 def test_clars_checkpoint_keeps_its_workspace(tmp_path: Path) -> None:
-    source, target = build(CLAR, 0), build(CLAR, 1)
+    source, target = build(CLAR, 0, norm="workspace"), build(CLAR, 1, norm="workspace")
     source.preprocess.high.fill_(3.0)
     torch.save({"representation": source.state_dict(), "decoder": {"w": torch.zeros(2)}}, tmp_path / "clar.pt")
     target.load_weights([tmp_path / "clar.pt"])

@@ -15,8 +15,9 @@ from benchmark.config import choices, load_settings
 from benchmark.errors import ConfigError
 from benchmark.pretrain import run as runs
 from benchmark.pretrain import work
-from benchmark.pretrain.ablation import VARIANTS, ablation_jobs, choose, weights_of
+from benchmark.pretrain.ablation import VARIANTS, ablation_jobs, check_norm, choose, weights_of
 from benchmark.pretrain.checkpoint import read_card
+from benchmark.pretrain.config import load_pretrain
 from benchmark.pretrain.job import PretrainJob, make_job
 from benchmark.pretrain.loading import card_inside, facts_for_record, load_pretraining
 from benchmark.pretrain.sources import load_data
@@ -25,10 +26,12 @@ from benchmark.protocol import Runtime
 from benchmark.storage import Busy, exclusive
 from benchmark.workfolder import OtherSettings
 from envs.metaworld_tasks import INSTRUCTIONS
+from methods.clar.representation import NORMS
 from methods.errors import BadWeights, WeightsMissing
 from methods.registry import method_class
 from tests.pretrain import scenes
 
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 FEW = ["epochs=2", "warmup_epochs=1", "batch_size=8", "log_every=2"]
 
 
@@ -83,7 +86,6 @@ def test_its_encoder_is_what_bench_run_loads(paths: Paths, tmp_path: Path) -> No
     model, _ = load_pretraining(path)
     ours, theirs = fresh.state_dict(), model.representation.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    assert fresh.preprocess.fixed, "the workspace it was pre-trained in stays"
     with pytest.raises(BadWeights, match="does not fit"):
         method_class("clar")(encoder_specs(kind.card)).load_weights([path])
     torch.save({"x": torch.zeros(1)}, tmp_path / "other.pt")
@@ -165,6 +167,67 @@ def test_a_task_that_was_pretrained_on_is_not_scored(paths: Paths, tmp_path: Pat
     preflight(make_cells(settings, ["hammer"], ["clar-small"], [0], chosen))
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_policy_sees_clouds_as_its_pretraining_did_or_is_refused(norm: str, paths: Paths, tmp_path: Path) -> None:
+    from benchmark.encoders import encoder_specs
+
+    one = job(f"norm={norm}")
+    pretrain(one, paths, tmp_path)
+    path, kind = one.weights(paths.out), method_class("clar-small")
+    clouds = {"points": torch.rand(4, 1024, 3), "points_valid": torch.ones(4, 1024, dtype=torch.bool)}
+    for asked in NORMS:
+        fresh = kind(encoder_specs(kind.card), norm=asked)
+        if asked != norm:
+            with pytest.raises(BadWeights, match=rf"norm={norm}.* this is norm={asked}.* Give method.norm={norm}"):
+                fresh.load_weights([path])
+            continue
+        fresh.load_weights([path])
+        stored = {name: value.clone() for name, value in fresh.preprocess.state_dict().items()}
+        fresh.fit(clouds)
+        refitted = any(not torch.equal(v, stored[name]) for name, v in fresh.preprocess.state_dict().items())
+        assert refitted == (norm == "task"), "only `task` is fitted on the policy's clouds"
+    model, _ = load_pretraining(path)
+    assert all(torch.equal(v, stored[name]) for name, v in model.representation.preprocess.state_dict().items())
+
+
+def test_an_older_checkpoint_keeps_its_range_by_its_old_name(tmp_path: Path) -> None:
+    """The layout of the checkpoints from before `fixed`: `preprocess.low` and `high`, of the pre-training's clouds."""
+    from benchmark.encoders import encoder_specs
+
+    kind = method_class("clar-small")
+    parts = dict(kind(encoder_specs(kind.card), norm="unit_sphere").state_dict())
+    parts |= {"preprocess.low": torch.tensor([-0.4, 0.3, 0.0]), "preprocess.high": torch.tensor([0.6, 0.9, 0.7])}
+    torch.save({"representation": parts}, tmp_path / "old.pt")
+    with pytest.raises(BadWeights, match="the range of its training clouds is in it.*method.norm=workspace"):
+        kind(encoder_specs(kind.card)).load_weights([tmp_path / "old.pt"])
+    old = kind(encoder_specs(kind.card), norm="workspace")
+    old.load_weights([tmp_path / "old.pt"])
+    point, valid = torch.tensor([[[0.6, 0.9, 0.35]]]), torch.ones(1, 1, dtype=torch.bool)
+    old.fit({"points": point, "points_valid": valid})
+    torch.testing.assert_close(old.preprocess(point, valid)[0, 0], torch.tensor([1.0, 0.6, 0.0]))
+
+
+def test_what_was_pretrained_before_is_named_as_it_was() -> None:
+    """The committed pre-training, by its old settings; and `dcl_as_printed`, which was another formula then."""
+    card = json.loads((RESULTS / "pretrained" / "clar-small" / "metaworld-35-mae-only" / "card.json").read_text())
+    before = ["norm=workspace", "cd_scale=1"]
+    same = make_job("clar-small", ["metaworld-35"], ["contrast", "local"], "clip", before)
+    assert same.identity_hash() == card["identity_hash"]
+    formats = {form: job(f"form={form}").identity()["format"] for form in ("infonce", "dcl", "dcl_as_printed")}
+    assert formats == {"infonce": 1, "dcl": 1, "dcl_as_printed": 2}
+
+
+def test_another_constant_is_not_the_same_norm(tmp_path: Path) -> None:
+    from benchmark.encoders import encoder_specs
+
+    kind = method_class("clar-small")
+    parts = dict(kind(encoder_specs(kind.card)).state_dict())
+    parts["preprocess.half_width"] = torch.tensor(0.7)
+    torch.save({"representation": parts}, tmp_path / "other.pt")
+    with pytest.raises(BadWeights, match="norm=fixed and another half_width"):
+        kind(encoder_specs(kind.card)).load_weights([tmp_path / "other.pt"])
+
+
 # -- names
 
 
@@ -222,6 +285,32 @@ def test_the_five_variants_are_table_vs_rows() -> None:
     assert jobs[VARIANTS[3]].teacher == "none", "MAE alone needs no teacher"
     with pytest.raises(ConfigError, match="none of full"):
         choose(["w/o MAE"])
+
+
+def test_table_vs_rows_are_normalised_alike_by_default_and_never_otherwise() -> None:
+    for method in ("clar", "clar-small"):
+        card = method_class(method).card
+        (option,) = [option for option in card.options if option.name == "norm"]
+        assert card.input.normalization == option.default == load_pretrain(method).norm == "fixed"  # type: ignore[union-attr]
+        jobs = ablation_jobs(choose(None), method, ["metaworld-35"], "clip")
+        check_norm(jobs, {})
+        unequal = (([], {"norm": "task"}), (["norm=unit_sphere"], {}), (["norm=task"], {"norm": "workspace"}))
+        for own, options in unequal:
+            jobs = ablation_jobs(choose(None), method, ["metaworld-35"], "clip", own)
+            with pytest.raises(ConfigError, match="normalise clouds alike"):
+                check_norm(jobs, options)
+        check_norm(ablation_jobs(choose(None), method, ["metaworld-35"], "clip", ["norm=task"]), {"norm": "task"})
+
+
+def test_an_ablation_of_two_norms_stops_before_any_work(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from benchmark.cli import app
+
+    done = CliRunner().invoke(app, ["suite", "clar-ablation", "--method", "clar-small", "--variants", "mae-only,none",
+                                    "--out", str(tmp_path), "pretrain.norm=unit_sphere"])  # fmt: skip
+    assert done.exit_code == 2 and not list(tmp_path.iterdir())
+    assert "pretrain.norm=unit_sphere and method.norm=fixed" in done.output + done.stderr
 
 
 def test_a_sweep_of_pretrainings_carries_its_jobs_whole(paths: Paths) -> None:

@@ -204,8 +204,9 @@ def test_diverging_is_named(tmp_path: Path) -> None:
     ("overrides", "message"),
     [(["batch_size=1"], "at least 2"), (["accumulate=3"], "no multiple"), (["mask_low=0.9"], "between 0 and 1"),
      (["mae=false", "contrast=false", "local=false"], "nothing is left"), (["warmup_epochs=4"], "less than"),
-     (["form=dcl"], "none of infonce"), (["epochs=many"], "must be int"), (["precision=fp16"], "none of fp32"),
-     (["local_heads=5"], "no multiple"), (["augment=flip"], "none of none")],
+     (["form=nce"], "none of infonce"), (["epochs=many"], "must be int"), (["precision=fp16"], "none of fp32"),
+     (["local_heads=5"], "no multiple"), (["augment=flip"], "none of none"),
+     (["norm=limits"], "none of fixed, task")],
 )  # fmt: skip
 def test_settings_that_cannot_be_run_are_named(overrides: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
