@@ -115,8 +115,9 @@ class MethodCard:
     past_actions: how many of the latest actions `encode` reads, as the field `past_actions` (B, H, A): zeros before
         the first step, the newest last.
     reported_as: the method's row in the papers' tables, None if they have none.
-    version: of what a shipped method computes, part of the name of its numbers. Raised by hand with every change of
-        its features, its loss or how it is trained; a committed table of features says when it has to be.
+    version: raised by hand whenever what the method computes, or how it is trained, changes; moving code about changes
+        neither. Part of a record's identity and of the key of kept features. Of the methods that are shipped, a
+        committed table of certificates says what each version computes (`tests/golden/certificates.json`).
     """
 
     name: str
@@ -137,8 +138,8 @@ class MethodCard:
     head: str | None = None
     past_actions: int = 0
     reported_as: str | None = None
-    version: int = 1
     notes: tuple[str, ...] = ()
+    version: int = 1
 
     def choose_options(self, given: Mapping[str, Any]) -> dict[str, str]:
         """The given options without those at their default. Raises `UnknownName` or ValueError for a wrong one."""

@@ -79,4 +79,7 @@ def test_what_cannot_travel_is_refused(toy_settings: Settings, weights: str, tmp
     arrays = {"feature": np.zeros((1, 16), np.float32)}
     with pytest.raises(BadExport, match="25 training demonstrations of 200 steps"):
         train_from(cell_of(toy_settings, known_weights(facts)), facts, arrays, paths)
+    other = {**facts, "steps": 60, "train_episodes": 4, "code": {"version": 0}}
+    with pytest.raises(BadExport, match="from other code of frozen-toy"):
+        train_from(cell_of(toy_settings, known_weights(facts)), other, arrays, paths)
     assert method_class(METHOD).card.name == "frozen-toy"

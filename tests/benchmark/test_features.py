@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,8 @@ def build(method: str, seed: int = 0) -> tuple[Representation, dict[str, np.ndar
 
 
 def cache(root: Path, representation: Representation, key: str = "demos", **options: str) -> FeatureCache:
-    return FeatureCache(root, "task-method", key, Policy(representation, Head()), options, CPU, bf16=False)
+    policy = Policy(representation, Head())
+    return FeatureCache(root, "task-method", key, policy, options, {"version": 1}, CPU, bf16=False)
 
 
 @pytest.mark.parametrize("method", ["random-features", TINY_VGGT])
@@ -57,20 +59,22 @@ def test_features_are_what_the_frozen_part_gives_and_are_encoded_once(tmp_path: 
 def test_a_stopped_encoding_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     representation, fields = build("random-features")
     whole, _ = cache(tmp_path / "whole", representation).load(lambda: fields, STEPS)
-    real, calls = features.encode_rows, []
+    real = features.encode_rows
+    calls: list[tuple[Any, ...]] = []
 
-    def dies(*args: object) -> torch.Tensor:
+    def dies(*args: Any) -> torch.Tensor:
         calls.append(args)
         if len(calls) == 4:  # the first call asks for a frame's shape
             raise KeyboardInterrupt
-        return real(*args)  # type: ignore[arg-type]
+        return real(*args)
 
     monkeypatch.setattr(features, "encode_rows", dies)
     with pytest.raises(KeyboardInterrupt):
         cache(tmp_path / "stopped", representation).load(lambda: fields, STEPS)
-    first = len(calls)
+    calls.clear()
     resumed, _ = cache(tmp_path / "stopped", representation).load(lambda: fields, STEPS)
-    assert len(calls) - first == 1, "two of three episodes were there"
+    rows = [(part.start, part.stop) for _, _, part, *_ in calls]
+    assert rows == [(0, 1), (2 * STEPS, 3 * STEPS)], "a kept frame of the first episode, and the third episode"
     np.testing.assert_array_equal(resumed, whole)
 
 

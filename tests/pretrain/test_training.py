@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -226,3 +227,25 @@ def test_the_papers_weights_and_masks_are_the_defaults() -> None:
     differing = {k for k, v in c.identity().items() if small.identity()[k] != v}
     assert differing == {"epochs", "warmup_epochs"}
     assert json.dumps(c.identity())
+
+
+def test_what_another_teachers_code_made_is_taught_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The same weights under changed code, and a file that was cut off: named, and never used."""
+    _, taught, _ = taught_frames(tmp_path)
+    first = [{name: array.copy() for name, array in images.items()} for images in taught.images]
+    assert "made again" not in capfd.readouterr().err
+    real = RandomTeacher.images
+    monkeypatch.setattr(RandomTeacher, "images", lambda self, rgb: tuple(1.01 * part for part in real(self, rgb)))
+    changed = taught_frames(tmp_path)[1]
+    said = capfd.readouterr().err
+    assert said.count("was made by other code or weights") == len(first) == said.count("made again")
+    for before, after in zip(first, changed.images, strict=True):
+        np.testing.assert_allclose(after["image_feature"], 1.01 * before["image_feature"], rtol=1e-5)
+    expected = np.array(changed.images[0]["image_map"])
+    file = Path(str(changed.images[0]["image_map"].filename))  # type: ignore[attr-defined]
+    file.write_bytes(file.read_bytes()[:-100])
+    again = taught_frames(tmp_path)[1]
+    assert f"{file.parent} has a damaged image_map.npy" in capfd.readouterr().err
+    np.testing.assert_array_equal(again.images[0]["image_map"], expected)
