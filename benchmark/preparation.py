@@ -17,13 +17,14 @@ from torch import Tensor
 from benchmark import seeds
 from benchmark.cell import Cell, Paths
 from benchmark.clock import Clock
-from benchmark.data.features import FeatureCache, code_of, encode_rows, histories, mapped
+from benchmark.data.features import FeatureCache, encode_rows, histories, mapped
 from benchmark.data.observations import cache_key, load_or_render
 from benchmark.language import Speaker
 from benchmark.policy.policy import Policy, make_policy
 from benchmark.stage import Stage
 from benchmark.train import Joined, Samples
 from methods.base import Representation
+from methods.code import code_facts
 
 LARGEST_RESIDENT = 2 * 2**30
 """Bytes of features that are held in memory."""
@@ -102,7 +103,7 @@ def _inputs(cell: Cell, paths: Paths, stage: Stage, fields: Callable[[], dict[st
         return {"feature": feature.to(device), "proprio": _resident(fields()["proprio"], device)}
     cache = FeatureCache(
         paths.data, f"{stage.task}-{cell.method_name}", cache_key(stage.demos, cell.request, stage.fingerprint),
-        policy, cell.options, code_of(cell), device, bf16,
+        policy, cell.options, code_facts(cell.method), device, bf16,
     )  # fmt: skip
     with clock("features"):
         stored, proprio = cache.load(fields, stage.demos.arrays["actions"].shape[1])

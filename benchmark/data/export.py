@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from benchmark import seeds
 from benchmark.cell import Cell, Paths
 from benchmark.data.demos import load_or_collect
-from benchmark.data.features import FeatureCache, code_of
+from benchmark.data.features import FeatureCache
 from benchmark.data.observations import cache_key, load_or_render, open_pool
 from benchmark.policy.policy import make_policy
 from benchmark.progress import bar
@@ -29,6 +29,7 @@ from benchmark.storage import exclusive, write_atomically
 from benchmark.train import Samples, Trainer
 from methods.base import Representation
 from methods.card import MethodCard
+from methods.code import code_facts
 from methods.weights import Weights
 
 FORMAT = 2
@@ -69,7 +70,7 @@ def export(cell: Cell, paths: Paths, folder: Path) -> Path:
         policy = frozen_policy(cell, resolve_device(runtime))
         cache = FeatureCache(
             paths.data, f"{cell.task}-{cell.method_name}", cache_key(demos, cell.request, renderer), policy,
-            cell.options, code_of(cell), resolve_device(runtime), runtime.precision == "bf16",
+            cell.options, code_facts(cell.method), resolve_device(runtime), runtime.precision == "bf16",
         )  # fmt: skip
         actions = demos.arrays["actions"]
         feature, proprio = cache.load(
@@ -78,7 +79,7 @@ def export(cell: Cell, paths: Paths, folder: Path) -> Path:
     facts = {
         "format": FORMAT, "task": cell.task, "method": cell.method_name, "steps": actions.shape[1],
         "train_episodes": demos.train, "demo_hash": demos.content_hash, "weights": cell.weights.label,
-        "weights_sha256": cell.weights.hashes(), "code": code_of(cell), "cache": cache.facts, "card": card.as_dict(),
+        "weights_sha256": cell.weights.hashes(), "code": code_facts(cell.method), "cache": cache.facts, "card": card.as_dict(),
     }  # fmt: skip
     arrays = {"feature": np.array(feature), "proprio": np.array(proprio), "actions": actions.reshape(len(feature), -1)}
     content = save(arrays, {"repbench": json.dumps(facts)})
@@ -127,10 +128,10 @@ def train_from(cell: Cell, facts: Mapping[str, Any], arrays: Mapping[str, np.nda
             f"the export holds {facts['train_episodes']} training demonstrations of {facts['steps']} steps; protocol "
             f"{protocol.name} wants {protocol.train_demos} of {protocol.horizon}"
         )
-    if facts["code"] != code_of(cell):
+    if facts["code"] != code_facts(cell.method):
         raise BadExport(
             f"the export's features are from other code of {cell.method_name} ({facts['code']}) than what is here "
-            f"({code_of(cell)}): `bench features export` makes them again where the weights are"
+            f"({code_facts(cell.method)}): `bench features export` makes them again where the weights are"
         )
     env, device = settings.suite.env_class(), resolve_device(settings.runtime)
     torch.manual_seed(seeds.training_seed(cell.seed, "head"))

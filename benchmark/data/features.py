@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.cell import Cell
 from benchmark.data.kept import Unusable, departure, keep, recall, stored
 from benchmark.policy.policy import Policy, latest
 from benchmark.progress import bar, say
@@ -39,15 +38,10 @@ SAME = {False: 1e-4, True: 2e-2}
 Fields = Mapping[str, np.ndarray]
 
 
-def code_of(cell: Cell) -> dict[str, Any]:
-    """What names the code of a cell's method, as plain data: part of every key of its features."""
-    return {"version": cell.representation.card.version}
-
-
 class FeatureCache:
     """The entry of one (demonstrations, observation, method's code, frozen network, precision).
 
-    code: plain data that changes with the method's code (`code_of`).
+    code: plain data that changes with the method's code (`methods.code.code_facts`).
     """
 
     def __init__(self, root: Path, title: str, observations_key: str, policy: Policy, options: Mapping[str, str],
