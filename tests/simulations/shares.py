@@ -78,7 +78,7 @@ def of_bold(draw: np.random.Generator, draws: int, methods: int, tasks: int, spr
     """
     gaps = gaps or (0.0,) * methods
     arms, rates = play(draw, draws, task_means(tasks, gaps), max(counts), spread, effect, 0.5, joint)
-    best = np.broadcast_to(np.array(gaps) == max(gaps), (draws, methods))
+    best_methods = np.broadcast_to(np.array(gaps) == max(gaps), (draws, methods))
     found = {}
     for s in counts:
         used = first_seeds(arms, s)
@@ -86,6 +86,7 @@ def of_bold(draw: np.random.Generator, draws: int, methods: int, tasks: int, spr
         pairs = [contrast([used[a], used[b]], [1, -1], scope) for a, b in combinations(range(methods), 2)]
         gap = np.stack([one.estimate for one in pairs], axis=-1)
         p = _mcnemar(used) if s == 1 else np.stack([one.p_of_methods() for one in pairs], axis=-1)
+        best = best_methods
         if s == 1:
             true = rates[..., 0].mean(1).T
             best = np.isclose(true, true.max(-1, keepdims=True))
