@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from benchmark.report.record import Evaluation
-
 
 @dataclass(frozen=True)
 class Pairs:
@@ -22,15 +20,6 @@ class Pairs:
     n: int
     first_only: int
     second_only: int
-
-
-def paired(first: Evaluation, second: Evaluation) -> Pairs:
-    """Over the episodes that both could be run on."""
-    ours, theirs = ({row[0]: row[1] for row in e.episodes if row[3] is None} for e in (first, second))
-    shared = sorted(set(ours) & set(theirs))
-    return Pairs(
-        len(shared), sum(ours[s] > theirs[s] for s in shared), sum(ours[s] < theirs[s] for s in shared)
-    )  # fmt: skip
 
 
 def exact_mcnemar(strata: Sequence[Pairs]) -> float:

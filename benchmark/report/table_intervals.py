@@ -60,6 +60,16 @@ def drop_interval(found: Runs, tasks: Sequence[str]) -> tuple[float, float, floa
     return value, max(-1.0, value - half), min(1.0, value + half), len(data.tasks)
 
 
+def shared_variances(found: Runs) -> dict[str, float]:
+    """Task -> what the episodes that all its training seeds play add to the variance of their mean; 0 with one seed."""
+    variances = {}
+    for task, of_task in _present(found, list(found)).items():
+        data, scope = _aligned({task: of_task}, {task: {r.seed: successes(e) for r, e in of_task}})
+        many = bool(data.tasks) and data.fewest > 1
+        variances[task] = float(contrast(data.arms, [1], scope).shared_variance) if many else 0.0
+    return variances
+
+
 def _present(found: Runs, tasks: Sequence[str]) -> dict[str, list[tuple[Record, Evaluation]]]:
     there = {task: [(r, e) for r, e in found.get(task, ()) if e is not None and e.tally.n] for task in tasks}
     return {task: of for task, of in there.items() if of}

@@ -9,18 +9,17 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, special, stats
 
 from benchmark.report.inference.betting import evidence
 from benchmark.report.inference.crossed import Scope, contrast
-from benchmark.report.inference.family import maybe_best
+from benchmark.report.inference.family import holm, maybe_best
 from benchmark.report.inference.one_seed import over_tasks, tipping_spread
 from benchmark.report.inference.outcomes import align, drops, successes
 from benchmark.report.inference.planned import Setting, power, seeds_for
 from benchmark.report.inference.rate import rate_interval
 from benchmark.report.inference.spread import measured_spread
 from benchmark.report.joint import of_rows
-from benchmark.report.paired import e_value
 from tests.simulations import shares
 from tests.simulations.policies import play, rates_of_seeds, task_means
 
@@ -118,6 +117,11 @@ def test_episodes_that_one_could_not_be_run_on_are_left_out_everywhere() -> None
     assert set(drops(of_rows(1, rows), of_rows(1, rows)).values()) == {0.0}
 
 
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([0.2]) == [0.2] and holm([]) == []
+
+
 def test_the_best_may_be_any_that_none_is_above() -> None:
     assert maybe_best(3, [0.1, 0.3, 0.2], [0.4, 0.001, 0.03]) == {0, 1}, "Holm: 0.03 is the second of two left"
     assert maybe_best(2, [-0.1], [0.01]) == {1} and maybe_best(2, [0.0], [0.01]) == {0, 1}
@@ -145,8 +149,11 @@ def test_the_tipping_point_is_where_the_interval_would_reach_zero() -> None:
 def test_evidence_of_one_checkpoint_each_is_the_beta_mixture() -> None:
     for b, c in [(0, 0), (3, 1), (10, 2), (0, 8), (40, 61), (400, 330)]:
         values = [1.0] * b + [-1.0] * c + [0.0] * 7
-        assert evidence(values) == pytest.approx(e_value(b, c), rel=1e-6)
+        log = special.betaln(b + 0.5, c + 0.5) - special.betaln(0.5, 0.5) + (b + c) * math.log(2)
+        assert evidence(values) == pytest.approx(math.exp(log), rel=1e-6)
     assert math.isfinite(evidence([1.0] * 100_000))
+    value, _ = integrate.quad(lambda p: (2 * p) ** 3 * 2 * (1 - p) * stats.beta.pdf(p, 0.5, 0.5), 0, 1, limit=200)
+    assert evidence([1.0, 1.0, -1.0, 1.0]) == pytest.approx(value, rel=1e-4)
     assert evidence([1 / 3] * 30) > 20 > evidence([1 / 3, -1 / 3] * 15)
 
 
