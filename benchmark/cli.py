@@ -210,19 +210,8 @@ def perf(
     print_json(report) if as_json else typer.echo(render_report(report))
 
 
-VERBS = (
-    "sweep",
-    "encoders",
-    "features",
-    "pretrain",
-    "ablation",
-    "tables",
-    "compare",
-    "audit",
-    "export",
-    "report",
-    "migrate",
-)
+VERBS = ("sweep", "encoders", "features", "pretrain", "ablation", "tables", "compare", "plan", "audit", "export",
+         "report", "migrate")  # fmt: skip
 for _verbs in VERBS:
     importlib.import_module(f"benchmark.cli_{_verbs}")  # each adds its own
 

@@ -1,4 +1,4 @@
-"""`bench compare` and `bench plan`: which of two is better, and what it takes to know."""
+"""`bench compare`: which of two is better, these checkpoints or the methods retrained."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from benchmark.cli_options import (
     app,
     print_json,
     read_placed,
-    read_records,
     register_baselines,
     width,
 )
@@ -40,8 +39,12 @@ def compare(
     shift: Annotated[
         str | None, typer.Option("--shift", help="compare drops under it: corner2, instructions=shuffled, ...")
     ] = None,
+    looks: Annotated[
+        bool, typer.Option("--looks", help="methods, retrained: decide at 3, 5 and 10 seeds, levels .005, .015, .03")
+    ] = False,
     until_decided: Annotated[
-        bool, typer.Option("--until-decided", help="two methods play on until one is better")
+        bool,
+        typer.Option("--until-decided", help="these checkpoints play on until one is better; says nothing of seeds"),
     ] = False,
     alpha: Annotated[float, typer.Option("--alpha", help="with --until-decided: false alarms")] = 0.05,
     batch: Annotated[int, typer.Option("--batch", help="with --until-decided: episodes between two looks")] = 25,
@@ -54,10 +57,11 @@ def compare(
     as_json: Json = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, as the cells were run with")] = None,
 ) -> None:
-    """Paired differences on the episodes that both played: intervals, exact McNemar, Holm."""
+    """Differences on the episodes that both played: of these checkpoints, and of the methods retrained (over seeds)."""
     from benchmark.errors import ConfigError
-    from benchmark.report.comparison import NothingInCommon, comparison_table
+    from benchmark.report.comparison import NothingInCommon
     from benchmark.report.comparison import compare as pairs
+    from benchmark.report.comparison_table import comparison_table
     from benchmark.report.table import FORMATS, render
 
     if len(methods) < 2 or len(set(methods)) != len(methods):
@@ -73,8 +77,13 @@ def compare(
             raise ConfigError(
                 f"no record of {method} on {suite} under {protocol}; there are {', '.join(known) or 'none'}"
             )
+    if sum((shift is not None, looks, until_decided)) > 1:
+        raise ConfigError("--shift, --looks and --until-decided are three different questions: ask them one by one")
     if shift is not None:
         _compare_shift(placed, methods, (suite, protocol, head), shift, form, as_json)
+        return
+    if looks:
+        _look(found, methods, (suite, protocol, head), form, as_json, out)
         return
     if until_decided:
         if len(methods) != 2 or not 0 < alpha < 1 or batch < 1 or most < 1:
@@ -115,6 +124,35 @@ def _compare_shift(
     typer.echo(render(robustness_table(found, notes, title), form, width()), nl=False)
 
 
+def _look(
+    found: list[Any], methods: list[str], names: tuple[str, str, str], form: str, as_json: bool, out: Path
+) -> None:
+    from benchmark.config import load_settings
+    from benchmark.errors import ConfigError
+    from benchmark.report.comparison import NothingInCommon
+    from benchmark.report.looking import look_at, looks_table, run_command
+    from benchmark.report.table import render
+
+    suite, protocol, head = names
+    try:
+        result, notes = look_at(found, methods, head)
+    except NothingInCommon as error:
+        raise ConfigError(str(error)) from error
+    of_suite = load_settings(suite, protocol, head).suite
+    commands = []
+    for one in result:
+        whole = of_suite.joint or set(one.tasks) == set(of_suite.task_names)
+        for label, seeds in one.train.items():
+            tasks = None if whole else one.tasks
+            commands.append(run_command(label, seeds, suite, protocol, head, tasks, str(out)))
+    commands = list(dict.fromkeys(commands))
+    if as_json:
+        print_json({"pairs": [dataclasses.asdict(one) for one in result], "next": commands, "notes": notes})
+        return
+    title = f"Looks over training seeds on {suite}, protocol {protocol}, head {head}"
+    typer.echo(render(looks_table(result, notes, title, commands), form, width()), nl=False)
+
+
 def _decide(
     placed: list[Any], methods: list[str], names: tuple[str, str, str], overrides: list[str] | None,
     weights: str | None, limits: tuple[float, int, int], out: Path, data: Path | None,
@@ -128,56 +166,26 @@ def _decide(
     register_baselines()
     settings, paths = load_settings(*names, overrides), Paths(out, data or out / "data")
     first, second = (finished_cells(settings, placed, method, weights, paths) for method in methods)
-    shared = sorted(set(first) & set(second))
+    shared = {task for task, _ in first} & {task for task, _ in second}
     if not shared:
-        raise ConfigError(f"{methods[0]} and {methods[1]} have no finished cell of the same task and training seed")
-    cells = [first[key] for key in shared], [second[key] for key in shared]
+        raise ConfigError(f"{methods[0]} and {methods[1]} have no finished cell of the same task")
+    cells = [[found[key] for key in sorted(found) if key[0] in shared] for found in (first, second)]
     preflight([*cells[0], *cells[1]])
     alpha, batch, most = limits
-    return until_decided(*cells, paths, alpha, batch, most, shlex.join(["bench", *sys.argv[1:]]), say)
+    return until_decided(cells[0], cells[1], paths, alpha, batch, most, shlex.join(["bench", *sys.argv[1:]]), say)
 
 
 def _in_words(decision: Any, methods: list[str], alpha: float) -> str:
-    counts = f"{decision.first_only} : {decision.second_only} of {decision.pairs} pairs in which one alone succeeds"
-    if decision.better is None:
-        return f"undecided at {alpha:g}: {counts}, evidence {decision.e:.3g} of {decision.needed:g}; --most allows more"
-    return (
-        f"{decision.better} is better at {alpha:g}: {counts}, evidence {decision.e:.3g} of {decision.needed:g}.\n"
-        f"{decision.played} further rollouts were played, {decision.saved} fewer than --most allowed."
+    from benchmark.report.inference.questions import CHECKPOINTS, METHODS
+
+    counts = (
+        f"ahead in {decision.first_ahead} : {decision.second_ahead} of {decision.episodes} episodes, "
+        f"evidence {decision.e:.3g} of {decision.needed:g}"
     )
-
-
-@app.command(name="plan")
-@explained
-def plan_(
-    suite: Suite = "metaworld-15",
-    detect: Annotated[float, typer.Option("--detect", help="difference of means, points")] = 5.0,
-    power: Annotated[float, typer.Option("--power")] = 0.8,
-    alpha: Annotated[float, typer.Option("--alpha", help="two-sided")] = 0.05,
-    spread: Annotated[float, typer.Option("--spread", help="of a task's rate over training seeds, points")] = 6.0,
-    discordant: Annotated[
-        float, typer.Option("--discordant", help="pairs in which one alone succeeds, percent")
-    ] = 30.0,
-    protocol: Protocol = "clar",
-    records: Records = None,
-    with_reference: WithReference = False,
-    out: Out = Path("runs"),
-    as_json: Json = False,
-) -> None:
-    """Training seeds, rollouts and hours with which a difference of --detect points would be found."""
-    from benchmark.config import load_settings
-    from benchmark.errors import ConfigError
-    from benchmark.report.power import plan, plan_table
-    from benchmark.report.table import render
-
-    for name, value, low, high in (
-        ("detect", detect, 0, 100), ("power", power, 0, 1), ("alpha", alpha, 0, 1), ("discordant", discordant, 0, 100),
-    ):  # fmt: skip
-        if not low < value < high:
-            raise ConfigError(f"--{name} {value:g} must lie between {low} and {high}")
-    if spread < 0:
-        raise ConfigError(f"--spread {spread:g} must not be negative")
-    settings = load_settings(suite, protocol, "mlp")
-    found = [r for r in read_records(records, out, with_reference) if r.protocol == protocol]
-    result = plan(settings, found, detect / 100, power, alpha, spread / 100, discordant / 100)
-    print_json(result) if as_json else typer.echo(render(plan_table(result), "terminal", width()), nl=False)
+    other = f"It says nothing about {METHODS}: `bench compare {' '.join(methods)} --looks` does."
+    if decision.better is None:
+        return f"{CHECKPOINTS}: undecided at {alpha:g}: {counts}; --most allows more.\n{other}"
+    return (
+        f"{CHECKPOINTS}: those of {decision.better} are better at {alpha:g}: {counts}.\n"
+        f"{decision.played} further rollouts were played, {decision.saved} fewer than --most allowed.\n{other}"
+    )

@@ -1,7 +1,8 @@
-"""Two finished methods play on, the same further episodes, until the evidence decides or the limit is reached.
+"""Finished checkpoints of two methods play on, the same further episodes, until the evidence decides or at a limit.
 
-The evidence is an e-process over all episodes that only one of them succeeds in, the retests' first: it may be looked
-at after every batch, and its rate of false alarms is at most alpha however often (see `benchmark.report.paired`).
+It decides between these checkpoints: no number of episodes says what another training seed would do. The evidence is an
+e-process over all episodes, the retests' first: it may be looked at after every batch, and its rate of false alarms is
+at most alpha however often (`benchmark.report.inference.betting`).
 """
 
 from __future__ import annotations
@@ -15,43 +16,50 @@ from benchmark.cell import Cell, Paths, make_cells, read_label
 from benchmark.errors import ConfigError
 from benchmark.protocol import Settings
 from benchmark.report.further import read_further
-from benchmark.report.paired import Pairs, e_value, paired
-from benchmark.report.record import Evaluation, Record, read
+from benchmark.report.inference.betting import evidence
+from benchmark.report.inference.outcomes import align, successes
+from benchmark.report.inference.questions import CHECKPOINTS
+from benchmark.report.joint import of_rows
+from benchmark.report.record import Record, read
 
 
 @dataclass(frozen=True)
 class Decision:
-    """better: which one, or None if `most` further episodes of each cell did not decide. e: evidence, 1 is none.
+    """better: whose checkpoints, or None if `most` further episodes of each did not decide. e: evidence, 1 is none.
 
-    played, saved: further episodes of both methods together, and how many fewer than `most` of each cell they were.
+    first_ahead, second_ahead: episodes in which more of its checkpoints succeed than of the other's, of `episodes`.
+    played, saved: further rollouts of both methods together, and how many fewer than `most` of each cell they were.
+    question: what it answers; nothing about the methods retrained.
     """
 
     better: str | None
     e: float
     needed: float
-    first_only: int
-    second_only: int
-    pairs: int
+    first_ahead: int
+    second_ahead: int
+    episodes: int
     played: int
     saved: int
+    question: str = CHECKPOINTS
 
 
 def until_decided(first: Sequence[Cell], second: Sequence[Cell], paths: Paths, alpha: float, batch: int, most: int,
                   command: str, notify: Callable[[str], None]) -> Decision:  # fmt: skip
-    """first, second: finished cells, pair by pair of the same task and training seed."""
-    each = min(_further(cell.record(paths)) for cell in (*first, *second))  # of an earlier call
+    """first, second: finished cells of the same tasks; their training seeds need not be the same."""
+    cells = [*first, *second]
+    each = min(_further(cell.record(paths)) for cell in cells)  # of an earlier call
     while True:
-        counts = [_evidence(a, b, paths) for a, b in zip(first, second, strict=True)]
-        b, c = sum(s.first_only for s in counts), sum(s.second_only for s in counts)
-        e, pairs = e_value(b, c), sum(s.n for s in counts)
-        notify(f"{pairs} pairs, {b} : {c} where one alone succeeds, evidence {e:.3g} of {1 / alpha:g}")
+        ahead = _differences(first, second, paths)
+        b, c = sum(value > 0 for value in ahead), sum(value < 0 for value in ahead)
+        e = evidence(ahead)
+        notify(f"{CHECKPOINTS}: {len(ahead)} episodes, {b} : {c} where one is ahead, evidence {e:.3g} of {1 / alpha:g}")
         decided = e >= 1 / alpha
         if decided or each >= most:
-            better = None if not decided else (first if b > c else second)[0].method_name
-            cells = 2 * len(first)
-            return Decision(better, e, 1 / alpha, b, c, pairs, cells * each, cells * (most - each))
+            better = None if not decided else (first if sum(ahead) > 0 else second)[0].method_name
+            count = len(cells)
+            return Decision(better, e, 1 / alpha, b, c, len(ahead), count * each, count * (most - each))
         each = min(each + batch, most)
-        for cell in (*first, *second):
+        for cell in cells:
             play_further(cell, paths, command, each)
 
 
@@ -86,8 +94,17 @@ def finished_cells(settings: Settings, records: Sequence[tuple[Path, Record]], m
     return found
 
 
-def _evidence(first: Cell, second: Cell, paths: Paths) -> Pairs:
-    return paired(*(_all_episodes(cell.record(paths)) for cell in (first, second)))
+def _differences(first: Sequence[Cell], second: Sequence[Cell], paths: Paths) -> list[float]:
+    """Of each episode that all checkpoints of its task could be run on, the first's mean success minus the second's.
+
+    Checkpoints of one method are alike in which episodes they find hard: an episode is one piece of evidence.
+    """
+    arms: list[dict[str, dict[int, dict[int, float]]]] = [{}, {}]
+    for arm, cells in zip(arms, (first, second), strict=True):
+        for cell in cells:
+            arm.setdefault(cell.task, {})[cell.seed] = _all_episodes(cell.record(paths))
+    data = align(arms, sorted(arms[0]))
+    return [float(d) for a, b in zip(*data.arms, strict=True) for d in a.mean(0) - b.mean(0)]
 
 
 def _further(path: Path) -> int:
@@ -95,8 +112,7 @@ def _further(path: Path) -> int:
     return len(found.episodes) if found else 0
 
 
-def _all_episodes(path: Path) -> Evaluation:
+def _all_episodes(path: Path) -> dict[int, float]:
     record = read(path)
     more = read_further(path, record)
-    rows = record.retest.episodes + (more.episodes if more else ())
-    return Evaluation(record.selected_epoch, record.retest.tally, rows)
+    return successes(of_rows(record.selected_epoch, record.retest.episodes + (more.episodes if more else ())))

@@ -79,7 +79,8 @@ def export(cell: Cell, paths: Paths, folder: Path) -> Path:
     facts = {
         "format": FORMAT, "task": cell.task, "method": cell.method_name, "steps": actions.shape[1],
         "train_episodes": demos.train, "demo_hash": demos.content_hash, "weights": cell.weights.label,
-        "weights_sha256": cell.weights.hashes(), "code": code_facts(cell.method), "cache": cache.facts, "card": card.as_dict(),
+        "weights_sha256": cell.weights.hashes(), "code": code_facts(cell.method), "cache": cache.facts,
+        "card": card.as_dict(),
     }  # fmt: skip
     arrays = {"feature": np.array(feature), "proprio": np.array(proprio), "actions": actions.reshape(len(feature), -1)}
     content = save(arrays, {"repbench": json.dumps(facts)})

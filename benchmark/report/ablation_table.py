@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from benchmark.pretrain.ablation import VARIANTS, Variant
 from benchmark.protocol import Suite
-from benchmark.report.best import BOLD_NOTE, bold_cells, retests
+from benchmark.report.best import bold_cells, bold_notes, groups_of, retests
 from benchmark.report.conditions import comparable, row_labels, unequal
 from benchmark.report.record import Record
 from benchmark.report.reported import reported
 from benchmark.report.table import Table
+from benchmark.report.table_intervals import interval_notes
 from benchmark.report.tables import BEST_NOTE, MISSING, apart_rows, tasks_cell
 
 
@@ -52,7 +53,8 @@ def clar_table_5(records: Sequence[Record], suite: Suite, protocol: str, method:
         notes.append("† mean over the tasks measured so far (tasks/all); not comparable with the printed mean.")
     methods = {label: retests(by_task) for found in by_row.values() for label, by_task in found.items()}
     bold = bold_cells(rows, {"retest": methods}, suite.task_names)
-    notes += [BEST_NOTE, *([BOLD_NOTE] if bold else []), *unequal(chosen), *apart]
+    notes += [BEST_NOTE, *interval_notes(chosen), *bold_notes([methods], groups_of(suite.task_names))]
+    notes += [*unequal(chosen), *apart]
     columns = ("method", "number", *suite.task_names, "mean (4)")
     title = f"CLAR Table V, success in %, protocol {protocol}, encoder {method}"
     return Table(title, columns, tuple(rows), tuple(notes), frozenset(rules - {0}), text_columns=2,

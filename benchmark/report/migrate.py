@@ -28,6 +28,10 @@ METAWORLD_VIEWS = [
 ]
 """The cameras of `views` on MetaWorld in that time."""
 
+CLAR = ("clar", "clar-small")
+CLAR_INPUT = {"num_points": 1024, "normalization": "fixed", "center": [0.0, 0.6, 0.35], "half_width": 0.6}
+"""CLAR's default in that time, `norm=workspace`, is an option beside this default since."""
+
 UNKNOWN_SOURCE = "unknown: schema 1 kept no source"
 
 
@@ -46,6 +50,10 @@ def upgrade(old: dict[str, Any]) -> dict[str, Any]:
             observation["crop"] = METAWORLD_CROP
         if "views" in observation:
             observation["virtual_cameras"] = METAWORLD_VIEWS
+    if method["name"] in CLAR and method["input"].get("normalization") == "workspace":
+        method["input"] = CLAR_INPUT
+        method["options"] = {"norm": "workspace", **method.get("options", {})}
+        data["method"] = _with_option(data["method"], "norm", method["options"]["norm"])
     identity = {
         **was, "schema": 2, "suite": suite, "method": method | _code(data["card"], method, unknown),
         "env": _simulator(data, env, observation, unknown), "observation": observation,
@@ -63,6 +71,14 @@ def upgrade(old: dict[str, Any]) -> dict[str, Any]:
         "migrated": {"schema": 1, "identity_hash": old["identity_hash"], "unknown": unknown},
     }  # fmt: skip
     return data
+
+
+def _with_option(label: str, option: str, value: str) -> str:
+    """The label of a method with one more option said in it, where `benchmark.cell.method_label` puts it."""
+    name, *parts = label.split("+")
+    last = [part for part in parts if part.startswith(("weights=", "text="))]
+    options = {part for part in parts if part not in last} | {f"{option}={value}"}
+    return "+".join([name, *sorted(options), *last])
 
 
 def _labels(was: dict[str, Any], suite: str) -> tuple[str, str]:

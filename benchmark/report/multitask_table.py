@@ -8,13 +8,14 @@ from pathlib import Path
 
 from benchmark.language import HELD_OUT, PREFIX, SHUFFLED
 from benchmark.protocol import Suite
-from benchmark.report.best import BOLD_NOTE, Runs, bold_cells
+from benchmark.report.best import Runs, bold_cells, bold_notes, groups_of
 from benchmark.report.conditions import comparable, row_labels, row_name, unequal
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.reported import errata, reported
 from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
 from benchmark.report.shifts import read_shifts
 from benchmark.report.table import Table
+from benchmark.report.table_intervals import interval_notes
 from benchmark.report.tables import BEST_NOTE, MISSING, apart_rows, tasks_cell
 
 Found = Mapping[str, list[tuple[Record, dict[str, Evaluation]]]]
@@ -55,9 +56,10 @@ def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     own += [
         "One policy for all tasks; one checkpoint is selected, by the mean over tasks. held-out: the same episodes, "
         "told in paraphrases that were never trained on. shuffled: told what another task was trained on.",
-        "drop: retest minus the same episodes with the other instructions, in points, paired (Agresti and Min). A "
+        "drop: retest minus the same episodes with the other instructions, in points, episode by episode. A "
         "policy whose success does not drop when it is told of another task does not listen.",
         BEST_NOTE,
+        *interval_notes(kept),
     ]
     if any("†" in cell for line in lines for cell in line):
         own.append("† mean over the tasks measured so far (tasks/all); not comparable with the printed mean.")
@@ -66,9 +68,9 @@ def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     title = f"CLAR Table III, success in %, one policy for {len(suite.task_names)} tasks, protocol {protocol}"
     found = {label: runs for methods in rows_of.values() for label, runs in methods.items()}
     told = {"retest": None, f"retest {HELD_OUT}": PREFIX + HELD_OUT}
-    bold = bold_cells(lines, {n: {k: _runs(v, kind) for k, v in found.items()} for n, kind in told.items()},
-                      suite.task_names)  # fmt: skip
-    own += [*([BOLD_NOTE] if bold else []), *unequal(kept)]
+    of_kind = {n: {k: _runs(v, kind) for k, v in found.items()} for n, kind in told.items()}
+    bold = bold_cells(lines, of_kind, suite.task_names)
+    own += [*bold_notes(of_kind.values(), groups_of(suite.task_names)), *unequal(kept)]
     columns = ("method", "number", *suite.task_names, f"mean ({len(suite.task_names)})")
     return Table(title, columns, tuple(lines), (*own, *apart), frozenset(rules - {0}), text_columns=2,
                  bold=bold), apart  # fmt: skip

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.protocol import Suite
-from benchmark.report.best import BOLD_NOTE, bold_cells
+from benchmark.report.best import bold_cells, bold_notes, groups_of
 from benchmark.report.conditions import comparable, row_labels, row_name, unequal
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.reported import errata, reported
 from benchmark.report.shift_cells import Beside, drop_cell, rates_cell
 from benchmark.report.shifts import read_shifts
 from benchmark.report.table import Table
+from benchmark.report.table_intervals import interval_notes
 from benchmark.report.tables import BEST_NOTE, MISSING, apart_rows, mark, tasks_cell
 
 TRAINED, SHIFTED = "corner", "corner2"
@@ -60,23 +61,21 @@ def clar_table_4(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     own = [f"({number}) {text}." for number, text in enumerate(wrong.values(), start=1)]
     own += [
         "printed: under the shifted camera, and in brackets under the trained one. retest: the selected checkpoint on "
-        "the same fresh episodes under either camera, with a 95 % interval of these rollouts alone.",
-        "drop: trained camera minus shifted one, in points, paired episode by episode (Agresti and Min).",
+        "the same fresh episodes under either camera.",
+        "drop: trained camera minus shifted one, in points, paired episode by episode.",
         BEST_NOTE,
+        *interval_notes(kept),
     ]
     runs = {label: by_task for methods in cells.values() for label, by_task in methods.items()}
-    bold = bold_cells(
-        lines,
-        {
-            f"retest {SHIFTED}": runs,
-            f"retest {TRAINED}": {
-                label: {task: [(r, r.retest) for r, _ in members] for task, members in by_task.items()}
-                for label, by_task in runs.items()
-            },
+    of_kind: dict[str, dict[str, Beside]] = {
+        f"retest {SHIFTED}": dict(runs),
+        f"retest {TRAINED}": {
+            label: {task: [(r, r.retest) for r, _ in members] for task, members in by_task.items()}
+            for label, by_task in runs.items()
         },
-        suite.task_names,
-    )
-    own += [*([BOLD_NOTE] if bold else []), *unequal(kept)]
+    }
+    bold = bold_cells(lines, of_kind, suite.task_names)
+    own += [*bold_notes(of_kind.values(), groups_of(suite.task_names)), *unequal(kept)]
     own += (
         ["† mean over the tasks measured so far (tasks/all); not comparable with the printed mean."] if partial else []
     )

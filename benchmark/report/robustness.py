@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 from benchmark.report.comparison import NothingInCommon
+from benchmark.report.comparison_table import ABOUT, count, points
 from benchmark.report.conditions import comparable
-from benchmark.report.paired import difference_in_difference
-from benchmark.report.record import Evaluation, Record
+from benchmark.report.inference.crossed import Scope
+from benchmark.report.inference.one_seed import ONE_SEED
+from benchmark.report.inference.outcomes import Aligned, Played, align, drops, scope_of
+from benchmark.report.inference.questions import (
+    CHECKPOINTS,
+    METHODS,
+    Answer,
+    about_checkpoints,
+    about_methods,
+    in_family,
+)
+from benchmark.report.inference.remarks import remarks
+from benchmark.report.record import Record
 from benchmark.report.shifts import read_shifts
+from benchmark.report.stats import mean
 from benchmark.report.table import Table
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """Drops of success (plain minus shifted) of two methods, and the first's minus the second's: negative is better."""
+    """Drops of success (plain minus shifted) of two methods, and the first's minus the second's: negative is better.
+
+    these_checkpoints, methods_retrained: as in `Comparison`, of the difference in difference.
+    """
 
     first: str
     second: str
     tasks: tuple[str, ...]
+    first_seeds: Mapping[str, tuple[int, ...]]
+    second_seeds: Mapping[str, tuple[int, ...]]
     episodes: int
     first_drop: float
     second_drop: float
-    difference: float
-    low: float
-    high: float
+    these_checkpoints: Answer
+    methods_retrained: Answer | None
+    why_not_methods: str | None
 
 
 def compare_shift(records: Sequence[tuple[Path, Record]], methods: Sequence[str], head: str, shift: str
@@ -38,53 +56,58 @@ def compare_shift(records: Sequence[tuple[Path, Record]], methods: Sequence[str]
     """
     own = [(path, r) for path, r in records if r.method in methods and r.head == head]
     kept, notes = comparable([r for _, r in own])
-    cells: dict[str, dict[tuple[str, int], tuple[Record, Evaluation]]] = {method: {} for method in methods}
+    scope = scope_of(kept)
+    cells: dict[str, dict[str, dict[int, dict[int, float]]]] = {method: {} for method in methods}
     for path, record in own:
         shifted = read_shifts(path, record).get(shift) if any(record is r for r in kept) else None
         if shifted is not None:
-            cells[record.method][record.task, record.seed] = (record, shifted)
-    found = []
+            cells[record.method].setdefault(record.task, {})[record.seed] = drops(record.retest, shifted)
+    found, data = [], []
     for first, second in combinations(methods, 2):
-        shared = sorted(set(cells[first]) & set(cells[second]))
-        strata = [_values(*cells[first][key], *cells[second][key]) for key in shared]
-        strata = [values for values in strata if values]
-        if not strata:
+        tasks = sorted(set(cells[first]) & set(cells[second]))
+        arms: list[Mapping[str, Played]] = [cells[first], cells[second]]
+        one = align(arms, tasks, scope)
+        if not one.tasks:
             raise NothingInCommon(
-                f"{first} and {second} have no cell of the same task and training seed that was retested under {shift} "
+                f"{first} and {second} have no cell of the same task that was retested under {shift} "
                 f"with head {head}; `bench run` with --shift, or a suite that has it, plays them"
             )
-        drops = [[sum(v[side] for v in values) / len(values) for values in strata] for side in (0, 1)]
-        found.append(Robustness(
-            first, second, tuple(dict.fromkeys(task for task, _ in shared)), sum(map(len, strata)),
-            sum(drops[0]) / len(strata), sum(drops[1]) / len(strata),
-            *difference_in_difference([[a - b for a, b in values] for values in strata]),
-        ))  # fmt: skip
-    return found, notes
+        data.append(one)
+        found.append(_compared(first, second, one, scope))
+    notes += remarks([(f"drop of {one.first}", f"drop of {one.second}") for one in found], data, scope)
+    return in_family(found), list(dict.fromkeys(notes))
 
 
-def _values(first: Record, first_shifted: Evaluation, second: Record, second_shifted: Evaluation
-            ) -> list[tuple[int, int]]:  # fmt: skip
-    """Both methods' drop, -1, 0 or 1, in each episode that all four could be run on."""
-    outcomes = [
-        {row[0]: row[1] for row in evaluation.episodes if row[3] is None}
-        for evaluation in (first.retest, first_shifted, second.retest, second_shifted)
-    ]
-    shared = sorted(set.intersection(*(set(one) for one in outcomes)))
-    a, a_shifted, b, b_shifted = outcomes
-    return [(a[s] - a_shifted[s], b[s] - b_shifted[s]) for s in shared]
+def _compared(first: str, second: str, data: Aligned, scope: Scope) -> Robustness:
+    methods = about_methods(data, scope, 2.0)
+    lost = [mean([float(values.mean()) for values in arm]) for arm in data.arms]
+    return Robustness(
+        first, second, data.tasks, dict(zip(data.tasks, data.seeds[0], strict=True)),
+        dict(zip(data.tasks, data.seeds[1], strict=True)), sum(values.shape[1] for values in data.arms[0]),
+        lost[0], lost[1], about_checkpoints(data, scope, 2.0), methods, ONE_SEED if methods is None else None,
+    )  # fmt: skip
 
 
 def robustness_table(found: Sequence[Robustness], notes: Sequence[str], title: str) -> Table:
-    rows = tuple(
-        (f"{one.first} - {one.second}", str(len(one.tasks)), str(one.episodes), f"{100 * one.first_drop:+.1f}",
-         f"{100 * one.second_drop:+.1f}",
-         f"{100 * one.difference:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]")
-        for one in found
-    )  # fmt: skip
-    own = (
+    rows: list[tuple[str, ...]] = []
+    for one in found:
+        size = f"{len(one.tasks)} x {count(one.first_seeds)}, {count(one.second_seeds)}"
+        rows.append((
+            f"{one.first} - {one.second}", CHECKPOINTS, size, str(one.episodes), f"{100 * one.first_drop:+.1f}",
+            f"{100 * one.second_drop:+.1f}", *points(one.these_checkpoints),
+        ))  # fmt: skip
+        rows.append(("", METHODS, "", "", "", "", *points(one.methods_retrained)))
+    own = [
         "drop: success without the shift minus under it, in points. difference in difference: the first's drop minus "
-        "the second's, on the same episodes, with a 95 % interval of these rollouts alone; negative: the first loses "
-        "less. A method that never succeeds has nothing to lose: look at the rates too.",
-    )
-    columns = ("pair", "tasks", "episodes", "drop of the first", "of the second", "difference in difference")
-    return Table(title, columns, rows, (*own, *notes), text_columns=1)
+        "the second's, on the same episodes; negative: the first loses less. Holm: adjusted for all pairs, each "
+        "question for itself. A method that never succeeds has nothing to lose: look at the rates too.",
+        ABOUT,
+    ]
+    if any(one.methods_retrained is None for one in found):
+        own.append(f"{METHODS}: {ONE_SEED}.")
+    columns = (
+        "pair", "question", "tasks x seeds", "episodes", "drop of the first", "of the second",
+        "difference in difference [95 %]", "p", "Holm",
+    )  # fmt: skip
+    rules = frozenset(range(2, len(rows), 2))
+    return Table(title, columns, tuple(rows), (*own, *notes), rules, text_columns=2)

@@ -64,26 +64,32 @@ FEW_SEEDS = 3
 """With fewer training seeds of any task their spread is not known, and an interval is of the rollouts alone."""
 
 
-def iqm_interval(runs: Mapping[str, Sequence[tuple[int, int]]], confidence: float = 0.95) -> tuple[float, float, bool]:
+def iqm_interval(runs: Mapping[str, Sequence[tuple[int, int]]], shared: Mapping[str, float], joint: bool = False,
+                 confidence: float = 0.95) -> tuple[float, float, bool]:  # fmt: skip
     """Interval of the IQM over all tasks' runs, and whether training seeds are in it.
 
     runs: task -> (k, n) of each training seed. With three seeds or more they are drawn again within each task
-    (stratified bootstrap), their deviations widened by sqrt(s / (s - 1)) and for Student's t, or few seeds would seem
-    surer than they are; with fewer, each run's rate is drawn from its Jeffreys posterior. 4,000 draws, fixed seed.
+    (stratified bootstrap; of a joint policy the same seeds in every task, which come in the same order), their
+    deviations widened by sqrt(s / (s - 1)) and for Student's t, or few seeds would seem surer than they are; with
+    fewer, each run's rate is drawn from its Jeffreys posterior. shared: task -> variance that the episodes which all
+    its seeds play add to their mean; no draw of seeds shows it, so it is added. 4,000 draws, fixed seed.
     """
     draw, draws = np.random.default_rng(0), 4_000
     rates = [np.array([k / n for k, n in of_task]) for of_task in runs.values()]
     by_seed = min(len(r) for r in rates) >= FEW_SEEDS
     if by_seed:
-        freedom = sum(len(r) - 1 for r in rates) / 2  # half of the runs enter
+        freedom = min(len(r) - 1 for r in rates) if joint else sum(len(r) - 1 for r in rates) / 2  # half of them enter
         z = NormalDist().inv_cdf((1 + confidence) / 2)
         student = 1 + (z * z + 1) / (4 * freedom)  # Student's quantile over the normal one, first order
         parts = []
+        chosen = draw.integers(0, len(rates[0]), (draws, len(rates[0])))
         for r in rates:
-            again = r[draw.integers(0, len(r), (draws, len(r)))]
+            again = r[chosen if joint else draw.integers(0, len(r), (draws, len(r)))]
             parts.append(r.mean() + student * math.sqrt(len(r) / (len(r) - 1)) * (again - r.mean()))
     else:
         parts = [np.column_stack([draw.beta(k + 0.5, n - k + 0.5, draws) for k, n in of]) for of in runs.values()]
+    episodes = [math.sqrt(shared.get(task, 0.0)) * draw.standard_normal((draws, 1)) for task in runs]
+    parts = [part + own for part, own in zip(parts, episodes, strict=True)]
     ordered = np.sort(np.concatenate(parts, axis=1), axis=1)
     cut = ordered.shape[1] // 4
     low, high = np.quantile(

@@ -11,20 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.protocol import Suite
-from benchmark.report.best import BOLD_NOTE, not_below_best, retests
+from benchmark.report.best import bold_notes, not_below_best, retests
 from benchmark.report.conditions import comparable, reference_mark, row_labels, row_name, unequal
+from benchmark.report.inference.one_seed import ONE_SEED
 from benchmark.report.record import Record, Tally
 from benchmark.report.reported import errata, reported
-from benchmark.report.stats import mean, mean_interval, wilson
+from benchmark.report.stats import mean, wilson
 from benchmark.report.table import Table
+from benchmark.report.table_intervals import interval_notes, rates_interval
 
 MISSING = "missing"
 MOST_APART = 12
 COLUMNS = ("easy", "medium", "hard", "mean", "rlbench")
 BEST_NOTE = (
     "best*: maximum over evaluations, the papers' number; it over-states (by 13 to 17 points for true rates of 50 to "
-    "80 % with 15 evaluations of 25). retest: the selected checkpoint on fresh seeds. last: the last checkpoint. "
-    "[low, high]: 95 % interval of these rollouts alone, not of training seeds."
+    "80 % with 15 evaluations of 25). retest: the selected checkpoint on fresh seeds. last: the last checkpoint."
 )
 
 
@@ -40,7 +41,7 @@ def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
         ))  # fmt: skip
     rules = {i for i in range(1, len(ordered)) if ordered[i].task != ordered[i - 1].task}
     columns = ("task", "method", "head", "protocol", "best*", "retest", "last", "errors", "steps")
-    notes = [BEST_NOTE]
+    notes = [BEST_NOTE, f"[low, high]: 95 % interval of one cell's rollouts; {ONE_SEED}."]
     if any(r.errors for r in records):
         notes.append("errors: episodes that could not be run; they count neither as success nor as failure.")
     return Table(title, columns, tuple(rows), tuple(notes), frozenset(rules), text_columns=4)
@@ -103,8 +104,8 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
     rows += apart_rows(asked, kept, [[] if c == "rlbench" else _tasks_of(suite, c) for c in COLUMNS])
     if partial:
         notes.append("† mean over the tasks measured so far (tasks/all); not comparable with the printed mean.")
-    notes.append(BEST_NOTE)
-    notes += [*([BOLD_NOTE] if bold else []), *unequal(kept)]
+    columns_of = [_tasks_of(suite, c) for c in COLUMNS if c != "rlbench"]
+    notes += [BEST_NOTE, *interval_notes(kept), *bold_notes([named], columns_of), *unequal(kept)]
     if any(r.errors for r in kept):
         bad = sorted({f"{r.task}/{r.method} ({r.errors})" for r in kept if r.errors})
         notes.append(f"episodes that could not be run, counted neither way: {', '.join(bad)}.")
@@ -133,7 +134,7 @@ def tasks_cell(by_task: Mapping[str, list[Record]], tasks: Sequence[str], number
         return "errors only" if tallies else MISSING
     text = f"{100 * mean([t.rate for t in present]):.1f}"
     if number == "retest":
-        low, high = mean_interval([(t.k, t.n) for t in present])
+        _, low, high, _ = rates_interval(retests(by_task), tasks)
         text += f" [{100 * low:.0f}, {100 * high:.0f}]"
     if marks:
         text += mark([record for task in tasks for record in by_task.get(task, [])])

@@ -59,12 +59,31 @@ def test_they_stop_when_it_is_decided_and_say_what_was_saved(played: tuple[Paths
     assert found.better == "dp3" and found.e >= 1000 == found.needed
     each = found.played // 4
     assert 0 < each < 100 and each % 5 == 0
-    assert found.saved == 4 * (100 - each) and found.pairs == 2 * (5 + each)
+    assert found.saved == 4 * (100 - each) and found.episodes == 2 * (5 + each)
     assert len(said) == each // 5 + 1
     again = until_decided(first, second, paths, 0.001, 5, 100, "bench", said.append)
     assert again == found and len(said) == each // 5 + 2, "what was played counts; nothing more is needed"
     swapped = until_decided(second, first, paths, 0.001, 5, 100, "bench", said.append)
     assert swapped.better == "dp3" and swapped.e == pytest.approx(found.e)
+
+
+def test_checkpoints_of_one_method_share_an_episode_and_are_one_piece_of_evidence(
+    played: tuple[Paths, list[Cell], list[Cell]],
+) -> None:
+    """The same policy under five seeds is not five times the evidence; seeds of two methods need not be the same."""
+    paths, first, second = played
+    one = until_decided(first, second, paths, 1e-9, 5, 5, "bench", lambda _: None)
+    assert one.question == "these checkpoints"
+    again = list(first)
+    for seed in range(1, 5):
+        for cell, here in zip(make_cells(SETTINGS, ["reach", "hammer"], ["dp3"], [seed]), first, strict=True):
+            copy = dataclasses.replace(read(here.record(paths)), seed=seed, identity_hash=cell.identity_hash())
+            write(copy, cell.record(paths))
+            write_further(cell.record(paths), copy, outcomes("dp3", cell.task, 5, 5))
+            again.append(cell)
+    several = until_decided(again, second, paths, 1e-9, 5, 5, "bench", lambda _: None)
+    assert several.e == pytest.approx(one.e) and several.episodes == one.episodes == 2 * 10
+    assert several.played == (10 + 2) * 5
 
 
 def test_equal_methods_are_left_undecided_at_the_limit(
@@ -78,7 +97,7 @@ def test_equal_methods_are_left_undecided_at_the_limit(
         )
     found = until_decided(first, second, paths, 0.05, 20, 50, "bench", lambda _: None)
     assert found.better is None and found.played == 4 * 50 and found.saved == 0
-    assert found.pairs == 2 * 55, "the last batch is cut at the limit"
+    assert found.episodes == 2 * 55, "the last batch is cut at the limit"
 
 
 def test_only_cells_that_are_here_can_play_on(played: tuple[Paths, list[Cell], list[Cell]], tmp_path: Path) -> None:
@@ -129,7 +148,7 @@ def test_real_policies_play_on_and_the_audit_follows(tmp_path: Path) -> None:
     settings = [word for text in few for word in ("--set", text)]
     words = ["compare", "state", "proprio-only", *where, "--until-decided", "--batch", "2", "--most", "3", *settings]
     found = json.loads(bench(*words, "--json"))
-    assert found["pairs"] == 3 + 3 and found["played"] == 6
+    assert found["episodes"] == 3 + 3 and found["played"] == 6
     path = tmp_path / "runs/records/quick/metaworld-15/reach/state/mlp-s0.json"
     more = read_further(path, read(path))
     assert more is not None and len(more.episodes) == 3

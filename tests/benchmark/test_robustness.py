@@ -11,18 +11,20 @@ from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.report.comparison import NothingInCommon
+from benchmark.report.inference.crossed import Scope, contrast
+from benchmark.report.inference.one_seed import ONE_SEED
 from benchmark.report.joint import of_rows
-from benchmark.report.paired import difference_in_difference
 from benchmark.report.record import Record, write
 from benchmark.report.robustness import compare_shift
 from benchmark.report.shifts import write_shifts
 from tests.benchmark.test_tables import record
 
 
-def cell(root: Path, method: str, task: str, plain: np.ndarray, shifted: np.ndarray | None) -> tuple[Path, Record]:
-    made = record(task, method, (1, 1, 1), suite="metaworld-perspective")
+def cell(root: Path, method: str, task: str, plain: np.ndarray, shifted: np.ndarray | None, seed: int = 0
+         ) -> tuple[Path, Record]:  # fmt: skip
+    made = record(task, method, (1, 1, 1), suite="metaworld-perspective", seed=seed)
     made = dataclasses.replace(made, retest=of_rows(10, [(i, int(w), 50, None) for i, w in enumerate(plain)]))
-    path = root / "clar/metaworld-perspective" / task / method / "mlp-s0.json"
+    path = root / "clar/metaworld-perspective" / task / method / f"mlp-s{seed}.json"
     write(made, path)
     if shifted is not None:
         write_shifts(path, "h", 10, {"corner2": of_rows(10, [(i, int(w), 50, None) for i, w in enumerate(shifted)])})
@@ -41,11 +43,13 @@ def test_the_drops_and_their_difference(tmp_path: Path) -> None:
     ]  # fmt: skip
     ((one,), notes) = compare_shift(placed, ["dp3", "pointnet"], "mlp", "corner2")
     assert (one.first_drop, one.second_drop) == pytest.approx((0.05, 0.35)) and not notes
-    assert one.difference == pytest.approx(-0.30) and one.low < -0.30 < one.high < 0
+    answer = one.these_checkpoints
+    assert answer.difference == pytest.approx(-0.30) and answer.low < -0.30 < answer.high < 0
+    assert one.methods_retrained is None and one.why_not_methods == ONE_SEED
     assert one.episodes == 200 and one.tasks == ("box-close", "reach")
     words = ["compare", "dp3", "pointnet", "--suite", "metaworld-perspective", "--records", str(tmp_path)]
     done = CliRunner().invoke(app, [*words, "--shift", "corner2"])
-    assert done.exit_code == 0 and "-30.0 [" in done.stdout and "loses" in done.stdout
+    assert done.exit_code == 0 and "-30.0" in done.stdout and ONE_SEED in done.stdout
     done = CliRunner().invoke(app, [*words, "--shift", "corner3"])
     assert done.exit_code == 2 and "retested under corner3" in done.output
 
@@ -59,21 +63,33 @@ def test_without_both_there_is_nothing_to_compare(tmp_path: Path) -> None:
         compare_shift(placed, ["dp3", "pointnet"], "mlp", "corner2")
 
 
+def test_seeds_answer_about_the_methods(tmp_path: Path) -> None:
+    """Seeds of the first lose 10 points or a little more, seeds of the second 30."""
+    placed = [
+        cell(tmp_path, method, "reach", first(80 + seed), first(80 - lost - seed), seed)
+        for method, lost in (("dp3", 10), ("pointnet", 30)) for seed in range(3)
+    ]  # fmt: skip
+    ((one,), notes) = compare_shift(placed, ["dp3", "pointnet"], "mlp", "corner2")
+    assert one.these_checkpoints.difference == pytest.approx(-0.2) and one.first_seeds == {"reach": (0, 1, 2)}
+    assert one.methods_retrained is not None and one.methods_retrained.high < 0
+    assert one.methods_retrained.low <= one.these_checkpoints.low
+    assert any(note.startswith("drop of pointnet: s0 30.0, s1 32.0") for note in notes)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tasks", [1, 3, 15])
 @pytest.mark.parametrize("rates", [(0.8, 0.6, 0.8, 0.3), (0.95, 0.9, 0.5, 0.45), (0.6, 0.6, 0.6, 0.6)])
-def test_the_interval_covers(tasks: int, rates: tuple[float, ...]) -> None:
+def test_the_interval_about_checkpoints_covers(tasks: int, rates: tuple[float, ...]) -> None:
     """Episodes of one seed are alike under all four: each is hard or easy for everybody, by a shared draw."""
-    draw, inside = np.random.default_rng(tasks), 0
+    draw = np.random.default_rng(tasks)
     limits = np.quantile(MIXED, rates)
     truth = (rates[0] - rates[1]) - (rates[2] - rates[3])
-    for _ in range(2_000):
-        ease = 0.5 * draw.random((tasks, 100, 1)) + 0.5 * draw.random((tasks, 100, 4))
-        won = ease < limits
-        values = (won[..., 0].astype(int) - won[..., 1]) - (won[..., 2].astype(int) - won[..., 3])
-        _, low, high = difference_in_difference(values.tolist())
-        inside += low <= truth <= high
-    assert inside / 2_000 == pytest.approx(0.95, abs=0.02)
+    ease = 0.5 * draw.random((2_000, tasks, 100, 1)) + 0.5 * draw.random((2_000, tasks, 100, 4))
+    won = (ease < limits).astype(int)
+    drops = [[won[:, t, None, :, i] - won[:, t, None, :, i + 1] for t in range(tasks)] for i in (0, 2)]
+    found = contrast(drops, [1, -1], Scope.PER_TASK)
+    inside = np.abs(found.estimate - truth) <= found.of_checkpoints()
+    assert inside.mean() == pytest.approx(0.95, abs=0.02)
 
 
 MIXED = 0.5 * np.random.default_rng(0).random(1_000_000) + 0.5 * np.random.default_rng(1).random(1_000_000)

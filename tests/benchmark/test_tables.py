@@ -27,6 +27,11 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 SUITE = load_settings("metaworld-15", "clar", "mlp").suite
 
 
+def listed(successes: int, of: int) -> Evaluation:
+    """A retest whose first episodes succeed."""
+    return Evaluation(10, Tally(successes, of, 0), tuple((i, int(i < successes), 50, None) for i in range(of)))
+
+
 def record(task: str, method: str, counts: tuple[int, int, int], **changes: Any) -> Record:
     """best k/25, retest k/100, last k/25."""
     best, retest, last = counts
@@ -44,7 +49,7 @@ def record(task: str, method: str, counts: tuple[int, int, int], **changes: Any)
         success_rule="any-step", horizon=200, demo_hash=f"demos of {task}", demos={"train": 25},
         training={"optimizer_steps": 46950}, selected_epoch=10,
         evaluations=(Evaluation(10, Tally(best, 25, 0), ()), Evaluation(20, Tally(last, 25, 0), ())),
-        retest=Evaluation(10, Tally(retest, 100, 0), ()), frozen={}, weights={}, fingerprint="f", provenance={},
+        retest=listed(retest, 100), frozen={}, weights={}, fingerprint="f", provenance={},
         timings={},
     )  # fmt: skip
     made = dataclasses.replace(made, **changes)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmark.report.conditions import comparable
+from benchmark.report.inference.crossed import Scope
+from benchmark.report.inference.outcomes import scope_of
 from benchmark.report.plots import shift_curves
 from benchmark.report.record import BadRecord, Evaluation, Record
 from benchmark.report.shifts import read_shifts
@@ -19,9 +21,9 @@ from benchmark.report.stats import (
     iqm_interval,
     kendall_tau,
     mean,
-    mean_interval,
     wilson,
 )
+from benchmark.report.table_intervals import Runs, interval_notes, rates_interval, shared_variances
 from benchmark.report.tables import mark
 
 Placed = Sequence[tuple[Path, Record]]
@@ -115,17 +117,20 @@ def _group(suite: str, protocol: str, members: Placed) -> dict[str, Any]:
         "suite": suite, "protocol": protocol, "tasks": tasks,
         "methods": [_method(*key, by_task, tasks) for key, by_task in sorted(by_method.items())],
         "heads": _heads(by_method), "cameras": _cameras(members), "apart": apart,
+        "intervals": interval_notes(kept),
     }  # fmt: skip
 
 
 def _method(method: str, head: str, by_task: dict[str, list[Record]], tasks: list[str]) -> dict[str, Any]:
-    """Summary over the tasks that it has. seconds and steps: mean of a cell."""
+    """Summary over the tasks that it has. seconds and steps: mean of a cell. over_seeds: whether the mean's interval is
+    over training seeds; by_seed: whether the IQM's is."""
     records = [record for of_task in by_task.values() for record in of_task]
-    runs = {
-        task: [(r.retest.tally.k, r.retest.tally.n) for r in of_task if r.retest.tally.n]
+    retests: Runs = {
+        task: [(r, r.retest) for r in sorted(of_task, key=lambda r: r.seed) if r.retest.tally.n]
         for task, of_task in by_task.items()
     }
-    runs = {task: counts for task, counts in runs.items() if counts}
+    retests = {task: of_task for task, of_task in retests.items() if of_task}
+    runs = {task: [(r.retest.tally.k, r.retest.tally.n) for r, _ in of_task] for task, of_task in retests.items()}
     phases = sorted({name for record in records for name in record.timings})
     found: dict[str, Any] = {
         "method": method, "head": head, "note": mark(records).strip(), "cells": len(records), "tasks": len(runs),
@@ -135,42 +140,34 @@ def _method(method: str, head: str, by_task: dict[str, list[Record]], tasks: lis
         "phases": {n: mean([r.timings.get(n, 0.0) for r in records]) for n in phases},
         "encoder": records[0].training.get("parameters_encoder"),
         "trained": records[0].training.get("parameters_trained"),
-        "by_task": {task: _pooled(counts) for task, counts in runs.items()},
+        "by_task": {task: list(rates_interval(retests, [task])[:3]) for task in retests},
         "epochs": _epochs(by_task),
     }  # fmt: skip
     if runs:
-        rates = {task: [k / n for k, n in counts] for task, counts in runs.items()}
-        low, high = mean_interval([(sum(k for k, _ in c), sum(n for _, n in c)) for c in runs.values()])
-        found |= {"mean": mean([mean(r) for r in rates.values()]), "low": low, "high": high}
-        every = [rate for of_task in rates.values() for rate in of_task]
-        iqm_low, iqm_high, by_seed = iqm_interval(runs)
+        average, low, high, _ = rates_interval(retests, list(retests))
+        over_seeds = all(len(of_task) > 1 for of_task in retests.values())
+        found |= {"mean": average, "low": low, "high": high, "over_seeds": over_seeds}
+        every = [k / n for counts in runs.values() for k, n in counts]
+        joint = scope_of(records) is Scope.JOINT and len({len(counts) for counts in runs.values()}) == 1
+        iqm_low, iqm_high, by_seed = iqm_interval(runs, shared_variances(retests), joint)
         found |= {"iqm": iqm(every), "iqm_low": iqm_low, "iqm_high": iqm_high, "by_seed": by_seed}
     return found
 
 
-def _pooled(counts: Sequence[tuple[int, int]]) -> list[float]:
-    k, n = sum(k for k, _ in counts), sum(n for _, n in counts)
-    return [k / n, *wilson(k, n)]
-
-
 def _epochs(by_task: dict[str, list[Record]]) -> dict[str, list[list[float]]]:
     """Task, or `mean` -> [epoch, rate, low, high] at the epochs that all of its cells were evaluated at."""
-    found = {task: _curve([records]) for task, records in by_task.items()}
-    return found | ({"mean": _curve(list(by_task.values()))} if len(by_task) > 1 else {})
+    found = {task: _curve({task: records}) for task, records in by_task.items()}
+    return found | ({"mean": _curve(by_task)} if len(by_task) > 1 else {})
 
 
-def _curve(tasks: Sequence[Sequence[Record]]) -> list[list[float]]:
-    at = [{e.epoch: e.tally for e in record.evaluations} for records in tasks for record in records]
+def _curve(tasks: Mapping[str, Sequence[Record]]) -> list[list[float]]:
+    at = {task: [(r, {e.epoch: e for e in r.evaluations}) for r in records] for task, records in tasks.items()}
     points = []
-    for epoch in sorted(set.intersection(*(set(tallies) for tallies in at))):
-        counts, start = [], 0
-        for records in tasks:
-            own = [tallies[epoch] for tallies in at[start : start + len(records)]]
-            start += len(records)
-            counts.append((sum(t.k for t in own), sum(t.n for t in own)))
-        counts = [(k, n) for k, n in counts if n]
-        if counts:
-            points.append([epoch, mean([k / n for k, n in counts]), *mean_interval(counts)])
+    for epoch in sorted(set.intersection(*(set(known) for of_task in at.values() for _, known in of_task))):
+        runs = {task: [(record, known[epoch]) for record, known in of_task] for task, of_task in at.items()}
+        rate, low, high, count = rates_interval(runs, list(runs))
+        if count:
+            points.append([epoch, rate, low, high])
     return points
 
 

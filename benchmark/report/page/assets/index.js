@@ -155,6 +155,7 @@ function trees(g) {
       )
       .filter(Boolean),
   );
+  $("intervals-text").textContent = g.intervals.join(" ");
   forest($("forest-chart"), rows, `Retest by task, ${g.suite}, protocol ${g.protocol}`);
 }
 
@@ -212,7 +213,10 @@ const BUDGET = [
   ["cells", m => m.cells],
   [
     "mean retest, %",
-    m => (m.mean == null ? "–" : `${percent(m.mean)} [${Math.round(100 * m.low)}, ${Math.round(100 * m.high)}]`),
+    m =>
+      m.mean == null
+        ? "–"
+        : `${percent(m.mean)} [${Math.round(100 * m.low)}, ${Math.round(100 * m.high)}] ${m.over_seeds ? "of seeds" : "of rollouts"}`,
   ],
   [
     "IQM, %",
