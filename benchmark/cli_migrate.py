@@ -20,7 +20,7 @@ def migrate(
 ) -> None:
     """Rewrite records of schema 1. Every verb reads them as they are, too; no outcome of an episode is touched.
 
-    A record whose label says more now (`+norm=workspace`) moves to the folder of that label, with all that lies beside it.
+    A record whose label says more now (`+norm=workspace`) moves to the folder of that label, with what is beside it.
     """
     import json
 
