@@ -25,7 +25,8 @@ def comparison_table(found: Sequence[Comparison], notes: Sequence[str], title: s
             f"{one.first} - {one.second}", CHECKPOINTS, size, str(one.episodes), only,
             *points(one.these_checkpoints), "–",
         ))  # fmt: skip
-        rows.append(("", METHODS, "", "", "", *points(one.methods_retrained), f"{100 * one.improvement:.0f}"))
+        improves = "–" if one.methods_retrained is None else f"{100 * one.improvement:.0f}"
+        rows.append(("", METHODS, "", "", "", *points(one.methods_retrained), improves))
     columns = (
         "difference", "question", "tasks x seeds", "episodes", "only one succeeds", "points [95 %]", "p", "Holm",
         "P(improves), %",
@@ -53,7 +54,7 @@ def _own(found: Sequence[Comparison]) -> list[str]:
     notes += [
         f"{one.first} - {one.second}: would hold over retrainings only if the spread over training seeds is below "
         f"{100 * one.tipping_spread:.1f} points (`bench spread` measures it)."
-        for one in found if one.tipping_spread is not None
+        for one in found if one.tipping_spread
     ]  # fmt: skip
     return notes
 
@@ -62,7 +63,8 @@ def points(answer: Answer | None) -> tuple[str, str, str]:
     """Difference and interval, p, Holm."""
     if answer is None:
         return "one seed: cannot say", "–", "–"
-    text = f"{100 * answer.difference:+.1f} [{100 * answer.low:+.1f}, {100 * answer.high:+.1f}]"
+    value, low, high = (round(100 * number, 1) + 0.0 for number in (answer.difference, answer.low, answer.high))
+    text = f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
     return text, p_text(answer.p), p_text(answer.holm)
 
 

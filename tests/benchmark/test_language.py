@@ -329,12 +329,12 @@ def test_a_joint_policy_is_compared_task_by_task_and_plays_on_as_a_whole(tmp_pat
         whole, _ = run_cell(cell, paths, "x")
         placed += [(cell.record(paths), part) for part in by_task(whole)]
     ((one,), _) = compare([r for _, r in placed], ["state+text=hash", "proprio-only+text=hash"], "mlp")
-    assert one.tasks == ("far", "near") and sum(s.n for s in one.strata) == 12
+    assert one.tasks == ("far", "near") and one.episodes == 12
     cells = [finished_cells(joint, placed, f"{m}+text=hash", None, paths) for m in ("state", "proprio-only")]
     assert [list(found) for found in cells] == [[("near+far", 0)], [("near+far", 0)]]
     first, second = ([found["near+far", 0]] for found in cells)
     decision = until_decided(first, second, paths, 0.05, 2, 2, "x", lambda _: None)
-    assert decision.pairs == 12 + 2 * 2 or decision.played == 0
+    assert decision.episodes == 12 + 2 * 2 or decision.played == 0
     assert audit(read(first[0].record(paths)), first[0].record(paths), 2).wrong == ()
 
 
