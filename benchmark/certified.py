@@ -96,7 +96,7 @@ def renew(names: Sequence[str], path: Path = TABLE) -> list[str]:
         for line, here in certify(name):
             there = table.get(line)
             fresh = there is None or here["version"] > there["version"]
-            fresh = fresh or ("skipped" in there and "skipped" not in here)
+            fresh = fresh or ("skipped" in (there or {}) and "skipped" not in here)
             problem = None if fresh else complaint(line, here, table)
             if fresh:
                 table[line] = here

@@ -37,10 +37,10 @@ def _expected(error: Exception) -> bool:
     from envs.registry import UnknownName
     from envs.render import GLMissing
     from envs.spec import SpecMismatch
-    from methods.errors import BadWeights
+    from methods.errors import BadMethod, BadWeights
 
     kinds = (ConfigError, Busy, StorageError, WorkerDied, WorkerError, UnknownName, GLMissing, SpecMismatch,
-             BadWeights, FileNotFoundError)  # fmt: skip
+             BadWeights, BadMethod, FileNotFoundError)  # fmt: skip
     return isinstance(error, kinds) or type(error).__name__ in {
         "OtherSettings",
         "ExpertFails",

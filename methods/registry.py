@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from envs.registry import UnknownName, load_from_file
 from methods import METHODS
+from methods.card import MethodCard
+from methods.errors import BadMethod, raised
 
 if TYPE_CHECKING:
     from methods.base import Representation
@@ -36,10 +38,17 @@ def table() -> dict[str, str]:
 def method_class(name: str) -> type[Representation]:
     """The class for a registered name or for `path/to/file.py:Class`.
 
-    Raises `UnknownName` with the closest match, FileNotFoundError, or TypeError if the class is no representation.
+    Raises `UnknownName` with the closest match, FileNotFoundError, or `BadMethod` if the file cannot be imported or
+    the class is no representation with a card.
     """
     if ".py:" in name:
-        found = load_from_file(name)
+        try:
+            found = load_from_file(name)
+        except (UnknownName, FileNotFoundError):
+            raise
+        except (Exception, SystemExit) as error:
+            file = name.rpartition(":")[0]
+            raise BadMethod(f"{file} cannot be imported: {raised(error, file)}") from error
     else:
         known = table()
         if name not in known:
@@ -49,7 +58,9 @@ def method_class(name: str) -> type[Representation]:
     from methods.base import Representation
 
     if not (isinstance(found, type) and issubclass(found, Representation)):
-        raise TypeError(f"{name} is {found!r}, not a subclass of methods.base.Representation")
+        raise BadMethod(f"{name} is {found!r}, not a subclass of methods.base.Representation")
     if not hasattr(found, "card"):
-        raise TypeError(f"{name} has no card; give the class a `card = MethodCard(...)`")
+        raise BadMethod(f"{name} has no card; give the class a `card = MethodCard(...)`")
+    if not isinstance(found.card, MethodCard):
+        raise BadMethod(f"{name} has a {type(found.card).__name__} as its card; give it a `card = MethodCard(...)`")
     return found
