@@ -75,8 +75,12 @@ class Lift3D(Representation):
             MethodOption(
                 "centers", "fps", ("fps", "random"),
                 "random: token centres drawn anew in every forward pass, as the public code does by mistake",
+                random=("random",),
             ),
-            MethodOption("compat", "none", ("none", "lift3d"), "lift3d: random centres, and offsets scaled batch-wide"),
+            MethodOption(
+                "compat", "none", ("none", "lift3d"), "lift3d: random centres, and offsets scaled batch-wide",
+                random=("lift3d",),
+            ),
         ),
         reported_as="Lift3D",
         notes=("the published checkpoint's own tokenizer, if it has one, is not loaded: its key layout is not known",),

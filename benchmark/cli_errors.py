@@ -38,8 +38,7 @@ def _expected(error: Exception) -> bool:
     from envs.render import GLMissing
     from envs.spec import SpecMismatch
     from envs.versions import NoSimulator
-    from methods.errors import BadWeights
-    from methods.registry import BadMethod
+    from methods.errors import BadMethod, BadWeights
 
     kinds = (ConfigError, Busy, StorageError, WorkerDied, WorkerError, UnknownName, GLMissing, SpecMismatch,
              BadWeights, FileNotFoundError, BrokenFile, BadMethod, NoSimulator)  # fmt: skip

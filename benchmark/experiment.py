@@ -26,6 +26,7 @@ from benchmark.language import SEEN, Speaker
 from benchmark.policy.memory import Memory
 from benchmark.policy.policy import Policy, act
 from benchmark.preparation import Prepared, prepare
+from benchmark.probe import Built, probe
 from benchmark.progress import bar, say
 from benchmark.pulse import Pulse, await_silence, this_start
 from benchmark.report.further import further_actions, further_path
@@ -51,6 +52,8 @@ def run_cell(
 ) -> tuple[Record, bool]:
     """The cell's record, and whether anything was computed now. Raises `Busy` if another process is computing it.
 
+    Raises `BadMethod` before any work, and before `overwrite` discards anything, if the method breaks its contract.
+
     shifts: what else the selected checkpoint is retested under (`Suite.shift`), beside the suite's own.
     """
     target, work = cell.record(paths), cell.work(paths)
@@ -66,6 +69,7 @@ def run_cell(
                 plot_shifts(record, read_shifts(target, record), target.with_suffix(".shifts.png"))
             return record, bool(missing)
         await_silence(work, cell.label, say)
+        built = probe(cell)
         if overwrite:
             for file in (target, shifts_path(target), further_path(target), further_actions(target),
                          source_folder(target)):  # fmt: skip
@@ -74,7 +78,7 @@ def run_cell(
                 if not file.name.startswith("lock"):
                     discard(file)
         begin(cell, work)
-        run = CellRun(cell, paths, work, command)
+        run = CellRun(cell, paths, work, command, built)
         discard(work / "error.txt")  # of an earlier start
         with Pulse(work, run.facts()) as run.pulse:
             record = run.record(shifts)
@@ -83,18 +87,25 @@ def run_cell(
 
 
 def prepare_cell(cell: Cell, paths: Paths) -> None:
-    """Demonstrations, observations and features of a cell, so that others who share them find them there."""
-    run = CellRun(cell, paths, cell.work(paths), "prepare")
+    """Demonstrations, observations and features of a cell, so that others who share them find them there.
+
+    Raises `BadMethod` before any work if the method breaks its contract.
+    """
+    run = CellRun(cell, paths, cell.work(paths), "prepare", probe(cell))
     with run.stages() as stages:
         run.prepare(stages)
 
 
 class CellRun:
-    """The state of one run of one cell. Methods follow each other in the order in which they are defined."""
+    """The state of one run of one cell. Methods follow each other in the order in which they are defined.
+
+    built: what `probe` built already.
+    """
 
     pulse: Pulse | None = None
 
-    def __init__(self, cell: Cell, paths: Paths, work: Path, command: str) -> None:
+    def __init__(self, cell: Cell, paths: Paths, work: Path, command: str, built: Built | None = None) -> None:
+        self.built = built
         self.cell, self.paths, self.work, self.command = cell, paths, work, command
         self.suite, self.protocol = cell.settings.suite, cell.settings.protocol
         self.names = cell.identity()
@@ -125,7 +136,8 @@ class CellRun:
             yield stages
 
     def prepare(self, stages: list[Stage]) -> Prepared:
-        return prepare(self.cell, self.paths, stages, self.speaker, self.device, self.bf16, self.clock)
+        return prepare(self.cell, self.paths, stages, self.speaker, self.device, self.bf16, self.clock,
+                       self.built)  # fmt: skip
 
     def record(self, shifts: tuple[str, ...]) -> Record:
         with self.stages() as stages:

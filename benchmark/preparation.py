@@ -21,6 +21,7 @@ from benchmark.data.features import FeatureCache, encode_rows, histories, mapped
 from benchmark.data.observations import cache_key, load_or_render
 from benchmark.language import Speaker
 from benchmark.policy.policy import Policy, make_policy
+from benchmark.probe import Built
 from benchmark.stage import Stage
 from benchmark.train import Joined, Samples
 from methods.base import Representation
@@ -38,14 +39,15 @@ class Prepared:
 
 
 def prepare(cell: Cell, paths: Paths, stages: Sequence[Stage], speaker: Speaker | None, device: torch.device,
-            bf16: bool, clock: Clock) -> Prepared:  # fmt: skip
+            bf16: bool, clock: Clock, built: Built | None = None) -> Prepared:  # fmt: skip
     """Build the policy, fit its normalisers on the training demonstrations, encode once what is frozen.
 
-    Nothing is rendered where the features are there already and no normaliser has to be fitted.
+    Nothing is rendered where the features are there already and no normaliser has to be fitted. built: the same
+    representation that would be built here, if the probe was left with one.
     """
     env, protocol = cell.settings.suite.env_class(), cell.settings.protocol
     torch.manual_seed(seeds.training_seed(cell.seed, "init"))
-    representation = cell.build(cell.specs())
+    representation = (built.take() if built else None) or cell.build(cell.specs())
     if representation.frozen_part is not None and representation.card.weights:
         # the head's start must not depend on how many numbers the encoder drew: it may be trained without it
         torch.manual_seed(seeds.training_seed(cell.seed, "head"))

@@ -16,21 +16,30 @@ from benchmark.report.table import render
 from benchmark.report.tables import cells_table
 from benchmark.storage import Busy, StorageError, write_atomically
 from methods.code import text_hash
+from methods.errors import BadMethod
 
 
 @dataclass
 class Outcome:
-    """What became of each cell. `exit_code`: 0 all there, 1 a cell failed, 3 another process has one."""
+    """What became of each cell.
+
+    `exit_code`: 0 all there; 1 a cell failed; 2 cells failed, and all of them because their method breaks its contract,
+    before any work; 3 another process has one. The cells of other methods go on.
+    """
 
     done: list[tuple[Path, Record, bool]] = field(default_factory=list)
     edited: set[Path] = field(default_factory=set)
     """Records that were there, of shipped methods whose text is another now."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     busy: list[tuple[str, str]] = field(default_factory=list)
+    refused: int = 0
+    """Of those that failed, how many did before any work."""
 
     @property
     def exit_code(self) -> int:
-        return 1 if self.failed else 3 if self.busy else 0
+        if self.failed:
+            return 2 if self.refused == len(self.failed) else 1
+        return 3 if self.busy else 0
 
     def as_dict(self) -> dict[str, Any]:
         def row(path: Path, record: Record, new: bool) -> dict[str, Any]:
@@ -82,6 +91,7 @@ def run_cells(cells: list[Cell], paths: Paths, command: str, overwrite: bool, sh
         except StorageError:
             raise  # the next cell would meet the same disk
         except Exception as error:
+            outcome.refused += isinstance(error, BadMethod)
             outcome.failed.append((cell.label, _keep_traceback(cell, paths, error)))
     return outcome
 
@@ -92,4 +102,5 @@ def _keep_traceback(cell: Cell, paths: Paths, error: Exception) -> str:
     file = cell.work(paths) / "error.txt"
     write_atomically(file, lambda handle: handle.write(trace.encode()))
     say(f"{cell.label} failed: {error}")
-    return f"{type(error).__name__}: {error} (traceback: {file})"
+    kind = "" if isinstance(error, BadMethod) else f"{type(error).__name__}: "
+    return f"{kind}{error} (traceback: {file})"

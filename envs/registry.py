@@ -106,8 +106,8 @@ def _load(file: Path, module_name: str) -> None:
     except BaseException as error:  # SystemExit, too: a file that exits must not end a run as if it were done
         del sys.modules[module_name]
         where = traceback.extract_tb(error.__traceback__)[-1]
-        line = f", {Path(where.filename).name}:{where.lineno}" if where.filename != __file__ else ""
-        raise BrokenFile(f"{file} cannot be loaded ({type(error).__name__}: {error}{line})") from error
+        line = f" ({Path(where.filename).name}, line {where.lineno})" if where.filename != __file__ else ""
+        raise BrokenFile(f"{file} cannot be imported: {type(error).__name__}: {error}{line}") from error
     finally:
         sys.path.remove(folder)
         if folder not in sys.path:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from envs.registry import UnknownName
 from envs.spec import ActionSpec, FieldSpec
@@ -84,12 +85,14 @@ class MethodOption:
     """A choice that the paper leaves open, or a fault of public code that is not repeated by default.
 
     Given as `method.NAME=VALUE`, and to the constructor as a keyword. allowed: the values, the default among them.
+    random: those under which `encode` draws at random when a policy is played too; under all others it must not.
     """
 
     name: str
     default: str
     allowed: tuple[str, ...]
     meaning: str
+    random: tuple[str, ...] = ()
 
 
 def past_actions_spec(card: MethodCard, action: ActionSpec) -> dict[str, FieldSpec]:
@@ -141,6 +144,39 @@ class MethodCard:
     notes: tuple[str, ...] = ()
     version: int = 1
 
+    def __post_init__(self) -> None:
+        """Raises ValueError, in one line, for a field that is not what the class says of it."""
+        for name, allowed in _literals().items():
+            if getattr(self, name) not in allowed:
+                raise self._wrong(name, f"one of {', '.join(allowed)}")
+        for name in ("name", "title", "summary", "paper", "licence", "parameters_source"):
+            if not isinstance(getattr(self, name), str):
+                raise self._wrong(name, "a text")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise self._wrong("name", "letters, digits, '.', '_' and '-', because it names files")
+        for name, least in (("version", 1), ("past_actions", 0), ("parameters", 0)):
+            value = getattr(self, name)
+            if not (value is None and name == "parameters") and (type(value) is not int or value < least):
+                raise self._wrong(name, f"a whole number, {least} or more")
+        for name, kind in _LISTS.items():
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or not all(isinstance(one, kind) for one in value):
+                raise self._wrong(name, f'a tuple of {kind.__name__}, with a comma after a single one: ("rgb",)')
+        if self.input is not None and not isinstance(self.input, ImageInput | PointInput | VectorInput):
+            raise self._wrong("input", "an ImageInput, a PointInput, a VectorInput or None")
+        for name, allowed in _literals(type(self.input)).items() if self.input is not None else ():
+            if getattr(self.input, name) not in allowed:
+                value = getattr(self.input, name)
+                raise ValueError(
+                    f"the card of {self.name} has input.{name}={value!r}; it is one of {', '.join(allowed)}"
+                )
+        for name in ("head", "reported_as"):
+            if not isinstance(getattr(self, name), str | None):
+                raise self._wrong(name, "a text or None")
+
+    def _wrong(self, name: str, expected: str) -> ValueError:
+        return ValueError(f"the card of {self.name} has {name}={getattr(self, name)!r}; it is {expected}")
+
     def choose_options(self, given: Mapping[str, Any]) -> dict[str, str]:
         """The given options without those at their default. Raises `UnknownName` or ValueError for a wrong one."""
         known = {option.name: option for option in self.options}
@@ -160,3 +196,18 @@ class MethodCard:
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+    def random(self, options: Mapping[str, str]) -> bool:
+        """Whether `encode` is meant to draw at random under these options."""
+        return any(options.get(option.name, option.default) in option.random for option in self.options)
+
+
+_LISTS: dict[str, type] = {
+    "observes": str, "weights": WeightFile, "options": MethodOption, "requires": tuple, "notes": str,
+}  # fmt: skip
+
+
+def _literals(kind: Any = MethodCard) -> dict[str, tuple[str, ...]]:
+    """The fields of a card, or of its input, that take one of a few words."""
+    hints = get_type_hints(kind).items()
+    return {name: get_args(hint) for name, hint in hints if getattr(hint, "__origin__", None) is Literal}

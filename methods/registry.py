@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from envs.registry import UnknownName, load_from_file
 from methods import METHODS
+from methods.card import MethodCard
+from methods.errors import BadMethod
 
 if TYPE_CHECKING:
     from methods.base import Representation
@@ -20,10 +22,6 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "bench.methods"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 """A name on a card. What follows a `+` in a table is never a name but an option, weights or a text encoder."""
-
-
-class BadMethod(TypeError):
-    """A class that cannot be run as a method, or not under its name."""
 
 
 _added: dict[str, str] = {}
@@ -63,8 +61,8 @@ def target_of(name: str) -> str:
 def method_class(name: str) -> type[Representation]:
     """The class for a registered name or for `path/to/file.py:Class`.
 
-    Raises `UnknownName` with the closest match, FileNotFoundError, `BadMethod` if the class is no representation or
-    takes a name that means another method.
+    Raises `UnknownName` with the closest match, FileNotFoundError, `BrokenFile` if the file cannot be imported, or
+    `BadMethod` if the class is no representation with a card or takes a name that means another method.
     """
     if ".py:" in name:
         found = load_from_file(name)
@@ -77,6 +75,8 @@ def method_class(name: str) -> type[Representation]:
         raise BadMethod(f"{name} is {found!r}, not a subclass of methods.base.Representation")
     if not hasattr(found, "card"):
         raise BadMethod(f"{name} has no card; give the class a `card = MethodCard(...)`")
+    if not isinstance(found.card, MethodCard):
+        raise BadMethod(f"{name} has a {type(found.card).__name__} as its card; give it a `card = MethodCard(...)`")
     if not is_shipped(name):
         _refuse_borrowed_names(name, found)
     return found

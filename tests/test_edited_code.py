@@ -118,9 +118,9 @@ def test_two_files_may_not_mean_two_modules_by_one_name(place: Path) -> None:
      ('name="mine"', 'name="clar+weights=x"', "would not do in paths and tables"),
      ('name="mine"', 'name="../x"', "would not do in paths and tables"),
      ('licence="MIT"', 'licence="MIT", reported_as="CLAR"', "rows of the papers' tables belong to the methods"),
-     ("from shared_net import width", "import nowhere", "cannot be loaded (ModuleNotFoundError"),
-     ("from shared_net import width", "raise SystemExit(0)", "cannot be loaded (SystemExit"),
-     ("from shared_net import width", "def (", "cannot be loaded (SyntaxError")],
+     ("from shared_net import width", "import nowhere", "cannot be imported: ModuleNotFoundError"),
+     ("from shared_net import width", "raise SystemExit(0)", "cannot be imported: SystemExit"),
+     ("from shared_net import width", "def (", "cannot be imported: SyntaxError")],
 )  # fmt: skip
 def test_a_file_that_borrows_a_name_or_is_broken_is_one_line(place: Path, old: str, new: str, words: str) -> None:
     (place / "mine.py").write_text(MINE.replace(old, new))
