@@ -105,9 +105,10 @@ def _load(file: Path, module_name: str) -> None:
         raise
     except BaseException as error:  # SystemExit, too: a file that exits must not end a run as if it were done
         del sys.modules[module_name]
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        line = f" ({Path(where.filename).name}, line {where.lineno})" if where.filename != __file__ else ""
-        raise BrokenFile(f"{file} cannot be imported: {type(error).__name__}: {error}{line}") from error
+        here = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        line = f" ({file.name}, line {here[-1]})" if here else ""
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BrokenFile(f"{file} cannot be imported: {text}{line}") from error
     finally:
         sys.path.remove(folder)
         if folder not in sys.path:

@@ -153,6 +153,7 @@ class MethodCard:
             if not isinstance(getattr(self, name), str):
                 raise self._wrong(name, "a text")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            # what follows a `+` in a table is never a name but an option, weights or a text encoder
             raise self._wrong("name", "letters, digits, '.', '_' and '-', because it names files")
         for name, least in (("version", 1), ("past_actions", 0), ("parameters", 0)):
             value = getattr(self, name)

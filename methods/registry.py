@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import functools
 import importlib
-import re
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from envs.registry import UnknownName, load_from_file
+from envs.registry import BrokenFile, UnknownName, load_from_file
 from methods import METHODS
 from methods.card import MethodCard
 from methods.errors import BadMethod
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from methods.base import Representation
 
 ENTRY_POINTS = "bench.methods"
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-"""A name on a card. What follows a `+` in a table is never a name but an option, weights or a text encoder."""
 
 
 _added: dict[str, str] = {}
@@ -61,11 +58,14 @@ def target_of(name: str) -> str:
 def method_class(name: str) -> type[Representation]:
     """The class for a registered name or for `path/to/file.py:Class`.
 
-    Raises `UnknownName` with the closest match, FileNotFoundError, `BrokenFile` if the file cannot be imported, or
-    `BadMethod` if the class is no representation with a card or takes a name that means another method.
+    Raises `UnknownName` with the closest match, FileNotFoundError, or `BadMethod` if the file cannot be imported, or the
+    class is no representation with a card or takes a name that means another method.
     """
     if ".py:" in name:
-        found = load_from_file(name)
+        try:
+            found = load_from_file(name)
+        except BrokenFile as error:
+            raise BadMethod(str(error)) from error
     else:
         module, _, attribute = target_of(name).partition(":")
         found = getattr(importlib.import_module(module), attribute)
@@ -85,10 +85,6 @@ def method_class(name: str) -> type[Representation]:
 def _refuse_borrowed_names(name: str, found: type[Representation]) -> None:
     """A number of a user's code must never stand under the name of a method that everybody knows."""
     card = found.card
-    if not re.fullmatch(NAME, card.name):
-        raise BadMethod(
-            f"{name}: the name {card.name!r} on its card would not do in paths and tables; letters, digits and . _ - do"
-        )
     known = table()
     if card.name in known and card.name != name:
         raise BadMethod(

@@ -115,8 +115,8 @@ def test_two_files_may_not_mean_two_modules_by_one_name(place: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [('name="mine"', 'name="dp3"', "which is a registered method"),
-     ('name="mine"', 'name="clar+weights=x"', "would not do in paths and tables"),
-     ('name="mine"', 'name="../x"', "would not do in paths and tables"),
+     ('name="mine"', 'name="clar+weights=x"', "it is letters, digits"),
+     ('name="mine"', 'name="../x"', "it is letters, digits"),
      ('licence="MIT"', 'licence="MIT", reported_as="CLAR"', "rows of the papers' tables belong to the methods"),
      ("from shared_net import width", "import nowhere", "cannot be imported: ModuleNotFoundError"),
      ("from shared_net import width", "raise SystemExit(0)", "cannot be imported: SystemExit"),

@@ -25,7 +25,7 @@ from benchmark.report.record import Record, Row
 from benchmark.storage import write_json
 from envs.pool import EnvConfig, Pool, WorkerError
 from envs.registry import UnknownName, env_class
-from envs.spec import ObservationRequest
+from envs.spec import ObservationRequest, read_crop
 
 Cloud = tuple[np.ndarray, np.ndarray]
 """Points (N, 3) and which of them are no padding (N,)."""
@@ -124,6 +124,7 @@ def seen_by(record: Record) -> ObservationRequest:
     if "points" in observed["fields"]:
         fields += ("points", "points_valid")
         options = {"num_points": observed["num_points"], "sampler": observed["sampler"]}
+        options["crop"] = read_crop(observed["crop"])
     return ObservationRequest(fields, cameras, SIZE, SIZE, render="fast", **options)
 
 
