@@ -161,10 +161,17 @@ def _decide(
     from benchmark.config import load_settings
     from benchmark.deciding import finished_cells, until_decided
     from benchmark.errors import ConfigError
+    from benchmark.labels import base_of
     from benchmark.progress import say
 
     register_baselines()
-    settings, paths = load_settings(*names, overrides), Paths(out, data or out / "data")
+    settings = load_settings(names[0], base_of(names[1]), base_of(names[2]), overrides)
+    paths = Paths(out, data or out / "data")
+    if (settings.protocol.name, settings.head.name) != names[1:]:
+        raise ConfigError(
+            f"these cells were run with {names[1]} and {names[2]}, and --set makes that {settings.protocol.name} and "
+            f"{settings.head.name}: give --set KEY=VALUE for each change that the names say, and no other"
+        )
     first, second = (finished_cells(settings, placed, method, weights, paths) for method in methods)
     shared = {task for task, _ in first} & {task for task, _ in second}
     if not shared:

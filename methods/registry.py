@@ -58,8 +58,8 @@ def target_of(name: str) -> str:
 def method_class(name: str) -> type[Representation]:
     """The class for a registered name or for `path/to/file.py:Class`.
 
-    Raises `UnknownName` with the closest match, FileNotFoundError, or `BadMethod` if the file cannot be imported, or the
-    class is no representation with a card or takes a name that means another method.
+    Raises `UnknownName` with the closest match, FileNotFoundError, or `BadMethod` if the file cannot be imported, the
+    class is no representation with a card, or it takes a name that means another method.
     """
     if ".py:" in name:
         try:

@@ -17,6 +17,7 @@ from benchmark.cli import app
 from benchmark.config import load_settings
 from benchmark.report.comparison import NothingInCommon, compare
 from benchmark.report.comparison_table import comparison_table
+from benchmark.report.gather import MEASURED
 from benchmark.report.inference.crossed import Scope
 from benchmark.report.inference.family import holm
 from benchmark.report.inference.one_seed import ONE_SEED
@@ -36,7 +37,7 @@ def played(task: str, method: str, outcomes: list[int], seed: int = 0, errors: t
     rows = tuple((1000 + i, s, 50, "lost" if i in errors else None) for i, s in enumerate(outcomes))
     kept = [s for i, s in enumerate(outcomes) if i not in errors]
     retest = Evaluation(10, Tally(sum(kept), len(kept), len(errors)), rows)
-    return dataclasses.replace(record(task, method, (1, 1, 1)), retest=retest, seed=seed)
+    return record(task, method, (1, 1, 1), retest=retest, seed=seed)
 
 
 def trained(rates: dict[str, float], tasks: list[str], seeds: dict[str, range], spread: float = 0.04) -> list[Record]:
@@ -218,13 +219,13 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
      (["spread", "clip"], "no record of clip")],
 )  # fmt: skip
 def test_bad_questions(arguments: list[str], message: str) -> None:
-    done = CliRunner().invoke(app, [*arguments, "--out", "nowhere"])
+    done = CliRunner().invoke(app, [*arguments, "--out", "nowhere", "--with-reference"])
     assert done.exit_code == 2 and message in done.output
 
 
 def test_the_measured_records_compare() -> None:
-    command = [sys.executable, "-m", "benchmark.cli", "compare", "dp3", "proprio-only", "--out", "nowhere", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    command = [sys.executable, "-m", "benchmark.cli", "compare", "dp3", "proprio-only", "--json"]
+    done = subprocess.run([*command, "--records", str(MEASURED)], capture_output=True, text=True, timeout=90)
     (one,) = json.loads(done.stdout)["pairs"]
     assert one["tasks"] == ["box-close", "hammer", "reach"] and one["methods_retrained"] is None
     assert one["these_checkpoints"]["p"] < 1e-20 and 0.4 < one["these_checkpoints"]["difference"] < 0.7

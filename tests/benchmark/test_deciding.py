@@ -108,7 +108,7 @@ def test_only_cells_that_are_here_can_play_on(played: tuple[Paths, list[Cell], l
     with pytest.raises(ConfigError, match="no finished cell of dp3 under"):
         finished_cells(SETTINGS, placed, "dp3", None, Paths(tmp_path / "elsewhere", tmp_path))
     changed = load_settings("metaworld-15", "quick", "mlp", ["protocol.epochs=20"])
-    with pytest.raises(ConfigError, match="made under other settings"):
+    with pytest.raises(ConfigError, match="no finished cell of dp3 under"):
         finished_cells(changed, placed, "dp3", None, paths)
     mine = [(path, dataclasses.replace(one, method="clar+weights=mine")) for path, one in placed]
     with pytest.raises(ConfigError, match="give the file with --weights"):

@@ -27,7 +27,8 @@ def cell(root: Path, method: str, task: str, plain: np.ndarray, shifted: np.ndar
     path = root / "clar/metaworld-perspective" / task / method / f"mlp-s{seed}.json"
     write(made, path)
     if shifted is not None:
-        write_shifts(path, "h", 10, {"corner2": of_rows(10, [(i, int(w), 50, None) for i, w in enumerate(shifted)])})
+        moved = of_rows(10, [(i, int(w), 50, None) for i, w in enumerate(shifted)])
+        write_shifts(path, made.identity_hash, 10, {"corner2": moved})
     return path, made
 
 
