@@ -20,6 +20,7 @@ from benchmark.protocol import ConfigError, DiffusionConfig, Settings
 from benchmark.report.record import SCHEMA, record_path
 from benchmark.runtime import resolve_device
 from benchmark.seeds import parts
+from benchmark.version import HARNESS
 from envs.render import choose_backend
 from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
 from envs.versions import simulator_facts
@@ -141,6 +142,7 @@ class Cell:
         optional = {"options": dict(self.options), "past_actions": card["past_actions"]}
         facts = {
             "schema": SCHEMA,
+            "harness": HARNESS,
             "suite": {"name": suite.name},
             "task": self.task,
             "seed": self.seed,

@@ -55,7 +55,7 @@ def upgrade(old: dict[str, Any]) -> dict[str, Any]:
         method["options"] = {"norm": "workspace", **method.get("options", {})}
         data["method"] = _with_option(data["method"], "norm", method["options"]["norm"])
     identity = {
-        **was, "schema": 2, "suite": suite, "method": method | _code(data["card"], method, unknown),
+        **was, "schema": 2, "harness": 1, "suite": suite, "method": method | _code(data["card"], method, unknown),
         "env": _simulator(data, env, observation, unknown), "observation": observation,
     }  # fmt: skip
     if "denoiser" in identity["head"]:
