@@ -37,7 +37,7 @@ def plot_cell(record: Record, path: Path) -> None:
     axes.axhspan(100 * low, 100 * high, color="#009e73", alpha=0.12, linewidth=0)
     axes.axhline(
         100 * test.rate, color="#009e73", linestyle="--",
-        label=f"retest {test.k}/{test.n} [{100 * low:.0f}, {100 * high:.0f}]",
+        label=f"retest {test.k}/{test.n} [{100 * low:.0f}, {100 * high:.0f}], of this training seed",
     )  # fmt: skip
     axes.set(
         xlabel="epoch", ylabel="success, %", ylim=(-3, 103), xlim=(0, epochs[-1] * 1.02),

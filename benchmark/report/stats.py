@@ -8,6 +8,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from benchmark.report.inference.quantiles import normal, student
+
 
 def wilson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson interval of a rate: the noise of these n rollouts, and nothing else. (0, 1) for n = 0."""
@@ -79,13 +81,12 @@ def iqm_interval(runs: Mapping[str, Sequence[tuple[int, int]]], shared: Mapping[
     by_seed = min(len(r) for r in rates) >= FEW_SEEDS
     if by_seed:
         freedom = min(len(r) - 1 for r in rates) if joint else sum(len(r) - 1 for r in rates) / 2  # half of them enter
-        z = NormalDist().inv_cdf((1 + confidence) / 2)
-        student = 1 + (z * z + 1) / (4 * freedom)  # Student's quantile over the normal one, first order
+        wider = float(student(freedom, 1 - confidence) / normal(1 - confidence))
         parts = []
         chosen = draw.integers(0, len(rates[0]), (draws, len(rates[0])))
         for r in rates:
             again = r[chosen if joint else draw.integers(0, len(r), (draws, len(r)))]
-            parts.append(r.mean() + student * math.sqrt(len(r) / (len(r) - 1)) * (again - r.mean()))
+            parts.append(r.mean() + wider * math.sqrt(len(r) / (len(r) - 1)) * (again - r.mean()))
     else:
         parts = [np.column_stack([draw.beta(k + 0.5, n - k + 0.5, draws) for k, n in of]) for of in runs.values()]
     episodes = [math.sqrt(shared.get(task, 0.0)) * draw.standard_normal((draws, 1)) for task in runs]

@@ -7,7 +7,7 @@ function fill(c) {
   document.title = `${c.task}, ${c.method}, ${c.head}, seed ${c.seed}`;
   $("title").textContent = `${c.task}: ${c.method} under ${c.head}, seed ${c.seed}`;
   $("summary").textContent =
-    `${c.title}. ${c.suite}, protocol ${c.protocol}. Retest ${rate(c.retest)} [${Math.round(100 * c.low)}, ${Math.round(100 * c.high)}], ` +
+    `${c.title}. ${c.suite}, protocol ${c.protocol}. Retest ${rate(c.retest)} [${Math.round(100 * c.low)}, ${Math.round(100 * c.high)}] of these rollouts (one training seed: says nothing about retraining), ` +
     `best* ${rate(c.best)} at epoch ${c.selected}, last ${rate(c.last)}${c.errors ? `, ${c.errors} episodes that could not be run` : ""}${c.note ? `; ${c.note}` : ""}.` +
     (c.expected == null
       ? ""
