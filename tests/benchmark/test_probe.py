@@ -18,6 +18,7 @@ from benchmark.experiment import prepare_cell, run_cell
 from benchmark.probe import Built, probe
 from benchmark.protocol import Settings
 from benchmark.runner import run_cells
+from benchmark.runtime import torch_threads
 from methods.card import MethodCard, PointInput
 from methods.errors import BadMethod
 from methods.registry import method_class
@@ -267,9 +268,10 @@ def test_small_methods_pass_within_a_second(name: str) -> None:
     weights = "random" if method_class(name).card.weights else None
     (cell,) = make_cells(load_settings("metaworld-15", "quick", "mlp"), ["reach"], [name], [0], weights)
     probe(cell)  # the first call of a process pays for libraries
-    began = time.process_time()
-    assert probe(cell) is None
-    assert time.process_time() - began < 3, "a second, and two for a machine with much else to do"
+    with torch_threads(1):  # threads that wait for each other count as work
+        began = time.process_time()
+        assert probe(cell) is None
+        assert time.process_time() - began < 2, "a second, and one more for a slow machine"
 
 
 @pytest.mark.slow
