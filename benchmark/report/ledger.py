@@ -10,8 +10,8 @@ from benchmark.report.conditions import comparable, other_labels, reported_as
 from benchmark.report.departure import departure
 from benchmark.report.record import Record
 from benchmark.report.reported import reported
-from benchmark.report.stats import mean, mean_interval
 from benchmark.report.table import Table
+from benchmark.report.table_intervals import interval_notes, rates_interval
 from methods.card import MethodCard
 
 
@@ -42,7 +42,8 @@ def ledger(records: Sequence[Record], cards: Sequence[MethodCard], suite: Suite,
     notes = (
         *departure(protocol),
         "printed: CLAR Table I, mean over 15 MetaWorld tasks, best of 15 evaluations. reproduced: mean retest of the "
-        "measured tasks in %, [95 % interval of these rollouts], tasks/all; comparable at 15/15 only.",
+        "measured tasks in %, [95 % interval], tasks/all; comparable at 15/15 only.",
+        *interval_notes(kept),
         "RLBench's column of the table: no simulator for it here yet.",
         *apart,
         *other_labels(records, suite.name, protocol),
@@ -52,17 +53,12 @@ def ledger(records: Sequence[Record], cards: Sequence[MethodCard], suite: Suite,
 
 
 def _reproduced(found: Sequence[Record], suite: Suite) -> str:
-    tallies = []
-    for task in suite.task_names:
-        of_task = [r.retest.tally for r in found if r.task == task]
-        if of_task:
-            tallies.append((sum(t.k for t in of_task), sum(t.n for t in of_task)))
-    tallies = [(k, n) for k, n in tallies if n]
-    if not tallies:
+    by_task = {task: [(r, r.retest) for r in found if r.task == task] for task in suite.task_names}
+    by_task = {task: own for task, own in by_task.items() if any(e.tally.n for _, e in own)}
+    if not by_task:
         return "–"
-    low, high = mean_interval(tallies)
-    rate = 100 * mean([k / n for k, n in tallies])
-    return f"{rate:.1f} [{100 * low:.0f}, {100 * high:.0f}], {len(tallies)}/{len(suite.task_names)}"
+    rate, low, high, _ = rates_interval(by_task, suite.task_names)
+    return f"{100 * rate:.1f} [{100 * low:.0f}, {100 * high:.0f}], {len(by_task)}/{len(suite.task_names)}"
 
 
 def _status(found: Sequence[Record], card: MethodCard, suite: Suite) -> str:
