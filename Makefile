@@ -34,7 +34,7 @@ fast: setup
 # the committed records as pages, with films of a few cells: report/index.html
 report: setup
 	$(VENV)/bin/python -m pip --disable-pip-version-check install -q -e '.[report]' -c constraints.txt
-	$(BENCH) report --films hammer/dp3 --films reach/dp3 --films box-close/state
+	$(BENCH) report --with-reference --films hammer/dp3 --films reach/dp3 --films box-close/state
 
 lint: setup
 	$(VENV)/bin/ruff check . && $(VENV)/bin/mypy
