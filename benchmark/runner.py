@@ -15,6 +15,7 @@ from benchmark.report.record import Record
 from benchmark.report.table import render
 from benchmark.report.tables import cells_table
 from benchmark.storage import Busy, StorageError, write_atomically
+from benchmark.workfolder import OtherSettings
 from methods.code import text_hash
 from methods.errors import BadMethod
 
@@ -70,7 +71,7 @@ class Outcome:
                     f"the source of {names} has changed since these records were made, and its card's version has not: "
                     "if what it computes has changed, raise the version; --overwrite computes them again"
                 )
-        parts += [f"FAILED {cell}: {error}" for cell, error in self.failed]
+        parts += [f"FAILED {cell}: {error.splitlines()[0]}" for cell, error in self.failed]  # all of it was said before
         parts += [f"not done: {error}; run the same command again later" for _, error in self.busy]
         return "\n".join(parts)
 
@@ -102,5 +103,5 @@ def _keep_traceback(cell: Cell, paths: Paths, error: Exception) -> str:
     file = cell.work(paths) / "error.txt"
     write_atomically(file, lambda handle: handle.write(trace.encode()))
     say(f"{cell.label} failed: {error}")
-    kind = "" if isinstance(error, BadMethod) else f"{type(error).__name__}: "
+    kind = "" if isinstance(error, (BadMethod, OtherSettings)) else f"{type(error).__name__}: "
     return f"{kind}{error} (traceback: {file})"

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmark.labels import base_of
 from benchmark.protocol import Suite
 from benchmark.report.best import bold_notes, not_below_best, retests
 from benchmark.report.conditions import comparable, reference_mark, row_labels, row_name, unequal
@@ -22,6 +23,9 @@ from benchmark.report.table_intervals import interval_notes, rates_interval
 
 MISSING = "missing"
 MOST_APART = 12
+LONG = 24
+"""Characters from which a protocol's name stands below a table of cells, not in every row."""
+
 COLUMNS = ("easy", "medium", "hard", "mean", "rlbench")
 BEST_NOTE = (
     "best*: maximum over evaluations, the papers' number; it over-states (by 13 to 17 points for true rates of 50 to "
@@ -33,10 +37,13 @@ def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
     """One row a cell."""
     rows = []
     ordered = sorted(records, key=lambda r: (r.suite, r.protocol, r.task, r.method, r.head, r.seed))
+    long = list(dict.fromkeys(r.protocol for r in ordered if len(r.protocol) > LONG))
+    short = {label: f"{base_of(label)}+ ({number})" for number, label in enumerate(long, start=1)}
     for r in ordered:
         rows.append((
-            r.task, r.method + reference_mark([r]), f"{r.head} s{r.seed}", r.protocol, _count(r.best) + mark([r]),
-            _count_interval(r.retest.tally) + mark([r]), _count(r.last) + mark([r]), str(r.errors),
+            r.task, r.method + reference_mark([r]), f"{r.head} s{r.seed}", short.get(r.protocol, r.protocol),
+            _count(r.best) + mark([r]), _count_interval(r.retest.tally) + mark([r]),
+            _count(r.last) + mark([r]), str(r.errors),
             f"{r.training['optimizer_steps']:,}",
         ))  # fmt: skip
     rules = {i for i in range(1, len(ordered)) if ordered[i].task != ordered[i - 1].task}
@@ -44,6 +51,7 @@ def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
     notes = [BEST_NOTE, f"[low, high]: 95 % interval of one cell's rollouts; {ONE_SEED}."]
     if any(r.errors for r in records):
         notes.append("errors: episodes that could not be run; they count neither as success nor as failure.")
+    notes += [f"{mark}: protocol {label}." for label, mark in short.items()]
     return Table(title, columns, tuple(rows), tuple(notes), frozenset(rules), text_columns=4)
 
 

@@ -10,6 +10,9 @@ import numpy as np
 
 from benchmark.report.inference.crossed import Scope, rest
 
+LARGEST = 0.5
+"""Of the standard deviation of a rate: half of the seeds never succeed, the others always."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -32,7 +35,8 @@ def measured_spread(cells: Sequence[np.ndarray], scope: Scope) -> Spread | None:
 
     The variance of the seeds' rates minus that of seed x episode, which retraining did not cause; what is shared by all
     seeds of an episode cancels. Tasks are pooled by their degrees of freedom. With `Scope.JOINT` it is of the mean over
-    tasks. The interval is the chi-squared one of the variance of the rates, minus the same.
+    tasks. The interval is the chi-squared one of the variance of the rates, minus the same; its upper end takes no less
+    than the rollouts' part for that variance.
     """
     usable = [np.asarray(values, dtype=np.float64) for values in cells if values.shape[0] > 1 and values.shape[1] > 1]
     if not usable or (scope is Scope.JOINT and len(usable) < len(cells)):
@@ -57,6 +61,8 @@ def pooled(spreads: Sequence[Spread]) -> Spread:
 def _of(between: float, rollouts: float, df: int) -> Spread:
     from scipy.special import chdtri
 
-    low, high = (between * df / float(chdtri(df, tail)) for tail in (0.025, 0.975))
-    deviations = [math.sqrt(max(0.0, variance - rollouts)) for variance in (between, low, high)]
+    low = between * df / float(chdtri(df, 0.025))
+    # two seeds that happen to be equal prove nothing: the upper end is as for rates that scatter as rollouts do at least
+    high = max(between, rollouts) * df / float(chdtri(df, 0.975))
+    deviations = [min(LARGEST, math.sqrt(max(0.0, variance - rollouts))) for variance in (between, low, high)]
     return Spread(deviations[0], deviations[1], deviations[2], between, rollouts, df)
