@@ -62,7 +62,7 @@ def _of(between: float, rollouts: float, df: int) -> Spread:
     from scipy.special import chdtri
 
     low = between * df / float(chdtri(df, 0.025))
-    # two seeds that happen to be equal prove nothing: the upper end is as for rates that scatter as rollouts do at least
+    # two seeds that happen to be equal prove nothing: the upper end is at least as if they scattered as rollouts do
     high = max(between, rollouts) * df / float(chdtri(df, 0.975))
     deviations = [min(LARGEST, math.sqrt(max(0.0, variance - rollouts))) for variance in (between, low, high)]
     return Spread(deviations[0], deviations[1], deviations[2], between, rollouts, df)
