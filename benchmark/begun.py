@@ -43,7 +43,13 @@ def begin(cell: Cell, work: Path) -> None:
     """
     now, file, folder = cell.identity(), work / FILE, work / "source"
     if file.exists():
-        there: dict[str, Any] = json.loads(file.read_text())
+        try:
+            there: dict[str, Any] = json.loads(file.read_text())
+        except ValueError as error:
+            raise OtherSettings(
+                f"{file} is damaged, so nobody can tell of which settings the half-finished work beside it is. Use "
+                "--overwrite to drop it or --out DIR"
+            ) from error
         if there == now:
             return
         if _code_alone(there, now):
@@ -69,5 +75,5 @@ def _code_alone(there: dict[str, Any], now: dict[str, Any]) -> bool:
 def _changed(cell: Cell, folder: Path, since: str) -> str:
     old, new = read_source(folder), texts_of(cell.method)
     if not old:
-        return f"{cell.method} is not the code that it was when {since}."
+        return f"{cell.method} may not be the code that it was when {since}, of which no copy was kept."
     return f"{', '.join(changed_files(old, new))} changed since {since}:\n{first_lines(old, new)}\n"

@@ -7,6 +7,7 @@ thought about it.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ import pytest
 
 from benchmark.cell import Cell, make_cells
 from benchmark.config import load_settings
+from benchmark.data.demos import demo_path
 from benchmark.language import Language
 from benchmark.protocol import DiffusionConfig, HeadConfig, Protocol, Runtime, Settings, Suite
-from envs import versions
 from envs.identity import later, named_by
 from envs.spec import Crop, ObservationRequest
+from envs.versions import NoSimulator
 from methods.card import ImageInput, MethodCard, MethodOption, PointInput, VectorInput, WeightFile
 from methods.weights import Weights
 
@@ -191,16 +193,33 @@ def test_every_option_of_an_observation() -> None:
     check(ObservationRequest, request, lambda r: r.canonical())
 
 
-def test_versions_of_the_simulator_are_its_own_interpreters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_of_the_simulator_are_its_own_interpreters(tmp_path: Path) -> None:
+    """Another interpreter with another mujoco: neither the identity nor the demonstrations are the parent's."""
     before = identity_of(SETTINGS)
     assert set(before["env"]["packages"]) == {"metaworld", "mujoco", "fpsample"}
     assert "fpsample" not in identity_of(SETTINGS, method="state")["env"]["packages"], "nothing is sampled"
-    answer = {"version": "metaworld==3.1.1", "packages": {"metaworld": "3.1.1", "mujoco": "3.4.0"}, "fpsample": "0.3.3"}
-    monkeypatch.setattr(versions, "_ask", lambda name, python: answer if python == "/other/python" else None)
-    versions.simulator_facts.cache_clear()
-    other_python = dataclasses.replace(SETTINGS, env_python="/other/python")
-    assert identity_of(other_python)["env"]["packages"]["mujoco"] == "3.4.0"
-    versions.simulator_facts.cache_clear()
+    installed = tmp_path / "mujoco-9.9.9.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: mujoco\nVersion: 9.9.9\n")
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho a banner\nPYTHONPATH={tmp_path} exec {sys.executable} \"$@\"\n")
+    python.chmod(0o755)
+    there = identity_of(dataclasses.replace(SETTINGS, env_python=str(python)))
+    assert there["env"]["packages"]["mujoco"] == "9.9.9"
+    assert {**there, "env": None} == {**before, "env": None}
+    own, other = (demo_path(tmp_path, "s", "metaworld", "reach", SETTINGS.protocol, p) for p in (None, str(python)))
+    assert own != other
+    same = identity_of(dataclasses.replace(SETTINGS, env_python=sys.executable))
+    assert same == before, "which interpreter it is does not matter, what is in it does"
+
+
+@pytest.mark.parametrize(
+    ("python", "words"),
+    [("/bin/false", "has no metaworld that could be run"), ("/nowhere/python", "cannot be asked which metaworld")],
+)
+def test_an_interpreter_without_the_simulator_is_named(python: str, words: str) -> None:
+    with pytest.raises(NoSimulator, match=f"{python} {words}"):
+        identity_of(dataclasses.replace(SETTINGS, env_python=python))
 
 
 def test_a_field_that_comes_later_stays_out_while_it_has_its_default() -> None:
