@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from benchmark.report.conditions import comparable
+from benchmark.report.conditions import comparable, reference_notes
 from benchmark.report.inference.crossed import Scope, contrast
 from benchmark.report.inference.one_seed import ONE_SEED, tipping_spread
 from benchmark.report.inference.outcomes import Aligned, Played, align, scope_of, successes
@@ -63,6 +63,7 @@ def compare(records: Sequence[Record], methods: Sequence[str], head: str) -> tup
     records: of one suite and protocol. Cells under other conditions than most are left out, never compared.
     """
     chosen, notes = comparable([r for r in records if r.method in methods and r.head == head])
+    notes += reference_notes(chosen)
     cells, scope = cells_of(chosen), scope_of(chosen)
     found, data = [], []
     for first, second in combinations(methods, 2):

@@ -114,6 +114,12 @@ def reference_mark(records: Sequence[Record]) -> str:
     return " (reference)" if known == {True} else " (partly reference)" if True in known else ""
 
 
+def reference_notes(records: Sequence[Record]) -> list[str]:
+    """Which of the records behind a comparison are this project's own."""
+    names = sorted(f"{r.task}/{r.method}/{r.head}-s{r.seed}" for r in records if r.reference)
+    return [f"reference, this project's own records: {', '.join(names)}."] if names else []
+
+
 def _shared(record: Record) -> dict[str, Any]:
     """Aspect -> value, for every aspect that this record has."""
     identity = record.identity

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from benchmark.report.comparison import Cells, cells_of, paired_cells
 from benchmark.report.comparison_table import p_text
-from benchmark.report.conditions import comparable
+from benchmark.report.conditions import comparable, reference_notes
 from benchmark.report.inference.crossed import Scope
 from benchmark.report.inference.family import holm
 from benchmark.report.inference.looks import LOOKS, Look, decided_at, next_look
@@ -40,6 +40,7 @@ def look_at(records: Sequence[Record], methods: Sequence[str], head: str) -> tup
     """All pairs. Each look is of the first 3, 5 and 10 seeds of each cell by their numbers, however many there are, or
     a look between the declared ones would be smuggled in. Raises `NothingInCommon`."""
     chosen, notes = comparable([r for r in records if r.method in methods and r.head == head])
+    notes += reference_notes(chosen)
     cells, scope = cells_of(chosen), scope_of(chosen)
     pairs = list(combinations(methods, 2))
     seeds = []

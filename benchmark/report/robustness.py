@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.report.comparison import NothingInCommon
 from benchmark.report.comparison_table import ABOUT, count, points
-from benchmark.report.conditions import comparable
+from benchmark.report.conditions import comparable, reference_notes
 from benchmark.report.inference.crossed import Scope
 from benchmark.report.inference.one_seed import ONE_SEED
 from benchmark.report.inference.outcomes import Aligned, Played, align, drops, scope_of
@@ -56,6 +56,7 @@ def compare_shift(records: Sequence[tuple[Path, Record]], methods: Sequence[str]
     """
     own = [(path, r) for path, r in records if r.method in methods and r.head == head]
     kept, notes = comparable([r for _, r in own])
+    notes += reference_notes(kept)
     scope = scope_of(kept)
     cells: dict[str, dict[str, dict[int, dict[int, float]]]] = {method: {} for method in methods}
     for path, record in own:

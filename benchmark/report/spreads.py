@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.report.conditions import comparable
+from benchmark.report.conditions import comparable, reference_notes
 from benchmark.report.inference.crossed import Scope
 from benchmark.report.inference.one_seed import ONE_SEED
 from benchmark.report.inference.outcomes import Played, align, scope_of, successes
@@ -41,6 +41,7 @@ class Assumed:
 def spreads(records: Sequence[Record]) -> tuple[list[MethodSpread], list[str]]:
     """Of every method and head, and what was left out. records: of one suite and protocol."""
     kept, notes = comparable(list(records))
+    notes += reference_notes(kept)
     grouped: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in kept:
         grouped[record.method, record.head].append(record)

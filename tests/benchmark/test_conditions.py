@@ -128,6 +128,9 @@ def test_a_users_outputs_hold_their_own_records_unless_ours_are_asked_for(tmp_pa
     write(usual(7), runs / "records/clar/metaworld-15/hammer/dp3/mlp-s7.json")
     table = invoke("table", "1", "--with-reference", "--format", "csv").stdout
     assert '"state, mlp (reference)",retest' in table and '"dp3, mlp",retest' not in table
+    for words in (("compare", "dp3", "state"), ("spread", "state")):
+        notes = json.loads(invoke(*words, "--with-reference", "--json").stdout)["notes"]
+        assert any(note.startswith("reference, this project's own records: ") for note in notes), words
     cells = invoke("table", "1", "--with-reference", "--cells", "--format", "csv").stdout
     assert "dp3 (reference)" in cells and "hammer,dp3,mlp s7" in cells
     done = invoke("export", "--with-reference", "--format", "leaderboard-json", "--to", str(tmp_path / "b.json"))

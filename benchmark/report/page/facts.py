@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.report.conditions import comparable
+from benchmark.report.conditions import comparable, reference_mark
 from benchmark.report.inference.crossed import Scope
 from benchmark.report.inference.outcomes import scope_of
 from benchmark.report.plots import shift_curves
@@ -44,7 +44,7 @@ def row(record: Record) -> dict[str, Any]:
     known = bool(test.n and best.n)
     return {
         "id": slug(record), "suite": record.suite, "protocol": record.protocol, "task": record.task,
-        "method": record.method, "head": record.head, "seed": record.seed, "note": mark([record]).strip(),
+        "method": record.method, "head": record.head, "seed": record.seed, "note": _note([record]),
         "best": [best.k, best.n], "retest": [test.k, test.n], "low": low, "high": high, "last": [last.k, last.n],
         "errors": record.errors, "gap": best.rate - test.rate if known else None,
         "expected": inflation(test.rate, len(looks), round(mean(looks))) if known and looks else None,
@@ -53,6 +53,10 @@ def row(record: Record) -> dict[str, Any]:
         "trained": record.training.get("parameters_trained"),
         "curve": [[e.epoch, e.tally.k, e.tally.n] for e in record.evaluations],
     }  # fmt: skip
+
+
+def _note(records: Sequence[Record]) -> str:
+    return (mark(records) + reference_mark(records)).strip()
 
 
 def cell(record: Record, path: Path, media: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -67,7 +71,7 @@ def cell(record: Record, path: Path, media: dict[str, Any] | None = None) -> dic
         "identity": record.identity, "identity_hash": record.identity_hash, "demo_hash": record.demo_hash,
         "demos": record.demos, "success_rule": record.success_rule, "horizon": record.horizon,
         "fingerprint": record.fingerprint, "weights": record.weights, "frozen": record.frozen,
-        "provenance": record.provenance, "media": media or {},
+        "provenance": record.provenance, "migrated": record.migrated, "media": media or {},
     }  # fmt: skip
 
 
@@ -133,7 +137,7 @@ def _method(method: str, head: str, by_task: dict[str, list[Record]], tasks: lis
     runs = {task: [(r.retest.tally.k, r.retest.tally.n) for r, _ in of_task] for task, of_task in retests.items()}
     phases = sorted({name for record in records for name in record.timings})
     found: dict[str, Any] = {
-        "method": method, "head": head, "note": mark(records).strip(), "cells": len(records), "tasks": len(runs),
+        "method": method, "head": head, "note": _note(records), "cells": len(records), "tasks": len(runs),
         "of": len(tasks), "seeds": len({r.seed for r in records}),
         "steps": mean([r.training.get("optimizer_steps", 0) for r in records]),
         "seconds": mean([sum(r.timings.values()) for r in records]),

@@ -146,6 +146,7 @@ function fill(c) {
     ["renderer", c.fingerprint],
     ["success rule", `${c.success_rule}, ${c.horizon} steps`],
     ["identity", c.identity_hash],
+    ...(c.migrated.unknown?.length ? [["cannot say (from schema 1)", c.migrated.unknown.join("; ")]] : []),
     [
       "seconds",
       Object.entries(c.timings)
