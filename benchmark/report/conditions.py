@@ -22,6 +22,7 @@ OWN_OBSERVATION = ("fields", "num_points")
 """What a method asks for; the rest of an observation is the same for all who see."""
 
 CELL = ("schema", "task", "seed")
+SAMPLER = "env.packages.fpsample"
 
 
 def pooling_key(record: Record) -> str:
@@ -37,12 +38,14 @@ def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     Of equally common conditions those of the record that comes first stay.
     """
     apart: dict[int, str] = {}
-    kept = _alike(_alike(list(records), _shared, apart), _demonstrations, apart)
+    kept = list(records)
+    for aspects in (_shared, _seen, _demonstrations):
+        kept = _alike(kept, aspects, apart)
     rows: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in kept:
         rows[record.method, record.head].append(record)
     for members in rows.values():
-        _alike(members, _own, apart)
+        _poolable(members, apart)
     notes: dict[str, list[str]] = defaultdict(list)
     for record in records:
         if id(record) in apart:
@@ -121,26 +124,27 @@ def reference_notes(records: Sequence[Record]) -> list[str]:
 
 
 def _shared(record: Record) -> dict[str, Any]:
-    """Aspect -> value, for every aspect that this record has."""
+    """Aspect -> value, for what is the same for all rows of a table; an aspect that only some records have counts."""
     identity = record.identity
     facts = {key: value for key, value in identity.items() if key not in (*CELL, *OWN, "observation")}
     found = dict(_flat(facts)) | {"success rule": record.success_rule, "horizon": record.horizon}
-    observation = identity.get("observation", {})
-    if observation.get("cameras"):  # methods without cameras are comparable with any camera
-        seen = {key: value for key, value in observation.items() if key not in OWN_OBSERVATION}
-        found |= {f"observation.{key}": value for key, value in seen.items()}
+    found.pop(SAMPLER, None)
     return found
+
+
+def _seen(record: Record) -> dict[str, Any]:
+    """What is drawn for whoever sees. Methods without cameras are comparable with any camera, and only who samples
+    points has a sampler: here an aspect that a record does not have keeps nothing apart."""
+    observation = record.identity.get("observation", {})
+    found = {f"observation.{key}": value for key, value in observation.items() if key not in OWN_OBSERVATION}
+    sampler = dict(_flat(record.identity)).get(SAMPLER)
+    if sampler is not None:
+        found[SAMPLER] = sampler
+    return found if observation.get("cameras") else {}
 
 
 def _demonstrations(record: Record) -> dict[str, Any]:
     return {f"demonstrations of {record.task}": record.demo_hash[:12]}
-
-
-def _own(record: Record) -> dict[str, Any]:
-    identity = record.identity
-    own = {key: identity[key] for key in OWN if key in identity}
-    asked = {key: identity.get("observation", {}).get(key) for key in OWN_OBSERVATION}
-    return dict(_flat({**own, **{key: value for key, value in asked.items() if value is not None}}))
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -152,21 +156,37 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def _alike(members: list[Record], aspects: Callable[[Record], dict[str, Any]], apart: dict[int, str]) -> list[Record]:
-    """Those with the most common value of each aspect, or without the aspect; why the others are not is in `apart`."""
+    """Those with the most common value of each aspect; why the others are not among them is put into `apart`.
+
+    Of `_shared` the absence of an aspect is a value, too: a setting that came later is only there where it was changed.
+    """
     facts = {id(record): aspects(record) for record in members}
     for name in dict.fromkeys(name for found in facts.values() for name in found):
-        having = [record for record in members if facts[id(record)].get(name) is not None]
-        texts = {id(record): repr(facts[id(record)][name]) for record in having}
-        counts = Counter(texts.values())
+        having = [record for record in members if aspects is _shared or name in facts[id(record)]]
+        values = {id(record): facts[id(record)].get(name) for record in having}
+        counts = Counter(repr(value) for value in values.values())
         if len(counts) < 2:
             continue
         common = counts.most_common(1)[0][0]
-        usual = next(facts[id(record)][name] for record in having if texts[id(record)] == common)
+        usual = next(value for value in values.values() if repr(value) == common)
         for record in having:
-            if texts[id(record)] != common:
-                apart[id(record)] = f"{name} {_said(facts[id(record)][name])} for {_said(usual)}"
+            if repr(values[id(record)]) != common:
+                apart[id(record)] = f"{name} {_said(values[id(record)])} for {_said(usual)}"
         members = [record for record in members if id(record) not in apart]
     return members
+
+
+def _poolable(members: list[Record], apart: dict[int, str]) -> None:
+    """Of one method and head: those of the most common identity stay, whatever it is that others have otherwise."""
+    keys = {id(record): pooling_key(record) for record in members}
+    common = Counter(keys.values()).most_common(1)[0][0]
+    usual = dict(_flat(next(record for record in members if keys[id(record)] == common).identity))
+    for record in members:
+        if keys[id(record)] != common:
+            own = dict(_flat(record.identity))
+            odd = [name for name in {**usual, **own} if usual.get(name) != own.get(name) and name not in CELL]
+            said = [f"{name} {_said(own.get(name))} for {_said(usual.get(name))}" for name in odd]
+            apart[id(record)] = "; ".join(said[:2]) or "another success rule or horizon"
 
 
 def _said(value: Any) -> str:
