@@ -1,8 +1,9 @@
 """Which records may be pooled, and which may stand in one table: the one rule that every output follows.
 
 Two records are pooled (as training seeds, or as tasks of one row) only if everything that could change the number is
-equal: all of their identity but the task and the seed. Methods are compared only if all that is not their own is
-equal: protocol, simulator, demonstrations, and what is drawn for whoever sees. What differs is set apart, and named.
+equal: all of their identity but the task and the seed; of a joint policy, the tasks that it was trained on. Methods
+are compared only if all that is not their own is equal: protocol, simulator, demonstrations, and what is drawn for
+whoever sees. What differs is set apart, and named.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from benchmark.digest import digest
 from benchmark.labels import base_of
 from benchmark.report.record import Record
+from benchmark.seeds import parts
 
 OWN = ("method", "head")
 """What belongs to a row of a table."""
@@ -26,14 +28,13 @@ CELL = ("schema", "task", "seed")
 
 def pooling_key(record: Record) -> str:
     """Equal for records that may be averaged: seeds and tasks of one row. A hash, for exports."""
-    facts = {key: value for key, value in record.identity.items() if key not in CELL}
-    return digest([facts, record.success_rule, record.horizon])[:16]
+    return digest(_pooled(record))[:16]
 
 
 def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     """Keep the records of the most common conditions; name the others, with what is different about them.
 
-    First what all rows of a table have to share, then the demonstrations of each task, then what is each row's own.
+    First what all rows of a table have to share, then the demonstrations of each task, then the whole of each row.
     Of equally common conditions those of the record that comes first stay.
     """
     apart: dict[int, str] = {}
@@ -42,7 +43,7 @@ def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     for record in kept:
         rows[record.method, record.head].append(record)
     for members in rows.values():
-        _alike(members, _own, apart)
+        _alike(members, _whole, apart, absent_differs=True)
     notes: dict[str, list[str]] = defaultdict(list)
     for record in records:
         if id(record) in apart:
@@ -117,8 +118,8 @@ def reference_mark(records: Sequence[Record]) -> str:
 def _shared(record: Record) -> dict[str, Any]:
     """Aspect -> value, for every aspect that this record has."""
     identity = record.identity
-    facts = {key: value for key, value in identity.items() if key not in (*CELL, *OWN, "observation")}
-    found = dict(_flat(facts)) | {"success rule": record.success_rule, "horizon": record.horizon}
+    facts = {key: value for key, value in _pooled(record).items() if key not in (*OWN, "observation")}
+    found = dict(_flat(facts))
     observation = identity.get("observation", {})
     if observation.get("cameras"):  # methods without cameras are comparable with any camera
         seen = {key: value for key, value in observation.items() if key not in OWN_OBSERVATION}
@@ -130,11 +131,18 @@ def _demonstrations(record: Record) -> dict[str, Any]:
     return {f"demonstrations of {record.task}": record.demo_hash[:12]}
 
 
-def _own(record: Record) -> dict[str, Any]:
-    identity = record.identity
-    own = {key: identity[key] for key in OWN if key in identity}
-    asked = {key: identity.get("observation", {}).get(key) for key in OWN_OBSERVATION}
-    return dict(_flat({**own, **{key: value for key, value in asked.items() if value is not None}}))
+def _whole(record: Record) -> dict[str, Any]:
+    return dict(_flat(_pooled(record)))
+
+
+def _pooled(record: Record) -> dict[str, Any]:
+    """What is equal for records that may be averaged."""
+    facts = {key: value for key, value in record.identity.items() if key not in CELL}
+    together = record.identity.get("task", record.task)
+    return facts | {
+        "success rule": record.success_rule, "horizon": record.horizon,
+        "tasks of one policy": together if len(parts(together)) > 1 else "one",
+    }  # fmt: skip
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -145,24 +153,29 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{key}", value
 
 
-def _alike(members: list[Record], aspects: Callable[[Record], dict[str, Any]], apart: dict[int, str]) -> list[Record]:
-    """Those with the most common value of each aspect, or without the aspect; why the others are not is in `apart`."""
+def _alike(members: list[Record], aspects: Callable[[Record], dict[str, Any]], apart: dict[int, str],
+           absent_differs: bool = False) -> list[Record]:  # fmt: skip
+    """Those with the most common value of each aspect; why the others are not is in `apart`.
+
+    absent_differs: whether a record without an aspect is unlike one with it, as two are that are averaged; else it
+    stands beside any, as a method without cameras does.
+    """
     facts = {id(record): aspects(record) for record in members}
     for name in dict.fromkeys(name for found in facts.values() for name in found):
-        having = [record for record in members if facts[id(record)].get(name) is not None]
-        texts = {id(record): repr(facts[id(record)][name]) for record in having}
+        having = [record for record in members if absent_differs or facts[id(record)].get(name) is not None]
+        texts = {id(record): repr(facts[id(record)].get(name)) for record in having}
         counts = Counter(texts.values())
         if len(counts) < 2:
             continue
         common = counts.most_common(1)[0][0]
-        usual = next(facts[id(record)][name] for record in having if texts[id(record)] == common)
+        usual = next(facts[id(record)].get(name) for record in having if texts[id(record)] == common)
         for record in having:
             if texts[id(record)] != common:
-                apart[id(record)] = f"{name} {_said(facts[id(record)][name])} for {_said(usual)}"
+                apart[id(record)] = f"{name} {_said(facts[id(record)].get(name))} for {_said(usual)}"
         members = [record for record in members if id(record) not in apart]
     return members
 
 
 def _said(value: Any) -> str:
-    text = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    text = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else "none" if value is None else str(value)
     return text if len(text) <= 24 else f"{text[:21]}..."
