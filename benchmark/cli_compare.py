@@ -129,6 +129,7 @@ def _look(
 ) -> None:
     from benchmark.config import load_settings
     from benchmark.errors import ConfigError
+    from benchmark.labels import base_of
     from benchmark.report.comparison import NothingInCommon
     from benchmark.report.looking import look_at, looks_table, run_command
     from benchmark.report.table import render
@@ -138,7 +139,7 @@ def _look(
         result, notes = look_at(found, methods, head)
     except NothingInCommon as error:
         raise ConfigError(str(error)) from error
-    of_suite = load_settings(suite, protocol, head).suite
+    of_suite = load_settings(suite, base_of(protocol), base_of(head)).suite
     commands = []
     for one in result:
         whole = of_suite.joint or set(one.tasks) == set(of_suite.task_names)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmark.cli_errors import explained
 from benchmark.cli_options import Json, app, print_json, register_baselines
+
+if TYPE_CHECKING:
+    from benchmark.report.record import Record
 
 
 @app.command()
@@ -25,22 +28,26 @@ def migrate(
     import json
 
     from benchmark.report.gather import all_files
-    from benchmark.report.record import BadRecord, record_path, write
+    from benchmark.report.record import BadRecord, write
 
     register_baselines()
     found: list[dict[str, Any]] = []
     for path, record in all_files(folders, Path()):
         if isinstance(record, BadRecord):
             found.append({"file": str(path), "written": False, "unknown": [], "problem": str(record)})
-        elif json.loads(path.read_text())["schema"] != record.schema:
-            root = path.parents[4]  # PROTOCOL/SUITE/TASK/METHOD/HEAD-sSEED.json
-            names = record.protocol, record.suite, record.task, record.method, record.head, record.seed
-            target = record_path(root, *names) if len(path.relative_to(root).parts) == 5 else path
-            if not dry_run:
-                write(record, path)
-                _move(path, target)
-            unknown = record.migrated["unknown"]
-            found.append({"file": str(target), "written": not dry_run, "unknown": unknown, "problem": None})
+            continue
+        was = json.loads(path.read_text())
+        if was["schema"] == record.schema:
+            continue
+        target, problem = _place(path, was, record), None
+        if target != path and target.exists():
+            problem = f"{target} is there already, which is what it is called now; remove one of the two"
+        elif not dry_run:
+            _move_what_is_beside(path, target)
+            write(record, target)
+            _remove_moved(path, target)
+        written, shown = not dry_run and problem is None, str(target if problem is None else path)
+        found.append({"file": shown, "written": written, "unknown": record.migrated["unknown"], "problem": problem})
     if as_json:
         print_json(found)
     else:
@@ -54,13 +61,32 @@ def migrate(
         raise typer.Exit(1)
 
 
-def _move(path: Path, target: Path) -> None:
-    """A record and all that lies beside it (`mlp-s0.*`) to another folder; the record last, so that none is lost."""
+def _place(path: Path, was: dict[str, Any], record: Record) -> Path:
+    """Where a record belongs now: elsewhere only if it stood where its names of then put it."""
+    from benchmark.report.record import record_path
+
+    names = "protocol", "suite", "task", "method", "head", "seed"
+    old = record_path(Path(), *(was[name] for name in names))
+    new = record_path(Path(), *(getattr(record, name) for name in names))
+    full = path.absolute()
+    if old == new or full.parts[-len(old.parts) :] != old.parts:
+        return path
+    return full.parents[len(old.parts) - 1] / new
+
+
+def _move_what_is_beside(path: Path, target: Path) -> None:
+    """`mlp-s0.*`, before the record itself: after a kill the same command goes on."""
     if path == target:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = [file for file in path.parent.glob(f"{path.stem}.*") if file != path]
-    for file in [*beside, path]:
-        file.rename(target.parent / f"{target.stem}{file.name.removeprefix(path.stem)}")
+    for file in path.parent.glob(f"{path.stem}.*"):
+        if file != path:
+            file.rename(target.parent / f"{target.stem}{file.name.removeprefix(path.stem)}")
+
+
+def _remove_moved(path: Path, target: Path) -> None:
+    if path == target:
+        return
+    path.unlink()
     if not any(path.parent.iterdir()):
         path.parent.rmdir()

@@ -110,6 +110,7 @@ class CellRun:
         self.suite, self.protocol = cell.settings.suite, cell.settings.protocol
         self.names = cell.identity()
         self.identity = digest(self.names)
+        self.text = text_hash(cell.method)  # now: an edit while it runs is not what ran
         runtime = cell.settings.runtime
         self.device = resolve_device(runtime)
         self.bf16 = runtime.precision == "bf16"
@@ -261,7 +262,7 @@ class CellRun:
             },
             fingerprint=stages[0].fingerprint,
             provenance=facts | {
-                "method_text": text_hash(cell.method), "worker_deaths": deaths, "workers": self.workers,
+                "method_text": self.text, "worker_deaths": deaths, "workers": self.workers,
                 "attempts": self.pulse.attempts if self.pulse else [],
             },
             timings={name: round(seconds, 2) for name, seconds in self.timings.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
+import importlib.util
 import sys
 import traceback
 import types
@@ -92,14 +93,17 @@ def load_from_file(name: str) -> Any:
 def _load(file: Path, module_name: str) -> None:
     folder = str(file.parent)
     sys.path.insert(0, folder)  # as for a script: what it imports lies beside it
-    # compiled from the text itself: a cached .pyc is taken for current after an edit within the same second
-    text, sys.dont_write_bytecode = file.read_text(), True
+    # compiled from the text itself: a cached .pyc is taken for current after an edit within the same second. Nor are
+    # there to be any of the modules beside it, also of those that are imported later.
+    sys.dont_write_bytecode = True
     module = types.ModuleType(module_name)
     module.__file__ = str(file)
     sys.modules[module_name] = module
     try:
-        exec(compile(text, str(file), "exec"), module.__dict__)
-        _sources[file] = {**sources(file), f"{file.stem}.py": text}
+        content = file.read_bytes()
+        # dont_inherit: or this file's `from __future__ import annotations` would hold in theirs
+        exec(compile(content, str(file), "exec", dont_inherit=True), module.__dict__)
+        _sources[file] = {**sources(file), f"{file.stem}.py": importlib.util.decode_source(content)}
     except (KeyboardInterrupt, MemoryError):
         del sys.modules[module_name]
         raise

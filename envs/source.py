@@ -28,17 +28,21 @@ class MixedModules(ImportError):
 def sources(file: Path, module: str = "", rooms: Collection[str] = ()) -> dict[str, str]:
     """Text of `file` and of every local module that it imports, directly or not, by a name that fits in a folder.
 
-    module: the dotted name that `file` was imported as; empty for a file that was loaded by its path. Local is what
-    belongs neither to Python, nor to an installed package other than the file's own, nor to this project, `rooms` of
-    it apart. What is imported by a name that is made while running is not seen. Raises `MixedModules`.
+    module: the dotted name that `file` was imported as; empty for a file that was loaded by its path, which may import
+    what lies beside it. Local is what belongs neither to Python, nor to an installed package other than the file's own,
+    nor to this project, `rooms` of it apart. What is imported by a name that is made while running is not seen. Raises
+    `MixedModules`, and SyntaxError naming a module that is no Python.
     """
     own = {module.partition(".")[0], *rooms} - {""}
+    beside = None if module else file.parent
+    if module and file.stem == "__init__":
+        module = f"{module}.__init__"  # from here on "the package of" is what stands before the last dot
     found: dict[str, Path] = {f"{module.replace('.', '/') or file.stem}.py": file}
     waiting = [(file, module)]
     while waiting:
         path, name = waiting.pop()
         for wanted in _imported(path, name):
-            for full, origin in _local_files(wanted, file.parent, own):
+            for full, origin in _local_files(wanted, beside, own):
                 known = f"{full.replace('.', '/')}{'/__init__' if origin.stem == '__init__' else ''}{origin.suffix}"
                 if known not in found:
                     found[known] = origin
@@ -56,15 +60,15 @@ def source_hash(texts: Mapping[str, str]) -> str:
 
 
 def _text(path: Path) -> str:
-    """Of a compiled extension its hash: there is nothing to read in it."""
+    """As Python reads it, whatever its encoding and ends of lines; of a compiled extension its hash."""
     content = path.read_bytes()
-    return content.decode(errors="replace") if path.suffix == ".py" else hashlib.sha256(content).hexdigest()
+    return importlib.util.decode_source(content) if path.suffix == ".py" else hashlib.sha256(content).hexdigest()
 
 
 def _imported(path: Path, name: str) -> Iterator[str]:
     """Absolute dotted names that a file imports anywhere in it, functions included."""
     package = name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -77,7 +81,7 @@ def _imported(path: Path, name: str) -> Iterator[str]:
                 yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _local_files(name: str, beside: Path, own: set[str]) -> Iterator[tuple[str, Path]]:
+def _local_files(name: str, beside: Path | None, own: set[str]) -> Iterator[tuple[str, Path]]:
     """The files of a dotted name's packages and of itself, as far as they are local. Imports nothing."""
     top, *rest = name.split(".")
     if (top in ROOMS and top not in own) or top in sys.builtin_module_names:
@@ -96,8 +100,8 @@ def _local_files(name: str, beside: Path, own: set[str]) -> Iterator[tuple[str, 
         spec = PathFinder.find_spec(full, list(spec.submodule_search_locations))
 
 
-def _top(name: str, beside: Path) -> ModuleSpec | None:
-    """Where a module comes from. Raises `MixedModules` if that is not what lies beside the file that imports it."""
+def _top(name: str, beside: Path | None) -> ModuleSpec | None:
+    """Where a module comes from. Raises `MixedModules` if that is not what lies in the folder `beside`."""
     loaded = sys.modules.get(name)
     spec = getattr(loaded, "__spec__", None)
     if spec is None and loaded is None:
@@ -105,7 +109,8 @@ def _top(name: str, beside: Path) -> ModuleSpec | None:
             spec = importlib.util.find_spec(name)
         except (ImportError, ValueError):
             return None
-    near = next((p for p in (beside / f"{name}.py", beside / name / "__init__.py") if p.is_file()), None)
+    places = () if beside is None else (beside / f"{name}.py", beside / name / "__init__.py")
+    near = next((place for place in places if place.is_file()), None)
     if near is not None and spec is not None and spec.origin is not None and spec.has_location:
         there = Path(spec.origin)
         if there.resolve() != near.resolve():

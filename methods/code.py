@@ -6,10 +6,12 @@ user's file or package by the hash of its text. Packages that hold a network of 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import json
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -41,30 +43,39 @@ def code_facts(name: str) -> dict[str, Any]:
     return facts
 
 
-def texts_of(name: str) -> dict[str, str]:
+def texts_of(name: str) -> Mapping[str, str]:
     """The texts behind a method that is not shipped, by file name; {} for a shipped one."""
     if ".py:" in name:
         return loaded_sources(name)
-    if is_shipped(name):
-        return {}
+    return {} if is_shipped(name) else _package_texts(name)
+
+
+@functools.cache
+def _package_texts(name: str) -> Mapping[str, str]:
+    """Read once, with the module: an edit later does not change what was imported."""
     module = target_of(name).partition(":")[0]
     file = getattr(sys.modules.get(module) or importlib.import_module(module), "__file__", None)
     return sources(Path(file), module) if file else {}
 
 
+@functools.cache
 def text_hash(name: str) -> str:
     """Of all the text behind a method, shipped ones included: changes with every edit, also one that changes no number.
 
-    It names nothing; it is what tells a user that a shipped method was edited since a record was made.
+    It names nothing; it is what tells a user that a shipped method was edited since a record was made. The rooms' own
+    `__init__` are left out: a method that is added to their tables is no edit of the others.
     """
     if not is_shipped(name):
         return source_hash(texts_of(name))
     kind = method_class(name)
     file = sys.modules[kind.__module__].__file__
     assert file is not None
-    return source_hash(sources(Path(file), kind.__module__, rooms=("methods", "baselines")))
+    rooms = ("methods", "baselines")
+    texts = sources(Path(file), kind.__module__, rooms)
+    return source_hash({name: text for name, text in texts.items() if name not in {f"{r}/__init__.py" for r in rooms}})
 
 
+@functools.cache
 def package_version(package: str) -> str | None:
     """Distribution and version of an importable package, with the commit where it was installed from one.
 

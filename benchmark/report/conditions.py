@@ -1,8 +1,9 @@
 """Which records may be pooled, and which may stand in one table: the one rule that every output follows.
 
 Two records are pooled (as training seeds, or as tasks of one row) only if everything that could change the number is
-equal: all of their identity but the task and the seed. Methods are compared only if all that is not their own is
-equal: protocol, simulator, demonstrations, and what is drawn for whoever sees. What differs is set apart, and named.
+equal: all of their identity but the task and the seed; of a joint policy, the tasks that it was trained on. Methods
+are compared only if all that is not their own is equal: protocol, simulator, demonstrations, and what is drawn for
+whoever sees. What differs is set apart, and named.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from benchmark.digest import digest
 from benchmark.labels import base_of
 from benchmark.report.record import Record
+from benchmark.seeds import parts
 
 OWN = ("method", "head")
 """What belongs to a row of a table."""
@@ -27,25 +29,23 @@ SAMPLER = "env.packages.fpsample"
 
 def pooling_key(record: Record) -> str:
     """Equal for records that may be averaged: seeds and tasks of one row. A hash, for exports."""
-    facts = {key: value for key, value in record.identity.items() if key not in CELL}
-    return digest([facts, record.success_rule, record.horizon])[:16]
+    return digest(_pooled(record))[:16]
 
 
 def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     """Keep the records of the most common conditions; name the others, with what is different about them.
 
-    First what all rows of a table have to share, then the demonstrations of each task, then what is each row's own.
+    First what all rows of a table have to share, then the demonstrations of each task, then the whole of each row.
     Of equally common conditions those of the record that comes first stay.
     """
     apart: dict[int, str] = {}
-    kept = list(records)
-    for aspects in (_shared, _seen, _demonstrations):
-        kept = _alike(kept, aspects, apart)
+    kept = _alike(list(records), _shared, apart, absent_differs=True)
+    kept = _alike(_alike(kept, _seen, apart), _demonstrations, apart)
     rows: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in kept:
         rows[record.method, record.head].append(record)
     for members in rows.values():
-        _poolable(members, apart)
+        _alike(members, _whole, apart, absent_differs=True)
     notes: dict[str, list[str]] = defaultdict(list)
     for record in records:
         if id(record) in apart:
@@ -124,10 +124,9 @@ def reference_notes(records: Sequence[Record]) -> list[str]:
 
 
 def _shared(record: Record) -> dict[str, Any]:
-    """Aspect -> value, for what is the same for all rows of a table; an aspect that only some records have counts."""
-    identity = record.identity
-    facts = {key: value for key, value in identity.items() if key not in (*CELL, *OWN, "observation")}
-    found = dict(_flat(facts)) | {"success rule": record.success_rule, "horizon": record.horizon}
+    """Aspect -> value, for what is the same for all rows of a table."""
+    facts = {key: value for key, value in _pooled(record).items() if key not in (*OWN, "observation")}
+    found = dict(_flat(facts))
     found.pop(SAMPLER, None)
     return found
 
@@ -147,6 +146,20 @@ def _demonstrations(record: Record) -> dict[str, Any]:
     return {f"demonstrations of {record.task}": record.demo_hash[:12]}
 
 
+def _whole(record: Record) -> dict[str, Any]:
+    return dict(_flat(_pooled(record)))
+
+
+def _pooled(record: Record) -> dict[str, Any]:
+    """What is equal for records that may be averaged."""
+    facts = {key: value for key, value in record.identity.items() if key not in CELL}
+    together = record.identity.get("task", record.task)
+    return facts | {
+        "success rule": record.success_rule, "horizon": record.horizon,
+        "tasks of one policy": together if len(parts(together)) > 1 else "one",
+    }  # fmt: skip
+
+
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in data.items():
         if isinstance(value, Mapping) and value:
@@ -155,40 +168,29 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{key}", value
 
 
-def _alike(members: list[Record], aspects: Callable[[Record], dict[str, Any]], apart: dict[int, str]) -> list[Record]:
-    """Those with the most common value of each aspect; why the others are not among them is put into `apart`.
+def _alike(members: list[Record], aspects: Callable[[Record], dict[str, Any]], apart: dict[int, str],
+           absent_differs: bool = False) -> list[Record]:  # fmt: skip
+    """Those with the most common value of each aspect; why the others are not is put into `apart`.
 
-    Of `_shared` the absence of an aspect is a value, too: a setting that came later is only there where it was changed.
+    absent_differs: whether a record without an aspect is unlike one with it (a setting that came later is there only
+    where it was changed); else it stands beside any, as a method without cameras does.
     """
     facts = {id(record): aspects(record) for record in members}
     for name in dict.fromkeys(name for found in facts.values() for name in found):
-        having = [record for record in members if aspects is _shared or name in facts[id(record)]]
-        values = {id(record): facts[id(record)].get(name) for record in having}
-        counts = Counter(repr(value) for value in values.values())
+        having = [record for record in members if absent_differs or facts[id(record)].get(name) is not None]
+        texts = {id(record): repr(facts[id(record)].get(name)) for record in having}
+        counts = Counter(texts.values())
         if len(counts) < 2:
             continue
         common = counts.most_common(1)[0][0]
-        usual = next(value for value in values.values() if repr(value) == common)
+        usual = next(facts[id(record)].get(name) for record in having if texts[id(record)] == common)
         for record in having:
-            if repr(values[id(record)]) != common:
-                apart[id(record)] = f"{name} {_said(values[id(record)])} for {_said(usual)}"
+            if texts[id(record)] != common:
+                apart[id(record)] = f"{name} {_said(facts[id(record)].get(name))} for {_said(usual)}"
         members = [record for record in members if id(record) not in apart]
     return members
 
 
-def _poolable(members: list[Record], apart: dict[int, str]) -> None:
-    """Of one method and head: those of the most common identity stay, whatever it is that others have otherwise."""
-    keys = {id(record): pooling_key(record) for record in members}
-    common = Counter(keys.values()).most_common(1)[0][0]
-    usual = dict(_flat(next(record for record in members if keys[id(record)] == common).identity))
-    for record in members:
-        if keys[id(record)] != common:
-            own = dict(_flat(record.identity))
-            odd = [name for name in {**usual, **own} if usual.get(name) != own.get(name) and name not in CELL]
-            said = [f"{name} {_said(own.get(name))} for {_said(usual.get(name))}" for name in odd]
-            apart[id(record)] = "; ".join(said[:2]) or "another success rule or horizon"
-
-
 def _said(value: Any) -> str:
-    text = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    text = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else "none" if value is None else str(value)
     return text if len(text) <= 24 else f"{text[:21]}..."

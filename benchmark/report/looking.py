@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from benchmark.labels import base_of
 from benchmark.report.comparison import Cells, cells_of, paired_cells
 from benchmark.report.comparison_table import p_text
 from benchmark.report.conditions import comparable, reference_notes
@@ -124,10 +125,13 @@ def run_command(label: str, seeds: Sequence[int], suite: str, protocol: str, hea
                 out: str) -> str:  # fmt: skip
     """The `bench run` that trains what is missing of these seeds. label: of a method, as tables name it.
 
-    tasks: None for all of the suite. Weights of a file are named, and where the file is the user has to say.
+    tasks: None for all of the suite. Weights of a file are named, and where the file is the user has to say; so are the
+    numbers that a protocol's or a head's label says were changed.
     """
     name, *options = label.split("+")
-    words = ["bench run", f"--suite {suite}", f"--method {name}", f"--head {head}", f"--protocol {protocol}"]
+    words = ["bench run", f"--suite {suite}", f"--method {name}", f"--head {base_of(head)}"]
+    words.append(f"--protocol {base_of(protocol)}")
+    words += [f"KEY=VALUE_AS_IN_{said}" for said in (protocol, head) if said != base_of(said)]
     if tasks is not None:
         words.append(f"--tasks {','.join(tasks)}")
     words.append(f"--seeds {','.join(map(str, seeds))}")

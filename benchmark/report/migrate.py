@@ -89,13 +89,14 @@ def _labels(was: dict[str, Any], suite: str) -> tuple[str, str]:
     if head in choices("head"):
         head = head_label(head, show("head", head), was["head"])
     if protocol in choices("protocol"):
-        observed = was["suite"]["observation"]
-        written = {
-            "protocol": show("protocol", protocol), "runtime": {"precision": "fp32"},
-            "suite": {"observation": show("suite", suite)["observation"] if suite in choices("suite") else observed},
-        }  # fmt: skip
-        now = {"protocol": was["protocol"], "suite": {"observation": observed},
-               "runtime": {"precision": was["precision"]}}  # fmt: skip
+        of_suite = show("suite", suite) if suite in choices("suite") else was["suite"]
+        written, now = (
+            {"protocol": numbers, "runtime": {"precision": precision},
+             "suite": {key: told.get(key) for key in ("env", "observation", "language")}}
+            for numbers, precision, told in (
+                (show("protocol", protocol), "fp32", of_suite), (was["protocol"], was["precision"], was["suite"]),
+            )
+        )  # fmt: skip
         protocol = protocol_label(protocol, written, now)
     return protocol, head
 

@@ -151,6 +151,8 @@ def test_looks_are_of_the_declared_seeds_and_say_what_to_train() -> None:
     command = run_command("clip+weights=random+text=hash+compat=lift3d", (0, 1), "s", "clar", "mlp", ["reach"], "runs")
     assert command == ("bench run --suite s --method clip --head mlp --protocol clar --tasks reach --seeds 0,1 "
                        "--weights random --text hash method.compat=lift3d")  # fmt: skip
+    command = run_command("dp3", (0,), "s", "clar+epochs=20", "mlp", None, "runs")
+    assert "--protocol clar KEY=VALUE_AS_IN_clar+epochs=20 --seeds 0" in command
 
 
 def test_the_spread_that_a_plan_takes_is_the_measured_one() -> None:

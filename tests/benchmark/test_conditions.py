@@ -41,7 +41,7 @@ UNLIKE: dict[str, Edit] = {
     "observation.crop": lambda i: i["observation"].update(crop={"low": [0, 0, 0], "high": [1, 1, 1]}),
     "method.packages.vggt None": lambda i: i["method"].update(packages={"vggt": None}),
     "method.options.norm": lambda i: i["method"].update(options={"norm": "task"}),
-    "method.source": lambda i: (i["method"].pop("version"), i["method"].update(source="sha256")),
+    "method.version source": lambda i: (i["method"].pop("version"), i["method"].update(source="sha256")),
     "protocol.came_later": lambda i: i["protocol"].update(came_later=0.9),
     "observation.came_later": lambda i: i["observation"].update(came_later=1),
     "harness": lambda i: i.update(harness=2),
@@ -49,8 +49,21 @@ UNLIKE: dict[str, Edit] = {
 }
 
 
+ABSENT: dict[str, Edit] = {
+    "method.version source": lambda i: i.update(method={**i["method"], "source": "sha256"}),
+    "method.version": lambda i: i.update(method={k: v for k, v in i["method"].items() if k != "version"}),
+    "method.builds_on.dp3": lambda i: i["method"].update(builds_on={"dp3": 1}),
+    "method.options.norm": lambda i: i["method"].update(options={"norm": "task"}),
+    "method.packages.vggt": lambda i: i["method"].update(packages={"vggt": None}),
+    "protocol.added_later": lambda i: i["protocol"].update(added_later=3),
+    "observation.added_later": lambda i: i["observation"].update(added_later=3),
+    "tasks of one policy": lambda i: i.update(task="hammer+reach"),
+}
+"""What one of two records has and the other has not. Absence is a value where numbers are averaged."""
+
+
 def usual(seed: int, k: int = 93) -> Record:
-    """As real records have it: every key is there, so that a test changes values and adds none."""
+    """As real records have it."""
     made = record("hammer", "dp3", (20, k, 20), seed=seed)
     identity = copy.deepcopy(made.identity)
     identity["head"] |= {"hidden": [256, 256, 256]}
@@ -64,11 +77,11 @@ def usual(seed: int, k: int = 93) -> Record:
 def unlike(what: str, seed: int = 1) -> Record:
     made = usual(seed, k=0)
     identity = copy.deepcopy(made.identity)
-    UNLIKE[what](identity)
+    {**ABSENT, **UNLIKE}[what](identity)
     return dataclasses.replace(made, identity=identity, identity_hash=digest(identity))
 
 
-@pytest.mark.parametrize("what", UNLIKE)
+@pytest.mark.parametrize("what", [*UNLIKE, *(name for name in ABSENT if name not in UNLIKE)])
 def test_two_seeds_that_are_not_alike_are_never_averaged(what: str) -> None:
     """93 and 0 of 100 were 46.5 once."""
     good, odd = usual(0), unlike(what)
@@ -81,6 +94,16 @@ def test_two_seeds_that_are_not_alike_are_never_averaged(what: str) -> None:
     assert shown["dp3, mlp", "retest"].startswith("93.0 ["), "not averaged"
     assert shown["dp3, mlp s1, hammer", "apart"].startswith("0.0 ["), "and not hidden"
     assert any(what.split()[0] in note for note in table.notes)
+
+
+@pytest.mark.parametrize("what", ["method.version", "method.packages.vggt"])
+def test_what_one_record_does_not_say_is_not_taken_for_the_others(what: str) -> None:
+    """A file's code beside a shipped version; a package whose version is not known beside one that is."""
+    odd = usual(1, k=0)
+    identity = copy.deepcopy(odd.identity)
+    ABSENT[what](identity)
+    kept, notes = comparable([usual(0), dataclasses.replace(odd, identity=identity, identity_hash=digest(identity))])
+    assert [r.seed for r in kept] == [0] and f"({what} none for" in notes[0]
 
 
 @pytest.mark.parametrize("what", UNLIKE)

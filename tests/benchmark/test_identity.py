@@ -22,7 +22,7 @@ from benchmark.protocol import DiffusionConfig, HeadConfig, Protocol, Runtime, S
 from envs.identity import later, named_by
 from envs.spec import Crop, ObservationRequest
 from envs.versions import NoSimulator
-from methods.card import ImageInput, MethodCard, MethodOption, PointInput, VectorInput, WeightFile
+from methods.card import FixedPointInput, ImageInput, MethodCard, MethodOption, PointInput, VectorInput, WeightFile
 from methods.weights import Weights
 
 CANNOT_MATTER: dict[type, dict[str, str]] = {
@@ -55,11 +55,11 @@ CANNOT_MATTER: dict[type, dict[str, str]] = {
         "requires": "how packages are installed; their versions are named",
         "reported_as": "where a table shows it",
     },
-    ImageInput: {}, PointInput: {}, VectorInput: {},
+    ImageInput: {}, PointInput: {}, FixedPointInput: {}, VectorInput: {},
     WeightFile: dict.fromkeys(
         ("filename", "url", "licence", "sha256", "size", "non_commercial", "note"), "the content of files is named"
     ),
-    MethodOption: dict.fromkeys(("name", "default", "allowed", "meaning"), "what is chosen is named"),
+    MethodOption: dict.fromkeys(("name", "default", "allowed", "meaning", "random"), "what is chosen is named"),
     Weights: {"label": "the content of files is named, and random weights are"},
     Cell: {
         "settings": "its parts are looked at by themselves",
@@ -160,7 +160,12 @@ def test_the_suite_its_name_its_simulator_and_its_instructions() -> None:
 TOY_OF_THREE = f"{Path(__file__).parents[1] / 'toy_env.py'}:ThreeTasks"
 
 
-@pytest.mark.parametrize("method", ["dp3", "state", "r3m-resnet18", "clamp"])
+def test_files_and_options_are_named_by_what_is_loaded_and_chosen() -> None:
+    for kind in (WeightFile, MethodOption):
+        assert {field.name for field in dataclasses.fields(kind)} == set(CANNOT_MATTER[kind])
+
+
+@pytest.mark.parametrize("method", ["dp3", "state", "r3m-resnet18", "clamp", "clar-small"])
 def test_every_field_of_a_card(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cell = make_cells(SETTINGS, ["reach"], [method], [0], None if method in ("dp3", "state") else "random")[0]
     kind, card = cell.representation, cell.representation.card

@@ -66,4 +66,4 @@ def seeds_for(setting: Setting, detect: float, wanted: float, alpha: float = 0.0
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if power(setting, detect, middle, alpha) >= wanted else (middle, high)
-    return high
+    return high if high <= MOST_SEEDS else None

@@ -24,7 +24,7 @@ from benchmark.report.page import facts
 from benchmark.report.record import Record, Row
 from benchmark.storage import write_json
 from envs.pool import EnvConfig, Pool, WorkerError
-from envs.registry import UnknownName, env_class
+from envs.registry import env_class
 from envs.spec import ObservationRequest, read_crop
 
 Cloud = tuple[np.ndarray, np.ndarray]
@@ -63,7 +63,7 @@ def film(cells: facts.Placed, folder: Path) -> list[str]:
             if filmed(record, path, folder) is None:
                 try:
                     write_json(folder / f"{facts.slug(record)}.json", _film(record, path, folder, facts.slug(record)))
-                except (WorkerError, OSError, KeyError, ValueError, UnknownName, zipfile.BadZipFile) as error:
+                except (WorkerError, OSError, KeyError, ValueError, ImportError, zipfile.BadZipFile) as error:
                     left.append(f"not filmed: {record.task}/{record.method}: {error}")
             advance()
     return left
