@@ -57,7 +57,7 @@ def play_further(cell: Cell, paths: Paths, command: str, count: int) -> Evaluati
         there = len(next(iter(blocks.values())))
         if known is not None and there >= count:
             return known
-        run = CellRun(cell, paths, work, command)
+        run = CellRun(cell, paths, work, command, finished=record)
         played: list[Episode] = []
         with Pulse(work, run.facts()) as run.pulse:
             policy = finished_policy(run, record)

@@ -30,44 +30,50 @@ def its_record(cell: Cell, target: Path) -> Record:
             f"{_changed(cell, source_folder(target), f'{target} was made')} --overwrite computes it again; --out DIR, "
             "or another name on the card, keeps both"
         )
+    moves = " `bench migrate` moves it to where it belongs." if record.method != cell.method_name else ""
     raise OtherSettings(
-        f"{target} is a record of other settings ({difference(record.identity, now)}). Use --overwrite to replace it "
-        "or --out DIR to keep both"
+        f"{target} is a record of other settings ({difference(record.identity, now)}).{moves} Use --overwrite to "
+        "replace it or --out DIR to keep both"
     )
 
 
-def begin(cell: Cell, work: Path) -> None:
-    """Write down which settings and code the work in this folder is of, or see that it is the same.
+def check_begun(cell: Cell, work: Path) -> None:
+    """See that half-finished work in this folder is of these settings and this code, where it says of which it is.
 
     Raises `OtherSettings`: a checkpoint of other code, trained on, would be a number of neither.
     """
-    now, file, folder = cell.identity(), work / FILE, work / "source"
-    if file.exists():
-        try:
-            there: dict[str, Any] = json.loads(file.read_text())
-        except ValueError as error:
-            raise OtherSettings(
-                f"{file} is damaged, so nobody can tell of which settings the half-finished work beside it is. Use "
-                "--overwrite to drop it or --out DIR"
-            ) from error
-        if there == now:
-            return
-        if _code_alone(there, now):
-            raise OtherSettings(
-                f"{_changed(cell, folder, f'the half-finished work in {work} was begun')} --overwrite drops that work "
-                "and starts again; --out DIR, or another name on the card, keeps both"
-            )
+    now, file = cell.identity(), work / FILE
+    if not file.exists():
+        return
+    try:
+        there: dict[str, Any] = json.loads(file.read_text())
+    except ValueError as error:
+        raise OtherSettings(
+            f"{file} is damaged, so nobody can tell of which settings the half-finished work beside it is. Use "
+            "--overwrite to drop it or --out DIR"
+        ) from error
+    if _code_alone(there, now):
+        raise OtherSettings(
+            f"{_changed(cell, work / 'source', f'the half-finished work in {work} was begun')} --overwrite drops that "
+            "work and starts again; --out DIR, or another name on the card, keeps both"
+        )
+    if there != now:
         raise OtherSettings(
             f"{work} holds half-finished work of other settings ({difference(there, now)}). Use --overwrite to drop it "
             "or --out DIR"
         )
-    keep_source(texts_of(cell.method), folder)
-    write_json(file, now)
+
+
+def begin(cell: Cell, work: Path) -> None:
+    """Write down which settings and code the work in this folder is of, and keep a copy of the code."""
+    if not (work / FILE).exists():
+        keep_source(texts_of(cell.method), work / "source")
+        write_json(work / FILE, cell.identity())
 
 
 def _code_alone(there: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Whether nothing but the text of a method's file differs."""
-    return {**there, "method": {**there["method"], "source": None}} == {
+    """Whether the text of a method's file differs, and nothing else."""
+    return there != now and {**there, "method": {**there["method"], "source": None}} == {
         **now, "method": {**now["method"], "source": None}
     } and "source" in now["method"]  # fmt: skip
 

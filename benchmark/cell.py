@@ -286,4 +286,5 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
             found.append(f"{path}: {a} there, {b} here")
 
     walk(old, new, "")
+    found.sort(key=len)  # what a person can read before hashes
     return "; ".join(found[:3]) or "the recorded schema differs"

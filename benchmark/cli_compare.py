@@ -31,7 +31,9 @@ from benchmark.cli_options import (
 @app.command()
 @explained
 def compare(
-    methods: Annotated[list[str], typer.Argument(metavar="METHOD METHOD...", help="as tables name them")],
+    methods: Annotated[
+        list[str], typer.Argument(metavar="METHOD METHOD...", help="as tables name them, or FILE.py:Class")
+    ],
     suite: Suite = "metaworld-15",
     protocol: Protocol = "clar",
     head: Annotated[str, typer.Option("--head", help="mlp | bnmlp | diffusion")] = "mlp",
@@ -64,6 +66,7 @@ def compare(
     from benchmark.report.comparison_table import comparison_table
     from benchmark.report.table import FORMATS, render
 
+    files, methods = _names_of_files(methods)
     if len(methods) < 2 or len(set(methods)) != len(methods):
         raise ConfigError("give two or more different methods, such as: bench compare dp3 proprio-only")
     if form not in FORMATS:
@@ -90,7 +93,8 @@ def compare(
             raise ConfigError(
                 "--until-decided takes two methods, 0 < --alpha < 1, and --batch and --most of at least 1"
             )
-        decision = _decide(placed, methods, (suite, protocol, head), settings, weights, (alpha, batch, most), out, data)
+        names = suite, protocol, head
+        decision = _decide(placed, methods, names, settings, weights, (alpha, batch, most), out, data, files)
         print_json(dataclasses.asdict(decision)) if as_json else typer.echo(_in_words(decision, methods, alpha))
         return
     try:
@@ -102,6 +106,14 @@ def compare(
     else:
         title = f"Compared on {suite}, protocol {protocol}, head {head}"
         typer.echo(render(comparison_table(result, notes, title), form, width()), nl=False)
+
+
+def _names_of_files(methods: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Name -> `path/to/file.py:Class` for those that are given so, and all methods by their names in tables."""
+    from methods.registry import method_class
+
+    files = {method: method_class(method).card.name for method in methods if ".py:" in method}
+    return {name: file for file, name in files.items()}, [files.get(method, method) for method in methods]
 
 
 def _compare_shift(
@@ -157,6 +169,7 @@ def _look(
 def _decide(
     placed: list[Any], methods: list[str], names: tuple[str, str, str], overrides: list[str] | None,
     weights: str | None, limits: tuple[float, int, int], out: Path, data: Path | None,
+    files: dict[str, str],
 ) -> Any:  # fmt: skip
     from benchmark.cell import Paths, preflight
     from benchmark.config import load_settings
@@ -173,7 +186,9 @@ def _decide(
             f"these cells were run with {names[1]} and {names[2]}, and --set makes that {settings.protocol.name} and "
             f"{settings.head.name}: give --set KEY=VALUE for each change that the names say, and no other"
         )
-    first, second = (finished_cells(settings, placed, method, weights, paths) for method in methods)
+    first, second = (
+        finished_cells(settings, placed, method, weights, paths, files.get(method)) for method in methods
+    )
     shared = {task for task, _ in first} & {task for task, _ in second}
     if not shared:
         raise ConfigError(f"{methods[0]} and {methods[1]} have no finished cell of the same task")

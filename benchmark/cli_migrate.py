@@ -78,10 +78,23 @@ def _move_what_is_beside(path: Path, target: Path) -> None:
     """`mlp-s0.*`, before the record itself: after a kill the same command goes on."""
     if path == target:
         return
+    _move_work(path, target)
     target.parent.mkdir(parents=True, exist_ok=True)
     for file in path.parent.glob(f"{path.stem}.*"):
         if file != path:
             file.rename(target.parent / f"{target.stem}{file.name.removeprefix(path.stem)}")
+
+
+def _move_work(path: Path, target: Path) -> None:
+    """The checkpoints of OUT/records/... lie under OUT/work/..., and are found by the record's name."""
+    for parent in path.absolute().parents:
+        if parent.name == "records" and target.is_relative_to(parent):
+            old, new = (
+                parent.parent / "work" / file.absolute().relative_to(parent).with_suffix("") for file in (path, target)
+            )
+            if old.is_dir() and not new.exists():
+                new.parent.mkdir(parents=True, exist_ok=True)
+                old.rename(new)
 
 
 def _remove_moved(path: Path, target: Path) -> None:

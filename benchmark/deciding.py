@@ -21,6 +21,7 @@ from benchmark.report.inference.outcomes import align, successes
 from benchmark.report.inference.questions import CHECKPOINTS
 from benchmark.report.joint import of_rows
 from benchmark.report.record import Record, read
+from methods.registry import table
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,15 @@ def until_decided(first: Sequence[Cell], second: Sequence[Cell], paths: Paths, a
 
 
 def finished_cells(settings: Settings, records: Sequence[tuple[Path, Record]], method: str, weights: str | None,
-                   paths: Paths) -> dict[tuple[str, int], Cell]:  # fmt: skip
+                   paths: Paths, file: str | None = None) -> dict[tuple[str, int], Cell]:  # fmt: skip
     """Cells of a method by task and seed that have their record under OUT, as `bench run` made them.
 
-    method: as tables name it, options and weights included. Raises `ConfigError` if it cannot be made again from that.
+    method: as tables name it, options and weights included. file: `path/to/file.py:Class` of one that is not
+    registered. Raises `ConfigError` if it cannot be made again from that.
     """
     name, labelled, own = read_label(method, settings)
+    if file is None and name not in table():
+        raise ConfigError(f"{name} is no registered method, and its policy has to be built: give path/to/file.py:Class")
     if labelled == "random":
         weights = "random"
     elif labelled is not None and (weights is None or Path(weights).stem != labelled):
@@ -83,7 +87,7 @@ def finished_cells(settings: Settings, records: Sequence[tuple[Path, Record]], m
         whole = record.identity["task"]  # of a joint policy, whose record is read task by task
         if (whole, record.seed) in found:
             continue
-        (cell,) = make_cells(own, [whole], [name], [record.seed], weights)
+        (cell,) = make_cells(own, [whole], [file or name], [record.seed], weights)
         if cell.record(paths).resolve() != path.resolve():
             continue  # a record from elsewhere, whose checkpoint is not here
         if cell.identity_hash() != record.identity_hash:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from benchmark import provenance, seeds
-from benchmark.begun import begin, its_record
+from benchmark.begun import begin, check_begun, its_record
 from benchmark.cell import Cell, Paths
 from benchmark.clock import Clock
 from benchmark.digest import digest
@@ -65,7 +65,7 @@ def run_cell(
             if missing:
                 from benchmark.afterwards import retest_under
 
-                retest_under(CellRun(cell, paths, work, command), record, missing)
+                retest_under(CellRun(cell, paths, work, command, finished=record), record, missing)
                 plot_shifts(record, read_shifts(target, record), target.with_suffix(".shifts.png"))
             return record, bool(missing)
         await_silence(work, cell.label, say)
@@ -77,8 +77,9 @@ def run_cell(
             for file in work.glob("*"):
                 if not file.name.startswith("lock"):
                     discard(file)
-        begin(cell, work)
+        check_begun(cell, work)
         run = CellRun(cell, paths, work, command, built)
+        begin(cell, work)
         discard(work / "error.txt")  # of an earlier start
         with Pulse(work, run.facts()) as run.pulse:
             record = run.record(shifts)
@@ -104,7 +105,9 @@ class CellRun:
 
     pulse: Pulse | None = None
 
-    def __init__(self, cell: Cell, paths: Paths, work: Path, command: str, built: Built | None = None) -> None:
+    def __init__(self, cell: Cell, paths: Paths, work: Path, command: str, built: Built | None = None,
+                 finished: Record | None = None) -> None:  # fmt: skip
+        """built: the method's representation, if the probe has built it. finished: the cell's record, if it has one."""
         self.built = built
         self.cell, self.paths, self.work, self.command = cell, paths, work, command
         self.suite, self.protocol = cell.settings.suite, cell.settings.protocol
@@ -117,7 +120,7 @@ class CellRun:
         self.workers = resolve_workers(runtime)
         if runtime.threads != "auto":
             torch.set_num_threads(int(runtime.threads))
-        self.kept = WorkFolder(work, self.identity, self.protocol)
+        self.kept = WorkFolder(work, self.identity, self.protocol, finished.hashes if finished else ())
         self.evaluations, self.timings = self.kept.evaluations, self.kept.timings
         self.looked_back = False
         self.clock = Clock(self.timings, lambda phase: self._say(phase=phase))

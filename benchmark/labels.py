@@ -64,6 +64,8 @@ def _changes(written: Any, now: Any, prefix: str = "") -> dict[str, Any]:
         for key in {**written, **now}:
             found |= _changes(written.get(key), now.get(key), f"{prefix}.{key}" if prefix else str(key))
         return found
+    if isinstance(written, float) and isinstance(now, int):
+        now = float(now)  # 1 and 1.0 are one setting
     return {} if written == now else {prefix: now}
 
 
@@ -75,4 +77,4 @@ def _text(value: Any) -> str:
     safe = re.sub(r"[^A-Za-z0-9.-]", "_", plain)
     if safe == plain and len(safe) <= LONGEST_VALUE:
         return safe
-    return f"{safe[:12]}_{hashlib.sha256(plain.encode()).hexdigest()[:6]}"  # two values never share a label
+    return f"{safe[:12]}_{hashlib.sha256(plain.encode()).hexdigest()[:6]}"  # other values, other labels

@@ -80,6 +80,8 @@ def _build(cell: Cell) -> Representation:
         return cell.build(cell.specs())
     except (BadWeights, WeightsMissing):
         raise
+    except torch.OutOfMemoryError:
+        raise  # the machine's, not the method's
     except (Exception, SystemExit) as error:
         raise BadMethod(
             f"{cell.method}: its constructor or load_weights raised {probed.told(cell.representation, error)}; the "

@@ -40,6 +40,8 @@ class Probed:
     def call(self, what: str, function: Callable[[], Tensor]) -> Tensor:
         try:
             return function()
+        except torch.OutOfMemoryError:
+            raise  # the machine's, not the method's
         except (Exception, SystemExit) as error:
             raise self.wrong(f"{what} raised {told(self.kind, error)}") from error
 
@@ -65,6 +67,8 @@ def fitting(it: Probed, observations: Observations) -> None:
         return
     try:
         it.representation.fit({name: value.clone() for name, value in observations.items()})
+    except torch.OutOfMemoryError:
+        raise  # the machine's, not the method's
     except (Exception, SystemExit) as error:
         raise it.wrong(
             f"fit raised {told(it.kind, error)}; it gets the training observations, fields (T, ...), here with T = 2"

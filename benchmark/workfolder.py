@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ class WorkFolder:
     Raises `OtherSettings` if there is progress of another identity.
     """
 
-    def __init__(self, path: Path, identity: str, protocol: Protocol) -> None:
+    def __init__(self, path: Path, identity: str, protocol: Protocol, known_as: Collection[str] = ()) -> None:
+        """known_as: further hashes of the same identity, in an earlier schema."""
         self.path, self.identity, self.protocol = path, identity, protocol
+        self._known_as = {identity, *known_as}
         self.evaluations: list[Evaluation] = []
         self.timings: dict[str, float] = {}
         self._saved = time.monotonic()
@@ -69,7 +72,7 @@ class WorkFolder:
         if not file.exists():
             return
         data = json.loads(file.read_text())
-        if data["identity"] != self.identity:
+        if data["identity"] not in self._known_as:
             raise OtherSettings(
                 f"{self.path} holds half-finished work of other settings. Use --overwrite to drop it or --out DIR"
             )

@@ -69,7 +69,8 @@ def export(records: Sequence[Record], form: str, to: Path) -> Path:
 
 def leaderboard(made: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Entries by suite and protocol: each method under each head and one set of conditions, with its tasks' rates, one
-    for each training seed. Records that differ in anything but task and seed are never in one entry.
+    for each training seed. Records that differ in anything but task and seed are never in one entry; runs of a task
+    whose `demo_hash` differs have learned from other demonstrations.
 
     Only what was run is there; who averages has to decide what to do about what was not.
     """
@@ -86,7 +87,7 @@ def leaderboard(made: Sequence[dict[str, Any]]) -> dict[str, Any]:
         runs.append({
             "seed": row["seed"], "value": row["retest_rate"], "k": row["retest_k"], "n": row["retest_n"],
             "ci95": [row["retest_low"], row["retest_high"]], "reference": row["reference"],
-            "identity_hash": row["identity_hash"],
+            "identity_hash": row["identity_hash"], "demo_hash": row["demo_hash"],
         })  # fmt: skip
     return {
         "format": 1,

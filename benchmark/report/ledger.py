@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.config import DEFAULT_HEAD
+from benchmark.labels import base_of
 from benchmark.protocol import Suite
 from benchmark.report.conditions import comparable, other_labels, reported_as
 from benchmark.report.departure import departure
@@ -28,14 +29,14 @@ def ledger(records: Sequence[Record], cards: Sequence[MethodCard], suite: Suite,
         own = [card for card in cards if card.reported_as == name]
         for card in own:
             of_card = [r for r in kept if r.method == card.name and reported_as(r) == name]
-            for head in sorted({r.head for r in of_card}) or [DEFAULT_HEAD]:
+            for head in sorted({r.head for r in of_card}) or [card.head or DEFAULT_HEAD]:
                 found = [r for r in of_card if r.head == head]
-                usual = head in (DEFAULT_HEAD, card.head)
+                usual = head == (card.head or DEFAULT_HEAD)
                 rows.append((
                     name, f"{printed[name, 'mean']:.1f}", card.name if usual else f"{card.name}, {head}",
                     _reproduced(found, suite), _status(found, card, suite),
-                    f"bench run --suite {suite.name} --method {card.name} --protocol {protocol}"
-                    + ("" if usual else f" --head {head}"),
+                    f"bench run --suite {suite.name} --method {card.name} --protocol {base_of(protocol)}"
+                    + ("" if usual else f" --head {base_of(head)}") + (" ..." if "+" in protocol + head else ""),
                 ))  # fmt: skip
         if not own:
             rows.append((name, f"{printed[name, 'mean']:.1f}", "–", "–", "not yet: no method of ours", "–"))

@@ -27,9 +27,9 @@ def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     members = [r for _, r in records if r.suite == suite.name and r.protocol == protocol]
     kept, apart = comparable(members)
     rows_of: dict[str, dict[str, dict[str, list[tuple[Record, dict[str, Evaluation]]]]]] = {}
-    labels = row_labels(kept)
+    labels, known = row_labels(kept), {id(record) for record in kept}
     for path, record in records:
-        if not any(record is one for one in kept):
+        if id(record) not in known:
             continue
         try:
             shifts = read_shifts(path, record)

@@ -26,9 +26,9 @@ def clar_table_4(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     kept, notes = comparable(chosen)
     cells: dict[str, dict[str, dict[str, list[tuple[Record, Evaluation | None]]]]] = {}
     damaged = []
-    labels = row_labels(kept)
+    labels, known = row_labels(kept), {id(record) for record in kept}
     for path, record in records:
-        if not any(record is one for one in kept):
+        if id(record) not in known:
             continue
         try:
             shifted = read_shifts(path, record).get(SHIFTED)

@@ -57,10 +57,10 @@ def compare_shift(records: Sequence[tuple[Path, Record]], methods: Sequence[str]
     own = [(path, r) for path, r in records if r.method in methods and r.head == head]
     kept, notes = comparable([r for _, r in own])
     notes += reference_notes(kept)
-    scope = scope_of(kept)
+    scope, known = scope_of(kept), {id(record) for record in kept}
     cells: dict[str, dict[str, dict[int, dict[int, float]]]] = {method: {} for method in methods}
     for path, record in own:
-        shifted = read_shifts(path, record).get(shift) if any(record is r for r in kept) else None
+        shifted = read_shifts(path, record).get(shift) if id(record) in known else None
         if shifted is not None:
             cells[record.method].setdefault(record.task, {})[record.seed] = drops(record.retest, shifted)
     found, data = [], []

@@ -110,6 +110,9 @@ def test_only_cells_that_are_here_can_play_on(played: tuple[Paths, list[Cell], l
     changed = load_settings("metaworld-15", "quick", "mlp", ["protocol.epochs=20"])
     with pytest.raises(ConfigError, match="no finished cell of dp3 under"):
         finished_cells(changed, placed, "dp3", None, paths)
+    unknown = [(path, dataclasses.replace(one, method="mine")) for path, one in placed]
+    with pytest.raises(ConfigError, match="mine is no registered method, .* give path/to/file.py:Class"):
+        finished_cells(SETTINGS, unknown, "mine", None, paths)
     mine = [(path, dataclasses.replace(one, method="clar+weights=mine")) for path, one in placed]
     with pytest.raises(ConfigError, match="give the file with --weights"):
         finished_cells(SETTINGS, mine, "clar+weights=mine", None, paths)

@@ -167,9 +167,16 @@ def test_all_of_it_is_reached_by_keyboard(page: Any, report: tuple[Path, str]) -
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Any, report: tuple[Path, str]) -> None:
+def test_on_a_phone_nothing_is_wider_than_the_screen(
+    browser: Any, report: tuple[Path, str], tmp_path: Path
+) -> None:
     phone = browser.new_page(viewport={"width": 380, "height": 780})
-    for address in (report[0].as_uri(), (report[0].parent / "cell.html").as_uri() + f"?{report[1]}"):
+    label = "clar+batch_size.3d=8,epochs=20,evaluate_every=1,horizon=100,retest_rollouts=50,train_demos=3"
+    long = place(dataclasses.replace(one("reach", "dp3"), protocol=label), tmp_path / "records")
+    overridden = build([long], [TABLE], [f"not in this table: 1 record under {label}"], tmp_path / "r")
+    pages = [(report[0], report[1]), (overridden, facts.slug(long[1]))]
+    for address in [a for page, cell in pages
+                    for a in (page.as_uri(), (page.parent / "cell.html").as_uri() + f"?{cell}")]:  # fmt: skip
         phone.goto(address)
         phone.wait_for_timeout(300)
         assert phone.evaluate("document.documentElement.scrollWidth") <= 380
