@@ -25,7 +25,7 @@ from envs.render import choose_backend
 from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
 from envs.versions import simulator_facts
 from methods.card import PointInput, past_actions_spec
-from methods.code import code_facts
+from methods.code import code_facts, refuse_edited
 from methods.registry import method_class
 from methods.weights import NONE, PUBLISHED, Weights, choose_weights, weights_folder
 
@@ -186,9 +186,13 @@ def make_cells(settings: Settings, tasks: list[str] | None, methods: list[str], 
     folder = weights_folder(settings.runtime.weights_dir)
     language = settings.suite.language
     text = text_weights(language, folder)
-    variants = {}
+    variants: dict[str, Any] = {}
     for method in methods:
         card = method_class(method).card
+        refuse_edited(method)
+        same = next((other for other in variants if method_class(other).card.name == card.name), None)
+        if same is not None:
+            raise ConfigError(f"{method} and {same} are both called {card.name}: give one of their cards another name")
         try:
             options = card.choose_options(settings.method_options)
         except ValueError as error:

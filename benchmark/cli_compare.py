@@ -60,7 +60,9 @@ def compare(
     settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, as the cells were run with")] = None,
 ) -> None:
     """Differences on the episodes that both played: of these checkpoints, and of the methods retrained (over seeds)."""
+    from benchmark.config import load_settings
     from benchmark.errors import ConfigError
+    from benchmark.labels import base_of
     from benchmark.report.comparison import NothingInCommon
     from benchmark.report.comparison import compare as pairs
     from benchmark.report.comparison_table import comparison_table
@@ -71,6 +73,9 @@ def compare(
         raise ConfigError("give two or more different methods, such as: bench compare dp3 proprio-only")
     if form not in FORMATS:
         raise ConfigError(f"--format {form} is none of {', '.join(FORMATS)}")
+    if settings:  # what was changed is in the names of what was run
+        changed = load_settings(suite, base_of(protocol), base_of(head), settings)
+        protocol, head = changed.protocol.name, changed.head.name
     placed = read_placed(records, out, with_reference)
     placed = [(path, r) for path, r in placed if (r.suite, r.protocol) == (suite, protocol)]
     found = [r for _, r in placed]

@@ -42,7 +42,7 @@ from benchmark.storage import discard, exclusive
 from benchmark.train import Trainer, load_policy
 from benchmark.workfolder import WorkFolder
 from envs.pool import Pool
-from methods.code import text_hash, texts_of
+from methods.code import refuse_unnamed, text_hash, texts_of
 from methods.frozen import count_parameters, fingerprint
 from methods.weights import weights_folder
 
@@ -237,6 +237,7 @@ class CellRun:
 
     def _write(self, stages: list[Stage], trainer: Trainer, selected: Evaluation, retest: Evaluation,
                episodes: list[Episode], before: str, after: str, deaths: int) -> Record:  # fmt: skip
+        refuse_unnamed(self.cell.method)
         cell, representation, demos = self.cell, trainer.policy.representation, [stage.demos for stage in stages]
         train, kept = sum(one.train for one in demos), sum(len(one.seeds) for one in demos)
         card = representation.card

@@ -21,6 +21,7 @@ from benchmark.probed import Probed
 from benchmark.protocol import DiffusionConfig
 from benchmark.runtime import resolve_device
 from methods.base import Representation
+from methods.code import refuse_unnamed
 from methods.errors import BadMethod, BadWeights, WeightsMissing
 from methods.frozen import count_parameters
 from methods.testing import random_observations
@@ -72,6 +73,7 @@ def probe(cell: Cell) -> Built | None:
         if isinstance(head, DiffusionConfig) and head.condition == "tokens":
             probed.tokens(subject, observations)
         probed.training(subject, observations)
+    refuse_unnamed(cell.method)
     return built
 
 

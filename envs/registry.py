@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
-import importlib.util
 import sys
 import traceback
 import types
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from envs.base import Env
-from envs.source import sources
+from envs.local_code import content, loaded, name_files, watch_imports
+from envs.source import MixedModules, files, name_of, texts
 from envs.spec import ObservationRequest, SpecMismatch
 
 ENVS: dict[str, str] = {"metaworld": "envs.metaworld:MetaWorld"}
 
-_sources: dict[Path, dict[str, str]] = {}
+_files: dict[Path, dict[str, Path]] = {}
 
 
 class BrokenFile(ImportError):
@@ -93,17 +93,20 @@ def load_from_file(name: str) -> Any:
 def _load(file: Path, module_name: str) -> None:
     folder = str(file.parent)
     sys.path.insert(0, folder)  # as for a script: what it imports lies beside it
-    # compiled from the text itself: a cached .pyc is taken for current after an edit within the same second. Nor are
-    # there to be any of the modules beside it, also of those that are imported later.
-    sys.dont_write_bytecode = True
+    watch_imports()
     module = types.ModuleType(module_name)
     module.__file__ = str(file)
     sys.modules[module_name] = module
+    before = set(loaded)
     try:
-        content = file.read_bytes()
         # dont_inherit: or this file's `from __future__ import annotations` would hold in theirs
-        exec(compile(content, str(file), "exec", dont_inherit=True), module.__dict__)
-        _sources[file] = {**sources(file), f"{file.stem}.py": importlib.util.decode_source(content)}
+        exec(compile(content(file), str(file), "exec", dont_inherit=True), module.__dict__)
+        found = files(file)
+        for name in set(loaded) - before:  # imported by a name that no text says
+            if loaded[name] not in found.values():
+                found[name_of(name, loaded[name])] = loaded[name]
+        name_files(found.values())
+        _files[file] = found
     except (KeyboardInterrupt, MemoryError):
         del sys.modules[module_name]
         raise
@@ -111,7 +114,7 @@ def _load(file: Path, module_name: str) -> None:
         del sys.modules[module_name]
         here = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
         line = f" ({file.name}, line {here[-1]})" if here else ""
-        text = " ".join(f"{type(error).__name__}: {error}".split())
+        text = " ".join((str(error) if isinstance(error, MixedModules) else f"{type(error).__name__}: {error}").split())
         raise BrokenFile(f"{file} cannot be imported: {text}{line}") from error
     finally:
         sys.path.remove(folder)
@@ -119,7 +122,18 @@ def _load(file: Path, module_name: str) -> None:
             sys.path.append(folder)  # for imports inside its functions; in front it could hide what others import
 
 
-def loaded_sources(name: str) -> dict[str, str]:
-    """Of `path/to/file.py:Class`: the texts of the file and of its local modules, as they were when it was loaded."""
+def loaded_files(name: str) -> dict[str, Path]:
+    """Of `path/to/file.py:Class`: the file and its local modules, by names that fit in a folder."""
     load_from_file(name)
-    return _sources[Path(name.rpartition(":")[0]).expanduser().resolve()]
+    return dict(_files[Path(name.rpartition(":")[0]).expanduser().resolve()])
+
+
+def loaded_sources(name: str) -> dict[str, str]:
+    """The texts of `loaded_files`, as they were when they were loaded."""
+    return texts(loaded_files(name))
+
+
+def edited_since(name: str) -> list[Path]:
+    """Which of `loaded_files` are not on the disk as they were loaded: this process still runs what they were."""
+    found = loaded_files(name).values()
+    return [path for path in found if not path.is_file() or path.read_bytes() != content(path)]

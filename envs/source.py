@@ -1,37 +1,36 @@
 """The source of what somebody wrote in a file: the file itself and the local modules it imports.
 
-A number that such code made is a number of that code. So its text is part of what names the number, and it is read
-once, when the code is loaded: an edit while a run goes on does not rename what is running.
+A number that such code made is a number of that code. So its text is part of what names the number, as it was when the
+code was loaded (`envs.local_code`): an edit while a run goes on does not rename what is running.
 """
 
 from __future__ import annotations
 
 import ast
-import functools
 import hashlib
+import importlib.machinery
 import importlib.util
-import site
 import sys
-import sysconfig
 from collections.abc import Collection, Iterator, Mapping
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-ROOMS = ("envs", "methods", "baselines", "benchmark")
-"""This project's own packages: what they compute is named by versions, not by their text."""
+from envs.local_code import ROOMS, content, is_local
+
+SUFFIXES = (".py", *importlib.machinery.EXTENSION_SUFFIXES)
 
 
 class MixedModules(ImportError):
     """Two files mean different modules by one name, and only one of them can be loaded."""
 
 
-def sources(file: Path, module: str = "", rooms: Collection[str] = ()) -> dict[str, str]:
-    """Text of `file` and of every local module that it imports, directly or not, by a name that fits in a folder.
+def files(file: Path, module: str = "", rooms: Collection[str] = ()) -> dict[str, Path]:
+    """`file` and every local module that it imports, directly or not, by names that fit in a folder.
 
     module: the dotted name that `file` was imported as; empty for a file that was loaded by its path, which may import
     what lies beside it. Local is what belongs neither to Python, nor to an installed package other than the file's own,
     nor to this project, `rooms` of it apart. What is imported by a name that is made while running is not seen. Raises
-    `MixedModules`, and SyntaxError naming a module that is no Python.
+    `MixedModules`.
     """
     own = {module.partition(".")[0], *rooms} - {""}
     beside = None if module else file.parent
@@ -43,32 +42,56 @@ def sources(file: Path, module: str = "", rooms: Collection[str] = ()) -> dict[s
         path, name = waiting.pop()
         for wanted in _imported(path, name):
             for full, origin in _local_files(wanted, beside, own):
-                known = f"{full.replace('.', '/')}{'/__init__' if origin.stem == '__init__' else ''}{origin.suffix}"
+                known = name_of(full, origin)
                 if known not in found:
                     found[known] = origin
                     if origin.suffix == ".py":
                         waiting.append((origin, f"{full}.__init__" if origin.stem == "__init__" else full))
-    return {name: _text(path) for name, path in sorted(found.items())}
+    return dict(sorted(found.items()))
 
 
-def source_hash(texts: Mapping[str, str]) -> str:
+def name_of(module: str, origin: Path) -> str:
+    """`lib/net.py` for the module `lib.net`, wherever its file lies."""
+    return f"{module.replace('.', '/')}{'/__init__' if origin.stem == '__init__' else ''}{origin.suffix}"
+
+
+def texts(found: Mapping[str, Path]) -> dict[str, str]:
+    """As Python reads them, whatever their encodings and ends of lines; of a compiled extension its hash."""
+    return {name: _text(path) for name, path in found.items()}
+
+
+def sources(file: Path, module: str = "", rooms: Collection[str] = ()) -> dict[str, str]:
+    """The texts of `files`."""
+    return texts(files(file, module, rooms))
+
+
+def source_hash(found: Mapping[str, str]) -> str:
     """sha256 over names and texts; where the files lie does not matter."""
     digest = hashlib.sha256()
-    for name, text in sorted(texts.items()):
+    for name, text in sorted(found.items()):
         digest.update(f"{name}\0{len(text)}\0{text}\0".encode())
     return digest.hexdigest()
 
 
 def _text(path: Path) -> str:
-    """As Python reads it, whatever its encoding and ends of lines; of a compiled extension its hash."""
-    content = path.read_bytes()
-    return importlib.util.decode_source(content) if path.suffix == ".py" else hashlib.sha256(content).hexdigest()
+    kept = content(path)
+    if path.suffix != ".py":
+        return hashlib.sha256(kept).hexdigest()
+    try:
+        return importlib.util.decode_source(kept)
+    except (SyntaxError, UnicodeDecodeError):  # whoever runs it is told; here it is only named
+        return kept.decode("latin-1")
 
 
 def _imported(path: Path, name: str) -> Iterator[str]:
-    """Absolute dotted names that a file imports anywhere in it, functions included."""
+    """Absolute dotted names that a file imports anywhere in it, functions included. Of a file that is no Python none:
+    it may be there for another version."""
     package = name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
+    try:
+        tree = ast.parse(content(path), str(path))
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -79,57 +102,65 @@ def _imported(path: Path, name: str) -> Iterator[str]:
             if base:
                 yield base
                 yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                yield node.args[0].value
 
 
 def _local_files(name: str, beside: Path | None, own: set[str]) -> Iterator[tuple[str, Path]]:
     """The files of a dotted name's packages and of itself, as far as they are local. Imports nothing."""
-    top, *rest = name.split(".")
-    if (top in ROOMS and top not in own) or top in sys.builtin_module_names:
+    parts = [part for part in name.split(".") if part]
+    if not parts or (parts[0] in ROOMS and parts[0] not in own) or parts[0] in sys.stdlib_module_names:
         return
-    spec = _top(top, beside)
-    full = top
-    while spec is not None:
-        if spec.origin is not None and spec.has_location:
-            origin = Path(spec.origin)
-            if top not in own and not _local(origin):
+    folders: list[str] | None = None
+    for depth in range(1, len(parts) + 1):
+        full = ".".join(parts[:depth])
+        origin, folders = _find(full, folders)
+        _refuse_another(full, origin, beside)
+        if origin is not None:
+            if parts[0] not in own and not is_local(origin):
                 return
             yield full, origin
-        if not rest or spec.submodule_search_locations is None:
+        if folders is None:
             return
-        full = f"{full}.{rest.pop(0)}"
-        spec = PathFinder.find_spec(full, list(spec.submodule_search_locations))
 
 
-def _top(name: str, beside: Path | None) -> ModuleSpec | None:
-    """Where a module comes from. Raises `MixedModules` if that is not what lies in the folder `beside`."""
-    loaded = sys.modules.get(name)
-    spec = getattr(loaded, "__spec__", None)
-    if spec is None and loaded is None:
+def _find(full: str, folders: list[str] | None) -> tuple[Path | None, list[str] | None]:
+    """The file of a module (None for a namespace) and the folders of its submodules (None where it has none).
+
+    folders: of its package; None for a name at the top.
+    """
+    spec: ModuleSpec | None = getattr(sys.modules.get(full), "__spec__", None)
+    if spec is None and folders is None:
         try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, ValueError):
-            return None
-    places = () if beside is None else (beside / f"{name}.py", beside / name / "__init__.py")
-    near = next((place for place in places if place.is_file()), None)
-    if near is not None and spec is not None and spec.origin is not None and spec.has_location:
-        there = Path(spec.origin)
-        if there.resolve() != near.resolve():
-            raise MixedModules(
-                f"'import {name}' means {near} beside its file, but {there} is what Python takes: give one of them "
-                "another name, or run the two files in commands of their own"
-            )
-    return spec
+            spec = importlib.util.find_spec(full)
+        except (ImportError, ValueError, KeyError):
+            return None, None
+    if spec is not None:
+        places = spec.submodule_search_locations
+        origin = Path(spec.origin) if spec.origin is not None and spec.has_location else None
+        return origin, None if places is None else [str(place) for place in places]
+    stem = full.rpartition(".")[2]
+    for folder in folders or ():
+        package = Path(folder) / stem
+        if (package / "__init__.py").is_file():
+            return package / "__init__.py", [str(package)]
+        for suffix in SUFFIXES:
+            if package.with_name(stem + suffix).is_file():
+                return package.with_name(stem + suffix), None
+    spaces = [str(Path(folder) / stem) for folder in folders or () if (Path(folder) / stem).is_dir()]
+    return None, spaces or None
 
 
-def _local(origin: Path) -> bool:
-    resolved = origin.resolve()
-    return not any(resolved.is_relative_to(folder) for folder in _installed())
-
-
-@functools.cache
-def _installed() -> tuple[Path, ...]:
-    """Folders of Python itself, of installed packages, and of this project's own packages."""
-    paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    paths += [*site.getsitepackages(), site.getusersitepackages()]
-    root = Path(__file__).resolve().parents[1]
-    return tuple({Path(path).resolve() for path in paths if path} | {root / room for room in ROOMS})
+def _refuse_another(full: str, origin: Path | None, beside: Path | None) -> None:
+    """Raises `MixedModules` if a module is not the one that lies in the folder `beside`, which its importer means."""
+    if beside is None:
+        return
+    base = beside.joinpath(*full.split("."))
+    near = next((p for p in (base.with_name(base.name + ".py"), base / "__init__.py") if p.is_file()), None)
+    if near is not None and origin is not None and origin.resolve() != near.resolve():
+        raise MixedModules(
+            f"'import {full}' means {near} beside its file, but {origin} is what Python takes: give one of them "
+            "another name, or run the two files in commands of their own"
+        )

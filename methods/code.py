@@ -16,17 +16,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from envs.registry import loaded_sources
-from envs.source import ROOMS, source_hash, sources
+from envs.local_code import ROOMS, name_files, unnamed
+from envs.registry import edited_since, loaded_sources
+from envs.source import files, source_hash, sources, texts
 from methods.card import MethodCard
-from methods.registry import is_shipped, method_class, target_of
+from methods.errors import BadMethod
+from methods.registry import is_shipped, method_class, table, target_of
+
+CODE_ROOMS = ("methods", "baselines")
 
 
 def code_facts(name: str) -> dict[str, Any]:
     """Plain data that changes when the method's code may compute something else.
 
-    `version` of a shipped method; of any other `source`, a hash, and `builds_on`, the versions of the shipped methods
-    that it subclasses. `packages`: version or content of each package that the card requires.
+    `version` of a shipped method; of any other `source`, a hash, the `class` in it, and `builds_on`, the versions of
+    the shipped methods that it subclasses. `packages`: version or content of each package that the card requires.
     """
     kind = method_class(name)
     facts: dict[str, Any] = {}
@@ -34,6 +38,7 @@ def code_facts(name: str) -> dict[str, Any]:
         facts["version"] = kind.card.version
     else:
         facts["source"] = source_hash(texts_of(name))
+        facts["class"] = kind.__qualname__
         above = [base for base in kind.__mro__[1:] if base.__module__.partition(".")[0] in ROOMS]
         cards = [card for base in above if isinstance(card := vars(base).get("card"), MethodCard)]
         if cards:
@@ -46,8 +51,50 @@ def code_facts(name: str) -> dict[str, Any]:
 def texts_of(name: str) -> Mapping[str, str]:
     """The texts behind a method that is not shipped, by file name; {} for a shipped one."""
     if ".py:" in name:
-        return loaded_sources(name)
+        return _file_texts(name)
     return {} if is_shipped(name) else _package_texts(name)
+
+
+@functools.cache
+def _file_texts(name: str) -> Mapping[str, str]:
+    """With what it imports from this project's folders and no shipped method does: a method that is being written."""
+    found = loaded_sources(name)
+    path = Path(name.rpartition(":")[0]).expanduser().resolve()
+    everything = sources(path, rooms=CODE_ROOMS)
+    ours = {file for file in everything if file.partition("/")[0] in CODE_ROOMS} - _shipped_files()
+    return {**found, **{file: everything[file] for file in ours}}
+
+
+@functools.cache
+def _shipped_files() -> frozenset[str]:
+    """Files of `methods` and `baselines` behind the methods of ours, and the contract's own."""
+    found: set[str] = set()
+    for name in [name for name in table() if is_shipped(name)] + [""]:
+        module = target_of(name).partition(":")[0] if name else "methods.testing"
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin is not None:
+            found |= set(files(Path(spec.origin), module, CODE_ROOMS))
+    return frozenset(found)
+
+
+def refuse_unnamed(name: str) -> None:
+    """Raises `BadMethod` if a local file was imported that no record could name; call it when the code has run."""
+    found = unnamed()
+    if found:
+        raise BadMethod(
+            f"{name} imports {', '.join(map(str, found))} by a name that is not in its text, so a record could not say "
+            "which code made its number: import it by an import statement"
+        )
+
+
+def refuse_edited(name: str) -> None:
+    """Raises `BadMethod` if a method's files have been edited since this process loaded them (a notebook's)."""
+    found = edited_since(name) if ".py:" in name else []
+    if found:
+        raise BadMethod(
+            f"{', '.join(map(str, found))} was edited since this process loaded it, which runs what it was: start "
+            "the process (the notebook's kernel) anew"
+        )
 
 
 @functools.cache
@@ -55,7 +102,9 @@ def _package_texts(name: str) -> Mapping[str, str]:
     """Read once, with the module: an edit later does not change what was imported."""
     module = target_of(name).partition(":")[0]
     file = getattr(sys.modules.get(module) or importlib.import_module(module), "__file__", None)
-    return sources(Path(file), module) if file else {}
+    found = files(Path(file), module) if file else {}
+    name_files(found.values())
+    return texts(found)
 
 
 @functools.cache
@@ -65,14 +114,14 @@ def text_hash(name: str) -> str:
     It names nothing; it is what tells a user that a shipped method was edited since a record was made. The rooms' own
     `__init__` are left out: a method that is added to their tables is no edit of the others.
     """
-    if not is_shipped(name):
-        return source_hash(texts_of(name))
-    kind = method_class(name)
-    file = sys.modules[kind.__module__].__file__
-    assert file is not None
-    rooms = ("methods", "baselines")
-    texts = sources(Path(file), kind.__module__, rooms)
-    return source_hash({name: text for name, text in texts.items() if name not in {f"{r}/__init__.py" for r in rooms}})
+    if ".py:" in name:
+        path, module = Path(name.rpartition(":")[0]).expanduser().resolve(), ""
+    else:
+        module = method_class(name).__module__
+        path = Path(str(sys.modules[module].__file__))
+    tables = {f"{room}/__init__.py" for room in CODE_ROOMS}
+    found = sources(path, module, CODE_ROOMS)
+    return source_hash({file: text for file, text in found.items() if file not in tables})
 
 
 @functools.cache

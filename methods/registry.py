@@ -85,8 +85,10 @@ def method_class(name: str) -> type[Representation]:
 def _refuse_borrowed_names(name: str, found: type[Representation]) -> None:
     """A number of a user's code must never stand under the name of a method that everybody knows."""
     card = found.card
+    if "card" not in vars(found):
+        raise BadMethod(f"{name} has no card of its own, only {found.__mro__[1].__name__}'s: give the class a card")
     known = table()
-    if card.name in known and card.name != name:
+    if card.name != name and card.name.casefold() in {one.casefold() for one in known}:
         raise BadMethod(
             f"{name} calls itself {card.name} on its card, which is a registered method: give the card another name, "
             f"such as my-{card.name}"

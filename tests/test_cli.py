@@ -238,7 +238,7 @@ def test_a_failed_cell_leaves_its_traceback_and_the_others_go_on(tmp_path: Path)
         "    def encode(self, observations):\n        raise RuntimeError('the encoder is broken')\n"
     )
     code, out, _ = bench("run", "--method", f"{broken}:Broken,proprio-only", *TINY, "--json", cwd=tmp_path)
-    assert code == 1
+    assert code == 2, "the user's own code, found before any work"
     outcome = json.loads(out)
     assert [c["method"] for c in outcome["cells"]] == ["proprio-only"]
     (failed,) = outcome["failed"]

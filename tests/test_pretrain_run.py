@@ -68,7 +68,8 @@ def test_the_ablation_from_nothing_to_its_table(tmp_path: Path) -> None:
     ]  # fmt: skip
     facts = json.loads(records[0].read_text())["weights"]["pretraining"]
     assert facts["variant"] == "mae-only" and facts["data"] == {"metaworld-35": 60}
-    table = bench("table", "5", "--method", "clar-small", "--protocol", "quick", "--records", "runs/records",
+    label = records[0].relative_to(tmp_path / "runs" / "records").parts[0]
+    table = bench("table", "5", "--method", "clar-small", "--protocol", label, "--records", "runs/records",
                   cwd=tmp_path).stdout  # fmt: skip
     assert table.count("† 1/4") == 6, "three numbers of two rows"
     again = bench(*words, cwd=tmp_path)

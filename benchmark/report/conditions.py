@@ -100,8 +100,8 @@ def reported_as(record: Record) -> str | None:
 
 
 def row_name(record: Record) -> str:
-    """Where a record stands in a table: the paper's row, or one of its own."""
-    return reported_as(record) or record.method
+    """Where a record stands in a table: the paper's row, or one of its own, whatever it is called."""
+    return reported_as(record) or f"own {record.method}"
 
 
 def row_labels(records: Sequence[Record]) -> dict[tuple[str, str], str]:

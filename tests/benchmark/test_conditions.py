@@ -140,7 +140,7 @@ def test_code_that_is_not_shipped_has_no_row_in_a_papers_table() -> None:
     borrowed = dataclasses.replace(
         ours, method="mine", identity={**ours.identity, "method": {"name": "mine", "source": "sha256"}}
     )
-    assert (row_name(ours), row_name(borrowed)) == ("DP3", "mine")
+    assert (row_name(ours), row_name(borrowed)) == ("DP3", "own mine")
 
 
 def test_a_users_outputs_hold_their_own_records_unless_ours_are_asked_for(tmp_path: Path) -> None:

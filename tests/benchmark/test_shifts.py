@@ -104,7 +104,7 @@ def test_from_nothing_to_the_curve(tmp_path: Path) -> None:
     assert path.with_suffix(".shifts.png").stat().st_size > 5000
     assert [type(r) for _, r in read_all([tmp_path / "runs/records"])] == [Record]
     assert "holds" in bench("audit", "--records", "runs/records", cwd=tmp_path)
-    table = bench("table", "4", "--protocol", "quick", "--records", "runs/records", cwd=tmp_path)
+    table = bench("table", "4", "--protocol", record.protocol, "--records", "runs/records", cwd=tmp_path)
     assert "† 1/3" in table
     (tmp_path / "runs/work").rename(tmp_path / "runs/elsewhere")
     gone = bench(*words, "--shift", "elevation=5", cwd=tmp_path, rc=1)

@@ -19,7 +19,9 @@ from benchmark.experiment import run_cell
 from benchmark.policy.heads import Head
 from benchmark.policy.policy import Policy
 from benchmark.protocol import Settings
+from envs import local_code
 from envs.spec import FieldSpec
+from methods import code
 from methods.base import Representation
 from methods.registry import method_class
 from tests.benchmark.test_features import CPU, EPISODES, STEPS, build
@@ -35,6 +37,8 @@ def load(file: Path, encode: str = LINE) -> str:
     file.write_text(FILE.replace(LINE, encode))
     for name in [name for name in sys.modules if name.startswith(f"bench_file_{file.stem}_")]:
         del sys.modules[name]
+    local_code._bytes.pop(file, None)
+    code._file_texts.cache_clear()
     return f"{file}:FrozenToy"
 
 
@@ -129,8 +133,8 @@ def test_what_a_disk_spoilt_is_named_and_made_again(
 def test_the_key_knows_the_code_that_is_named(tmp_path: Path) -> None:
     policy = Policy(build("random-features")[0], Head())
     folders = {
-        FeatureCache(tmp_path, "t", "demos", policy, {}, code, CPU, bf16=False).folder
-        for code in ({"version": 1}, {"version": 2}, {"source": "0" * 64})
+        FeatureCache(tmp_path, "t", "demos", policy, {}, named, CPU, bf16=False).folder
+        for named in ({"version": 1}, {"version": 2}, {"source": "0" * 64})
     }
     assert len(folders) == 3
 

@@ -57,7 +57,7 @@ def test_a_sweep_leaves_the_records_that_single_runs_leave(tmp_path: Path) -> No
     assert "all 2 cells have their records" in out
     code, out, _ = bench("sweep", *what, "--any-code", "--dry-run", "--seeds", "0:4", cwd=together)
     assert "4 cells, 2 to do, by local" in out
-    assert "prepare metaworld-15/near under quick: once for 2 cells" in out
+    assert "prepare metaworld-15/near under quick+" in out and ": once for 2 cells" in out
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_a_cell_that_raises_harms_no_other_and_can_be_tried_again(tmp_path: Path
     code, out, err = bench("sweep", *what, "--any-code", cwd=tmp_path)
     assert code == 1
     assert "1 of 2 cells have their records" in out
-    assert "FAILED (exit 1)" in err
+    assert "FAILED (exit 2)" in err, "its method is at fault, as a probe found out"
     code, out, _ = bench("status", cwd=tmp_path, COLUMNS="200")
     assert "1 done, 1 failed of 2" in out
     assert "ArithmeticError: too broken" in out
