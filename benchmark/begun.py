@@ -14,6 +14,7 @@ from benchmark.workfolder import OtherSettings
 from methods.code import texts_of
 
 FILE = "identity.json"
+DEMOS = "demos.json"
 
 
 def its_record(cell: Cell, target: Path) -> Record:
@@ -26,9 +27,9 @@ def its_record(cell: Cell, target: Path) -> Record:
     if record.identity == now:
         return record
     if _code_alone(record.identity, now):
+        what, lines = _changed(cell, source_folder(target), f"{target} was made")
         raise OtherSettings(
-            f"{_changed(cell, source_folder(target), f'{target} was made')} --overwrite computes it again; --out DIR, "
-            "or another name on the card, keeps both"
+            f"{what}: --overwrite computes it again; --out DIR, or another name on the card, keeps both", lines
         )
     moves = " `bench migrate` moves it to where it belongs." if record.method != cell.method_name else ""
     raise OtherSettings(
@@ -53,9 +54,10 @@ def check_begun(cell: Cell, work: Path) -> None:
             "--overwrite to drop it or --out DIR"
         ) from error
     if _code_alone(there, now):
+        what, lines = _changed(cell, work / "source", f"the half-finished work in {work} was begun")
         raise OtherSettings(
-            f"{_changed(cell, work / 'source', f'the half-finished work in {work} was begun')} --overwrite drops that "
-            "work and starts again; --out DIR, or another name on the card, keeps both"
+            f"{what}: --overwrite drops that work and starts again; --out DIR, or another name on the card, keeps both",
+            lines,
         )
     if there != now:
         raise OtherSettings(
@@ -71,6 +73,21 @@ def begin(cell: Cell, work: Path) -> None:
         write_json(work / FILE, cell.identity())
 
 
+def check_demos(work: Path, demo_hash: str) -> None:
+    """Write down which demonstrations the checkpoints in this folder learn from, or see that they are the same.
+
+    Raises `OtherSettings`: of a record it could not be said which they were.
+    """
+    file = work / DEMOS
+    if not file.exists():
+        write_json(file, demo_hash)
+    elif json.loads(file.read_text()) != demo_hash:
+        raise OtherSettings(
+            f"the half-finished work in {work} has learned from other demonstrations than are here now "
+            f"({demo_hash[:12]}). Use --overwrite to drop it, or --data with the ones it began with"
+        )
+
+
 def _code_alone(there: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether the text of a method's file differs, and nothing else."""
     return there != now and {**there, "method": {**there["method"], "source": None}} == {
@@ -78,8 +95,9 @@ def _code_alone(there: dict[str, Any], now: dict[str, Any]) -> bool:
     } and "source" in now["method"]  # fmt: skip
 
 
-def _changed(cell: Cell, folder: Path, since: str) -> str:
+def _changed(cell: Cell, folder: Path, since: str) -> tuple[str, str]:
+    """What has changed, and the first lines of it."""
     old, new = read_source(folder), texts_of(cell.method)
     if not old:
-        return f"{cell.method} may not be the code that it was when {since}, of which no copy was kept."
-    return f"{', '.join(changed_files(old, new))} changed since {since}:\n{first_lines(old, new)}\n"
+        return f"{cell.method} may not be the code that it was when {since}, of which no copy was kept", ""
+    return f"{', '.join(changed_files(old, new))} changed since {since}", first_lines(old, new)

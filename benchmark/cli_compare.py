@@ -191,9 +191,7 @@ def _decide(
             f"these cells were run with {names[1]} and {names[2]}, and --set makes that {settings.protocol.name} and "
             f"{settings.head.name}: give --set KEY=VALUE for each change that the names say, and no other"
         )
-    first, second = (
-        finished_cells(settings, placed, method, weights, paths, files.get(method)) for method in methods
-    )
+    first, second = (finished_cells(settings, placed, method, weights, paths, files.get(method)) for method in methods)
     shared = {task for task, _ in first} & {task for task, _ in second}
     if not shared:
         raise ConfigError(f"{methods[0]} and {methods[1]} have no finished cell of the same task")

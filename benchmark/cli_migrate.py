@@ -69,7 +69,9 @@ def _place(path: Path, was: dict[str, Any], record: Record) -> Path:
     old = record_path(Path(), *(was[name] for name in names))
     new = record_path(Path(), *(getattr(record, name) for name in names))
     full = path.absolute()
-    if old == new or full.parts[-len(old.parts) :] != old.parts:
+    said = [str(getattr(record, name)) for name in names]
+    odd = any(set("/\\") & set(part) or part in ("", ".", "..") for part in said)  # never out of the folder
+    if odd or old == new or full.parts[-len(old.parts) :] != old.parts:
         return path
     return full.parents[len(old.parts) - 1] / new
 

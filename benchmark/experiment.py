@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from benchmark import provenance, seeds
-from benchmark.begun import begin, check_begun, its_record
+from benchmark.begun import begin, check_begun, check_demos, its_record
 from benchmark.cell import Cell, Paths
 from benchmark.clock import Clock
 from benchmark.digest import digest
@@ -42,7 +42,7 @@ from benchmark.storage import discard, exclusive
 from benchmark.train import Trainer, load_policy
 from benchmark.workfolder import WorkFolder
 from envs.pool import Pool
-from methods.code import refuse_unnamed, text_hash, texts_of
+from methods.code import imports_so_far, refuse_unnamed, text_hash, texts_of
 from methods.frozen import count_parameters, fingerprint
 from methods.weights import weights_folder
 
@@ -108,7 +108,7 @@ class CellRun:
     def __init__(self, cell: Cell, paths: Paths, work: Path, command: str, built: Built | None = None,
                  finished: Record | None = None) -> None:  # fmt: skip
         """built: the method's representation, if the probe has built it. finished: the cell's record, if it has one."""
-        self.built = built
+        self.built, self.imported = built, imports_so_far()
         self.cell, self.paths, self.work, self.command = cell, paths, work, command
         self.suite, self.protocol = cell.settings.suite, cell.settings.protocol
         self.names = cell.identity()
@@ -145,6 +145,7 @@ class CellRun:
 
     def record(self, shifts: tuple[str, ...]) -> Record:
         with self.stages() as stages:
+            check_demos(self.work, join_hashes([stage.demos for stage in stages]))
             prepared = self.prepare(stages)
             representation = prepared.policy.representation
             before = fingerprint(representation)
@@ -237,7 +238,7 @@ class CellRun:
 
     def _write(self, stages: list[Stage], trainer: Trainer, selected: Evaluation, retest: Evaluation,
                episodes: list[Episode], before: str, after: str, deaths: int) -> Record:  # fmt: skip
-        refuse_unnamed(self.cell.method)
+        refuse_unnamed(self.cell.method, self.imported)
         cell, representation, demos = self.cell, trainer.policy.representation, [stage.demos for stage in stages]
         train, kept = sum(one.train for one in demos), sum(len(one.seeds) for one in demos)
         card = representation.card

@@ -125,7 +125,7 @@ def _calibrate(cell: Cell) -> dict[str, float]:
         act(policy, one, memories, device, bf16=False)
     acting = (time.perf_counter() - start) / 4 / policy.head.execute
 
-    with Pool(EnvConfig(env.name, cell.tasks[0], cell.request, settings.env_python), 1) as pool:
+    with Pool(EnvConfig(settings.suite.env, cell.tasks[0], cell.request, settings.env_python), 1) as pool:
         list(pool.map("reset", [(0,)]))
         start = time.perf_counter()
         action = np.zeros(env.action_spec.size, np.float32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -20,8 +20,9 @@ from benchmark.cell import Cell
 from benchmark.probed import Probed
 from benchmark.protocol import DiffusionConfig
 from benchmark.runtime import resolve_device
+from envs.spec import FieldSpec
 from methods.base import Representation
-from methods.code import refuse_unnamed
+from methods.code import imports_so_far, refuse_unnamed
 from methods.errors import BadMethod, BadWeights, WeightsMissing
 from methods.frozen import count_parameters
 from methods.testing import random_observations
@@ -29,6 +30,8 @@ from methods.testing import random_observations
 LARGE = 20_000_000
 """Parameters from which an encoder is built once: it takes seconds."""
 ROWS = 2
+FITTED, FIT_BYTES = 64, 64 * 2**20
+"""Made-up rows that `fit` gets, and how many bytes they may have."""
 
 
 class Built:
@@ -55,7 +58,7 @@ def probe(cell: Cell) -> Built | None:
     Raises `BadMethod` naming the method, what was found, what is expected and the mend; what is wrong with weights or
     specs is raised as it is.
     """
-    device = resolve_device(cell.settings.runtime)
+    device, before = resolve_device(cell.settings.runtime), imports_so_far()
     with undisturbed(device):
         specs = cell.specs()
         torch.manual_seed(seeds.training_seed(cell.seed, "init"))
@@ -64,7 +67,7 @@ def probe(cell: Cell) -> Built | None:
         subject = Probed(cell.method, cell.representation, representation, cell.options, device)
         observations = random_observations(specs, ROWS)
         probed.interface(subject)
-        probed.fitting(subject, observations)
+        probed.fitting(subject, random_observations(specs, _rows_to_fit(specs)))
         representation.freeze_as_card_says()
         representation.to(device)
         observations = {name: value.to(device) for name, value in observations.items()}
@@ -73,8 +76,13 @@ def probe(cell: Cell) -> Built | None:
         if isinstance(head, DiffusionConfig) and head.condition == "tokens":
             probed.tokens(subject, observations)
         probed.training(subject, observations)
-    refuse_unnamed(cell.method)
+    refuse_unnamed(cell.method, before)
     return built
+
+
+def _rows_to_fit(specs: Mapping[str, FieldSpec]) -> int:
+    """Enough for statistics and clusters, where a row is not as large as CLAMP's views."""
+    return max(ROWS, min(FITTED, FIT_BYTES // max(1, sum(spec.nbytes for spec in specs.values()))))
 
 
 def _build(cell: Cell) -> Representation:

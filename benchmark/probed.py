@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def interface(it: Probed) -> None:
     width = getattr(it.representation, "feature_dim", None)
     if width is None:
         raise it.wrong("it has no feature_dim; set it in the constructor to the width of what encode gives")
-    if type(width) is not int or width < 0:
+    if isinstance(width, bool) or not isinstance(width, numbers.Integral) or width < 0:
         raise it.wrong(f"its feature_dim is {width!r} ({type(width).__name__}); it is an int, the width of a feature")
 
 
@@ -70,8 +71,9 @@ def fitting(it: Probed, observations: Observations) -> None:
     except torch.OutOfMemoryError:
         raise  # the machine's, not the method's
     except (Exception, SystemExit) as error:
+        rows = len(next(iter(observations.values())))
         raise it.wrong(
-            f"fit raised {told(it.kind, error)}; it gets the training observations, fields (T, ...), here with T = 2"
+            f"fit raised {told(it.kind, error)}; it gets the training observations, fields (T, ...), here T = {rows}"
         ) from error
     for name, value in it.representation.state_dict().items():
         if value.is_floating_point() and not bool(value.isfinite().all()):
@@ -103,6 +105,9 @@ def evaluation(it: Probed, observations: Observations) -> None:
                 f"encode gives two features of one observation in eval mode (they differ by {gap:.0e} of the largest "
                 "value); no random draw belongs there: F.dropout needs training=self.training"
             )
+        swapped = it.call("encode", lambda: it.representation.encode({n: v.flip(0) for n, v in observations.items()}))
+        if _gap(feature, swapped.flip(0)) > ALONE:
+            raise it.wrong("a feature depends on what was encoded before it; keep nothing between calls of encode")
         one = {name: value[:1] for name, value in observations.items()}
         alone = it.call("encode of one row, as rollouts ask for it,", lambda: it.representation.encode(one))
         if tuple(alone.shape) != (1, feature.shape[1]):
@@ -111,6 +116,10 @@ def evaluation(it: Probed, observations: Observations) -> None:
                 "dimension drops the batch"
             )
         gap = _gap(feature[:1], alone)
+        rows = torch.tensor([0, 1, 0, 1, 0], device=it.device)
+        five = {name: value[rows] for name, value in observations.items()}
+        many = it.call("encode of 5 rows", lambda: it.representation.encode(five))
+        gap = max(gap, _gap(feature[rows], many))
         if gap > ALONE:
             raise it.wrong(
                 f"a feature depends on the other rows of its batch (by {gap:.0e} of the largest value); normalise "
@@ -173,7 +182,7 @@ def training(it: Probed, observations: Observations) -> None:
             feature.square().sum().backward()
     without = [name for name, p in trained.items() if p.grad is None]
     model.zero_grad(set_to_none=True)
-    if without:
+    if without and len(without) == len(trained):  # a part may be left out on purpose: experts, dropped layers
         raise it.wrong(
             f"its card says {it.training}, but no gradient reaches {_list(without)}; use it in encode, remove it, or "
             "switch its requires_grad off and say training='partial'"

@@ -20,7 +20,7 @@ from rich.progress import (
 Advance = Callable[..., None]
 """advance(steps=1, note="") moves a bar on."""
 
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 LOG_EVERY = 15.0
 
 

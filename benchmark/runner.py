@@ -71,7 +71,7 @@ class Outcome:
                     f"the source of {names} has changed since these records were made, and its card's version has not: "
                     "if what it computes has changed, raise the version; --overwrite computes them again"
                 )
-        parts += [f"FAILED {cell}: {error.splitlines()[0]}" for cell, error in self.failed]  # all of it was said before
+        parts += [f"FAILED {cell}: {error}" for cell, error in self.failed]
         parts += [f"not done: {error}; run the same command again later" for _, error in self.busy]
         return "\n".join(parts)
 
@@ -98,10 +98,11 @@ def run_cells(cells: list[Cell], paths: Paths, command: str, overwrite: bool, sh
 
 
 def _keep_traceback(cell: Cell, paths: Paths, error: Exception) -> str:
-    trace = "".join(traceback.format_exception(error))
+    detail = getattr(error, "detail", "")
+    trace = f"{detail}\n" + "".join(traceback.format_exception(error))
     trace += getattr(error, "trace", "")
     file = cell.work(paths) / "error.txt"
     write_atomically(file, lambda handle: handle.write(trace.encode()))
-    say(f"{cell.label} failed: {error}")
+    say(f"{cell.label} failed: {error}" + (f"\n{detail}" if detail else ""))
     kind = "" if isinstance(error, (BadMethod, OtherSettings)) else f"{type(error).__name__}: "
     return f"{kind}{error} (traceback: {file})"

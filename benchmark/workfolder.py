@@ -19,7 +19,11 @@ SAVE_EVERY = 300.0
 
 
 class OtherSettings(RuntimeError):
-    """A record or half-finished work of other settings is where this cell's would go."""
+    """A record or half-finished work of other settings is where this cell's would go. detail: lines that show it."""
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class WorkFolder:

@@ -12,7 +12,7 @@ import json
 import site
 import sys
 import sysconfig
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from importlib import metadata
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -53,9 +53,12 @@ def name_files(files: Iterable[Path]) -> None:
     _named.update(files)
 
 
-def unnamed() -> list[Path]:
-    """Local files that were imported, and are part of no name: by what a program makes up while it runs."""
-    return sorted({path for path in loaded.values() if path not in _named})
+def unnamed(before: Collection[str]) -> list[Path]:
+    """Local files that were imported and are part of no name: by what a program makes up while it runs.
+
+    before: names of `loaded` at its start; what was there already is somebody else's.
+    """
+    return sorted({path for name, path in loaded.items() if name not in before and path not in _named})
 
 
 def watch_imports() -> None:

@@ -8,6 +8,7 @@ behind after a kill -9.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import mmap
 import os
 import socket
@@ -21,7 +22,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from envs.registry import env_class
+from envs.local_code import content
+from envs.registry import env_class, loaded_files
 from envs.spec import Observation, ObservationRequest
 from envs.versions import LEND_ROOM
 from envs.worker import buffer_size, field_views
@@ -49,6 +51,12 @@ class EnvConfig:
     task: str
     request: ObservationRequest
     python: str | None = None
+
+
+def _expected(name: str) -> dict[str, str]:
+    """File -> sha256 of a simulator's own code as this process knows it: a worker must not run an edit of it."""
+    found = loaded_files(name).values() if ".py:" in name else ()
+    return {str(path): hashlib.sha256(content(path)).hexdigest() for path in found}
 
 
 class Worker:
@@ -84,7 +92,7 @@ class Worker:
         self.connection = Connection(ours.detach())
         self.observation: Observation = field_views(self._mapping, specs)
         self.asked_at = time.monotonic()
-        self.connection.send((config.name, config.task, config.request))
+        self.connection.send((config.name, config.task, config.request, _expected(config.name)))
 
     def ask(self, command: str, *arguments: Any) -> None:
         """Send a command. That the worker is dead is said by `answer`, in one place, not here."""

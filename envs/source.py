@@ -117,7 +117,8 @@ def _local_files(name: str, beside: Path | None, own: set[str]) -> Iterator[tupl
     for depth in range(1, len(parts) + 1):
         full = ".".join(parts[:depth])
         origin, folders = _find(full, folders)
-        _refuse_another(full, origin, beside)
+        if parts[0] not in ROOMS:
+            _refuse_another(full, origin, beside)
         if origin is not None:
             if parts[0] not in own and not is_local(origin):
                 return

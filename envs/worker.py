@@ -6,6 +6,7 @@ speaks pickled tuples over an inherited socket. Observations go through shared m
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import signal
@@ -13,11 +14,13 @@ import sys
 import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from envs.base import Env
+from envs.local_code import content
 from envs.registry import make
 from envs.spec import FieldSpec, Observation
 
@@ -104,9 +107,12 @@ class Commands:
 
 def serve(connection: Connection, buffer: mmap.mmap) -> None:
     """Build the simulator the first message asks for, then answer commands until the parent hangs up."""
-    name, task, request = connection.recv()
+    name, task, request, expected = connection.recv()
     try:
         env = make(name, task, request)
+        edited = [path for path, sha in expected.items() if hashlib.sha256(content(Path(path))).hexdigest() != sha]
+        if edited:
+            raise RuntimeError(f"{', '.join(edited)} was edited during the run: undo it, or begin with --overwrite")
         commands = Commands(env, field_views(buffer, env.specs(request)))
     except Exception as error:
         connection.send(("error", f"{type(error).__name__}: {error}", traceback.format_exc()))

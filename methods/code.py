@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from envs.local_code import ROOMS, name_files, unnamed
+from envs.local_code import ROOMS, loaded, name_files, unnamed
 from envs.registry import edited_since, loaded_sources
 from envs.source import files, source_hash, sources, texts
 from methods.card import MethodCard
@@ -77,9 +77,14 @@ def _shipped_files() -> frozenset[str]:
     return frozenset(found)
 
 
-def refuse_unnamed(name: str) -> None:
-    """Raises `BadMethod` if a local file was imported that no record could name; call it when the code has run."""
-    found = unnamed()
+def imports_so_far() -> frozenset[str]:
+    """For `refuse_unnamed`."""
+    return frozenset(loaded)
+
+
+def refuse_unnamed(name: str, before: frozenset[str]) -> None:
+    """Raises `BadMethod` if a local file was imported since `before` that no record could name."""
+    found = unnamed(before)
     if found:
         raise BadMethod(
             f"{name} imports {', '.join(map(str, found))} by a name that is not in its text, so a record could not say "

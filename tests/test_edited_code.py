@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,7 @@ def test_two_files_may_not_mean_two_modules_by_one_name(place: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [('name="mine"', 'name="dp3"', "which is a registered method"),
+     ('name="mine"', 'name="CLAR"', "which is a registered method"),
      ('name="mine"', 'name="clar+weights=x"', "it is letters, digits"),
      ('name="mine"', 'name="../x"', "it is letters, digits"),
      ('licence="MIT"', 'licence="MIT", reported_as="CLAR"', "rows of the papers' tables belong to the methods"),
@@ -127,6 +129,33 @@ def test_a_file_that_borrows_a_name_or_is_broken_is_one_line(place: Path, old: s
     done = run(place, "--method", "mine.py:Mine")
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert not list((place / "runs").rglob("*.hdf5")), "before any demonstration is collected"
+
+
+def test_two_classes_are_two_methods_or_refused(place: Path) -> None:
+    """The second one's number was the first one's, `was there`."""
+    body = "    def encode(self, observations):\n        return 0 * super().encode(observations)\n"
+    with (place / "mine.py").open("a") as file:
+        file.write(f"\n\nclass Other(Mine):\n{body}")
+    done = run(place, "--method", "mine.py:Mine,mine.py:Other")
+    assert done.returncode == 2 and "mine.py:Other has no card of its own, only Mine's" in done.stderr, done.stderr
+    with (place / "mine.py").open("a") as file:
+        file.write("    card = Mine.card\n")
+    done = run(place, "--method", "mine.py:Mine,mine.py:Other")
+    assert done.returncode == 2 and "are both called mine" in done.stderr, done.stderr
+    assert run(place, "--method", "mine.py:Mine").returncode == 0
+    done = run(place, "--method", "mine.py:Other")
+    assert done.returncode == 1 and "(was there)" not in done.stdout and len(records(place)) == 1
+
+
+def test_a_simulator_that_is_edited_during_the_run_stops_it(tmp_path: Path) -> None:
+    shutil.copy(Path(TOY.rpartition(":")[0]), tmp_path / "sim.py")
+    edit = "sim = pathlib.Path('sim.py')\n        sim.write_text(sim.read_text() + '# later\\n')"
+    text = MINE.replace("from shared_net import width", "import pathlib\n\nwidth = 1.0")
+    built = "super().__init__(specs)"
+    (tmp_path / "edits.py").write_text(text.replace(built, f"{built}\n        {edit}"))
+    done = run(tmp_path, "--method", "edits.py:Mine", f"suite.env={tmp_path / 'sim.py'}:Toy")
+    assert done.returncode == 1 and "sim.py was edited during the run" in done.stdout + done.stderr, done.stderr
+    assert not records(tmp_path) if (tmp_path / "runs/records").exists() else True
 
 
 def test_a_changed_protocol_head_or_precision_is_in_the_name(place: Path) -> None:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark import seeds
-from benchmark.cell import Cell, Paths
+from benchmark.begun import check_demos
+from benchmark.cell import Cell, Paths, difference
 from benchmark.data.demos import load_or_collect
 from benchmark.data.features import FeatureCache
 from benchmark.data.observations import cache_key, load_or_render, open_pool
@@ -33,6 +34,8 @@ from methods.code import code_facts
 from methods.weights import Weights
 
 FORMAT = 2
+NAMES = ("suite", "env", "observation", "method", "precision")
+"""Parts of a cell's identity that an export has to share with whoever trains on it."""
 
 
 class BadExport(ValueError):
@@ -79,7 +82,7 @@ def export(cell: Cell, paths: Paths, folder: Path) -> Path:
     facts = {
         "format": FORMAT, "task": cell.task, "method": cell.method_name, "steps": actions.shape[1],
         "train_episodes": demos.train, "demo_hash": demos.content_hash, "weights": cell.weights.label,
-        "weights_sha256": cell.weights.hashes(), "code": code_facts(cell.method), "cache": cache.facts,
+        "weights_sha256": cell.weights.hashes(), "names": _names(cell), "cache": cache.facts,
         "card": card.as_dict(),
     }  # fmt: skip
     arrays = {"feature": np.array(feature), "proprio": np.array(proprio), "actions": actions.reshape(len(feature), -1)}
@@ -99,6 +102,11 @@ def frozen_policy(cell: Cell, device: torch.device) -> Any:
     representation.freeze_as_card_says()
     env = cell.settings.suite.env_class()
     return make_policy(cell.settings.head, representation, len(env.proprio_names), env.action_spec.size).to(device)
+
+
+def _names(cell: Cell) -> dict[str, Any]:
+    """What features depend on, and the head does not."""
+    return {key: value for key, value in cell.identity().items() if key in NAMES}
 
 
 def read_export(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -129,10 +137,11 @@ def train_from(cell: Cell, facts: Mapping[str, Any], arrays: Mapping[str, np.nda
             f"the export holds {facts['train_episodes']} training demonstrations of {facts['steps']} steps; protocol "
             f"{protocol.name} wants {protocol.train_demos} of {protocol.horizon}"
         )
-    if facts["code"] != code_facts(cell.method):
+    if facts["names"] != _names(cell):
+        other = difference(facts["names"], _names(cell))
         raise BadExport(
-            f"the export's features are from other code of {cell.method_name} ({facts['code']}) than what is here "
-            f"({code_facts(cell.method)}): `bench features export` makes them again where the weights are"
+            f"the export's features were made under other settings or code than these ({other}): "
+            "`bench features export` makes them again where the weights are"
         )
     env, device = settings.suite.env_class(), resolve_device(settings.runtime)
     torch.manual_seed(seeds.training_seed(cell.seed, "head"))
@@ -152,6 +161,7 @@ def train_from(cell: Cell, facts: Mapping[str, Any], arrays: Mapping[str, np.nda
     work, identity = cell.work(paths), cell.identity_hash()
     written: list[Path] = []
     with exclusive(work / "lock", cell.label, wait=False):
+        check_demos(work, facts["demo_hash"])
         newest = max(work.glob("epoch-*.pt"), default=None)
         if newest is not None:
             trainer.restore(newest, identity)

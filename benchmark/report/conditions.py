@@ -23,6 +23,7 @@ OWN = ("method", "head")
 OWN_OBSERVATION = ("fields", "num_points")
 """What a method asks for; the rest of an observation is the same for all who see."""
 
+MEANS = {"method.source": "other code, method.source", "env.source": "another simulator's code, env.source"}
 CELL = ("schema", "task", "seed")
 SAMPLER = "env.packages.fpsample"
 
@@ -186,7 +187,7 @@ def _alike(members: list[Record], aspects: Callable[[Record], dict[str, Any]], a
         usual = next(facts[id(record)].get(name) for record in having if texts[id(record)] == common)
         for record in having:
             if texts[id(record)] != common:
-                apart[id(record)] = f"{name} {_said(facts[id(record)].get(name))} for {_said(usual)}"
+                apart[id(record)] = f"{MEANS.get(name, name)} {_said(facts[id(record)].get(name))} for {_said(usual)}"
         members = [record for record in members if id(record) not in apart]
     return members
 

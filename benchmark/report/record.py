@@ -127,7 +127,7 @@ def read(path: Path) -> Record:
         data["evaluations"] = tuple(evaluation_from(e) for e in data["evaluations"])
         data["retest"] = evaluation_from(data["retest"])
         return Record(**data)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, BadRecord):
             raise
         raise BadRecord(f"{path} is no record ({type(error).__name__}: {error})") from error
@@ -159,13 +159,20 @@ def each_once(placed: Iterable[tuple[Path, Record]]) -> tuple[list[tuple[Path, R
     first counts.
     """
     found: dict[str, tuple[Path, Record]] = {}
-    notes = []
+    notes, copies = [], []
     for path, record in placed:
         first = found.setdefault(record.identity_hash, (path, record))
         if first[0] != path:
             same = (record.evaluations, record.retest) == (first[1].evaluations, first[1].retest)
-            what = "is a copy of" if same else "is the same experiment, with other outcomes, as"
-            notes.append(f"{path} {what} {first[0]}: it is counted once")
+            if same:
+                copies.append(path)
+            else:
+                notes.append(
+                    f"{path} is the same experiment, with other outcomes, as {first[0]}: it is counted once, as there"
+                )
+    if copies:
+        more = f" and {len(copies) - 1} more are copies" if len(copies) > 1 else " is a copy"
+        notes.append(f"{copies[0]}{more} of records that are here already: each experiment is counted once")
     return list(found.values()), notes
 
 

@@ -11,7 +11,7 @@ import torch
 
 from benchmark.cell import Cell, Paths, make_cells
 from benchmark.config import load_settings
-from benchmark.data.export import BadExport, export, known_weights, read_export, train_from
+from benchmark.data.export import NAMES, BadExport, export, known_weights, read_export, train_from
 from benchmark.experiment import run_cell
 from benchmark.protocol import ConfigError, Settings
 from benchmark.report.record import Record
@@ -79,7 +79,11 @@ def test_what_cannot_travel_is_refused(toy_settings: Settings, weights: str, tmp
     arrays = {"feature": np.zeros((1, 16), np.float32)}
     with pytest.raises(BadExport, match="25 training demonstrations of 200 steps"):
         train_from(cell_of(toy_settings, known_weights(facts)), facts, arrays, paths)
-    other = {**facts, "steps": 60, "train_episodes": 4, "code": {"version": 0}}
-    with pytest.raises(BadExport, match="from other code of frozen-toy"):
-        train_from(cell_of(toy_settings, known_weights(facts)), other, arrays, paths)
+    cell = cell_of(toy_settings, known_weights(facts))
+    names = {key: value for key, value in cell.identity().items() if key in NAMES}
+    other = {**facts, "steps": 60, "train_episodes": 4}
+    edited, elsewhere = {**names["method"], "source": "edited"}, {**names["env"], "version": "toy==2"}
+    for key, value in (("method", edited), ("env", elsewhere), ("precision", "bf16")):
+        with pytest.raises(BadExport, match="made under other settings or code than these"):
+            train_from(cell, {**other, "names": {**names, key: value}}, arrays, paths)
     assert method_class(METHOD).card.name == "frozen-toy"

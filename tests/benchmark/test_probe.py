@@ -69,6 +69,10 @@ def cell_of(settings: Settings, name: str, head: Any = None) -> Cell:
 
 
 MAXIMUM = "self.network(points).amax(dim=1)"
+MEMORY = f"""x = {MAXIMUM}
+        old = getattr(self, "old", x)
+        self.old = x.detach()
+        return (x + old) / 2 if len(old) == len(x) else x"""
 WRONG: dict[str, tuple[dict[str, str], str]] = {
     "one vector": ({"body": encode("return self.network(points).amax(dim=(0, 1))")},
                    r"encode gives \(8,\) for 2 rows, \(2, 8\) = \(B, feature_dim\) is expected; the batch is lost"),
@@ -96,7 +100,9 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "matrix": ({"body": encode("return self.network(points.flatten(1))")}, "encode raised RuntimeError: mat1 and mat2"),
     "device": ({"body": encode(f"return {MAXIMUM}.to('meta')")}, "gives a tensor on meta, its input is on cpu"),
     "nothing to train": ({"body": encode(f"return {MAXIMUM}.detach()")}, "says end-to-end, but no gradient flows"),
-    "unused": ({"init": INIT + "        self.more = nn.Linear(3, 3)\n"}, r"reaches more.weight \(and 1 more\)"),
+    "memory": ({"body": encode(MEMORY)}, "depends on what was encoded before it"),
+    "large batches": ({"body": encode(f"x = {MAXIMUM}\n        return x - x.mean(0) if len(x) > 2 else x")},
+                      "on the other rows of its"),
     "held": ({"init": INIT + "        self.network.bias.requires_grad_(False)\n"}, "network.bias is not trained"),
     "no parameters": ({"init": INIT.replace("self.network = nn.Linear(3, 8)", ""),
                        "body": encode("return points.amax(dim=1).repeat(1, 3)[:, :8]")}, "it has no parameters; its"),
@@ -125,6 +131,19 @@ def test_a_broken_method_is_one_line(case: str, toy_settings: Settings, tmp_path
         probe(cell)
     assert str(found.value).startswith(f"{tmp_path / 'mine.py'}:Mine: ")
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{"init": INIT + "        self.spare = nn.Linear(3, 3)\n"},
+     {"init": INIT.replace("self.feature_dim = 8", "import numpy\n        self.feature_dim = numpy.int64(8)")},
+     {"body": ENCODE + "\n    def fit(self, observations):\n        assert len(observations['points']) >= 32\n"}],
+    ids=["an expert that no row chose", "a width of numpy's", "a fit that needs many rows"],
+)  # fmt: skip
+def test_what_is_unusual_and_right_is_not_refused(
+    parts: dict[str, str], toy_settings: Settings, tmp_path: Path
+) -> None:
+    probe(cell_of(toy_settings, method(tmp_path, **parts)))
 
 
 CARDS: dict[str, tuple[str, str]] = {

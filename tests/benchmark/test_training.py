@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmark import experiment, workfolder
+from benchmark.begun import check_demos
 from benchmark.cell import Cell, Paths, make_cells
 from benchmark.config import load_settings
 from benchmark.data.features import encode_rows
@@ -175,6 +176,13 @@ def facts(record: Record) -> dict[str, Any]:
     for name in ("timings", "provenance"):
         data.pop(name)
     return data
+
+
+def test_half_finished_work_learns_on_from_the_demonstrations_it_began_with(tmp_path: Path) -> None:
+    check_demos(tmp_path, "a" * 64)
+    check_demos(tmp_path, "a" * 64)
+    with pytest.raises(OtherSettings, match="learned from other demonstrations"):
+        check_demos(tmp_path, "b" * 64)
 
 
 def test_a_cell_from_nothing_to_its_record(tmp_path: Path, toy_settings: Settings) -> None:
