@@ -67,6 +67,13 @@ def test_errors_are_neither_successes_nor_failures(placed: list[tuple[Path, Reco
     assert found["errors"] == 1 and [won for _, won, _ in found["retested"]["episodes"]].count(-1) == 1
 
 
+def test_the_note_behind_a_name_has_no_brackets_of_its_own(placed: list[tuple[Path, Record]]) -> None:
+    _, plain = placed[0]
+    ours = dataclasses.replace(plain, reference=True)
+    random = dataclasses.replace(ours, weights={"untrained": True})
+    assert [facts.row(r)["note"] for r in (plain, ours, random)] == ["", "reference", "untrained, reference"]
+
+
 def test_a_groups_methods_heads_and_cameras(placed: list[tuple[Path, Record]]) -> None:
     plain, moved = facts.groups(placed)
     assert (plain["suite"], plain["protocol"], plain["tasks"]) == ("metaworld-15", "clar", sorted(TASKS))

@@ -56,7 +56,8 @@ def row(record: Record) -> dict[str, Any]:
 
 
 def _note(records: Sequence[Record]) -> str:
-    return (mark(records) + reference_mark(records)).strip()
+    """What the page sets in brackets behind a method's name: "untrained, reference"."""
+    return ", ".join(filter(None, (mark(records).strip(), reference_mark(records).strip(" ()"))))
 
 
 def cell(record: Record, path: Path, media: dict[str, Any] | None = None) -> dict[str, Any]:
