@@ -187,7 +187,7 @@ def retry(
     from benchmark.launch.go import launch
     from benchmark.launch.profile import change_profile, load_profile, take_launcher_options
     from benchmark.launch.status import states
-    from benchmark.launch.sweep import renew_code
+    from benchmark.launch.sweep import CELLS, renew_code
     from benchmark.launch.sweep_file import find
     from benchmark.protocol import ConfigError
     from benchmark.provenance import git_state
@@ -201,6 +201,10 @@ def retry(
     if not numbers:
         typer.echo(f"{found.name}: no cell has failed")
         return
+    if found.work == CELLS:
+        from benchmark.launch.cells import renew
+
+        found = renew(found, numbers)
     for number in numbers:
         (found.entries[number].work / "error.txt").unlink(missing_ok=True)
     outcome = launch(found, profile, numbers)

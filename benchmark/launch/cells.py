@@ -8,10 +8,11 @@ from benchmark.cell import Cell, Paths
 from benchmark.experiment import prepare_cell
 from benchmark.launch.spec import CellSpec
 from benchmark.launch.sweep import same_code, say_code
-from benchmark.launch.sweep_file import Sweep
+from benchmark.launch.sweep_file import Sweep, from_data
 from benchmark.progress import say
 from benchmark.provenance import git_state
 from benchmark.runner import run_cells
+from benchmark.storage import write_json
 
 
 def prepare(sweep: Sweep, number: int) -> int:
@@ -47,16 +48,42 @@ def run(sweep: Sweep, number: int) -> int:
     return outcome.exit_code
 
 
+def renew(sweep: Sweep, numbers: list[int]) -> Sweep:
+    """The sweep with these cells, which have no record, as their methods' files and packages are now.
+
+    A method that was mended after it failed has another identity; records of other cells keep theirs, and tables keep
+    the two apart.
+    """
+    now = {number: _as_it_is(sweep, number).identity_hash() for number in numbers}
+    changed = [number for number, found in now.items() if found != sweep.entries[number].identity_hash]
+    if not changed:
+        return sweep
+    names = ", ".join(sweep.entries[number].label for number in changed)
+    say(f"made anew with the code of their methods as it is now: {names}; records of the code before stay as they are")
+    cells = [dict(entry) for entry in sweep.raw["cells"]]
+    for number in changed:
+        cells[number]["identity_hash"] = now[number]
+    data = sweep.raw | {"cells": cells}
+    write_json(sweep.folder / "sweep.json", data)
+    return from_data(sweep.folder, data)
+
+
 def _cell(sweep: Sweep, number: int) -> Cell:
+    entry, cell = sweep.entries[number], _as_it_is(sweep, number)
+    if cell.identity_hash() != entry.identity_hash:
+        raise RuntimeError(
+            f"{entry.label}: its method's file or a package has changed since the sweep was made: go back to what it "
+            "was, or `bench retry` takes the cell as it is now"
+        )
+    return cell
+
+
+def _as_it_is(sweep: Sweep, number: int) -> Cell:
     from baselines import BASELINES
     from methods import registry
 
     registry.add(BASELINES)
-    entry = sweep.entries[number]
-    cell = CellSpec.from_dict(entry.spec).cell()
-    if cell.identity_hash() != entry.identity_hash:
-        raise RuntimeError(f"{entry.label}: this code gives the cell another identity than the sweep was made with")
-    return cell
+    return CellSpec.from_dict(sweep.entries[number].spec).cell()
 
 
 def check_code(sweep: Sweep) -> None:

@@ -67,8 +67,8 @@ def assemble(name: str, work: str, entries: dict[str, dict[str, Any]], settings:
             new = entries.get(there.label)
             if new is not None and new["identity_hash"] != there.identity_hash:
                 raise ConfigError(
-                    f"{folder} has {there.label} under other settings; give another --name, and another --out if the "
-                    "records of both are to stay"
+                    f"{folder} has {there.label} under other settings or code; give another --name, and another --out "
+                    "if the records of both are to stay"
                 )
         kept = [entries.pop(there["label"], there) for there in old.raw["cells"]]
         data = old.raw | {"profile": profile, "cells": [*kept, *entries.values()],

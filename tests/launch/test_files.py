@@ -190,7 +190,7 @@ def test_a_sweep_grows_and_its_cells_keep_their_numbers(tmp_path: Path) -> None:
     assert made(tmp_path, [1, 2]).name == made(tmp_path, [1, 2]).name != made(tmp_path, [1]).name
     assert made(tmp_path, [1]).name.startswith("metaworld-15-quick+env=toy_env.py_T"), "and what was changed in it"
     assert load(first.folder).raw["settings"]["state"]["protocol"]["epochs"] == 10, "the settings are kept with it"
-    with pytest.raises(ConfigError, match="state/mlp-s1 under other settings; give another --name"):
+    with pytest.raises(ConfigError, match="state/mlp-s1 under other settings or code; give another --name"):
         made(tmp_path, [1], "mine", ("protocol.epochs=3", "protocol.evaluate_every=1"))
 
 

@@ -81,6 +81,7 @@ def test_a_cell_that_raises_harms_no_other_and_can_be_tried_again(tmp_path: Path
     broken.write_text(broken.read_text().replace(f"{fault}\n        ", ""))
     code, out, err = bench("retry", "--failed", "--any-code", cwd=tmp_path)
     assert code == 0, err
+    assert "made anew with the code of their methods as it is now: metaworld-15/near/broken/mlp-s0" in err
     assert set(sweep_states(tmp_path).values()) == {"done"}
 
 
