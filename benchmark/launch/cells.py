@@ -52,9 +52,14 @@ def renew(sweep: Sweep, numbers: list[int]) -> Sweep:
     """The sweep with these cells, which have no record, as their methods' files and packages are now.
 
     A method that was mended after it failed has another identity; records of other cells keep theirs, and tables keep
-    the two apart.
+    the two apart. What cannot be loaded is left to fail by itself, where its traceback is kept.
     """
-    now = {number: _as_it_is(sweep, number).identity_hash() for number in numbers}
+    now = {}
+    for number in numbers:
+        try:
+            now[number] = _as_it_is(sweep, number).identity_hash()
+        except Exception as error:
+            say(f"{sweep.entries[number].label} cannot be loaded: {type(error).__name__}: {error}")
     changed = [number for number, found in now.items() if found != sweep.entries[number].identity_hash]
     if not changed:
         return sweep

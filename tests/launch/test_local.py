@@ -78,7 +78,11 @@ def test_a_cell_that_raises_harms_no_other_and_can_be_tried_again(tmp_path: Path
     assert "bench retry mixed --failed" in out
     code, out, _ = bench("logs", "broken", cwd=tmp_path)
     assert "Traceback" in out
-    broken.write_text(broken.read_text().replace(f"{fault}\n        ", ""))
+    mended = broken.read_text().replace(f"{fault}\n        ", "")
+    broken.write_text("def\n")
+    code, out, err = bench("retry", "--failed", "--any-code", cwd=tmp_path)
+    assert code == 1 and "FAILED metaworld-15/near/broken/mlp-s0: bench logs" in out, "the cell's failure"
+    broken.write_text(mended)
     code, out, err = bench("retry", "--failed", "--any-code", cwd=tmp_path)
     assert code == 0, err
     assert "made anew with the code of their methods as it is now: metaworld-15/near/broken/mlp-s0" in err
