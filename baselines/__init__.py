@@ -21,4 +21,10 @@ BASELINES: dict[str, str] = {
     "dp3": "baselines.dp3:DP3",
     "dp3-policy": "baselines.dp3_policy:DP3Policy",
     "lift3d": "baselines.lift3d:Lift3D",
+    "dinov2": "baselines.hub.short:DINOv2",
+    "dinov3": "baselines.hub.short:DINOv3",
+    "siglip2": "baselines.hub.short:SigLIP2",
+    "mae": "baselines.hub.short:MAE",
+    "radio": "baselines.hub.short:RADIO",
+    "theia": "baselines.hub.short:Theia",
 }

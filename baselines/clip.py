@@ -1,6 +1,8 @@
 """CLIP (Radford et al., ICML 2021) as Lift3D and CLAR use it: the projected class token of the image tower, frozen.
 
-Architecture, preprocessing and weights: openai/CLIP d05afc4. The feature is not normalised (Lift3D, clip_*.yaml).
+Architecture, preprocessing and weights: openai/CLIP d05afc4. Its transform works on PIL's pictures: the short side
+becomes 224 (bicubic), then the central 224 pixels are cut out; a picture of 224 x 224 stays as it is.
+The feature is not normalised (Lift3D, clip_*.yaml).
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from baselines.images import ImageEncoder
+from baselines.images import OBSERVE, ImageEncoder
 from envs.spec import FieldSpec
 from methods.card import ImageInput, MethodCard, MethodOption
 from methods.clip_layout import MEAN, OPENAI_VIT_B16, OPENAI_VIT_B32, STD, split_towers
@@ -31,7 +33,7 @@ class CLIP(ImageEncoder):
         summary="images and captions contrasted; frozen",
         kind="2d",
         observes=("rgb",),
-        input=ImageInput(224, (0, 1), MEAN, STD, resize="resize"),
+        input=ImageInput(224, (0, 1), MEAN, STD, resize="short-side", rounded=True),
         training="frozen",
         batch="2d",
         paper="Radford et al., CLIP, ICML 2021, arXiv:2103.00020",
@@ -39,13 +41,14 @@ class CLIP(ImageEncoder):
         parameters=87_849_216,
         parameters_source="counted in openai/CLIP's visual tower with its projection",
         weights=(OPENAI_VIT_B32,),
-        options=(COMPAT,),
+        options=(COMPAT, OBSERVE),
         reported_as="CLIP",
+        version=2,
     )
     config = VIT_B32
 
-    def __init__(self, specs: Mapping[str, FieldSpec], compat: str = "none") -> None:
-        super().__init__(specs, VisionTower(self.config), self.config.embed)
+    def __init__(self, specs: Mapping[str, FieldSpec], compat: str = "none", observe: str = "rgb") -> None:
+        super().__init__(specs, VisionTower(self.config), self.config.embed, observe)
         if compat == "lift3d":
             self.image_input = dataclasses.replace(self.image_input, pixel_range=(0, 255))
 

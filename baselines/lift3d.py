@@ -7,44 +7,25 @@ Architecture and training set read in PKU-HMI-Lab/LIFT3D (b0cff85). Tokens come 
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from baselines.lift3d_layout import lift3d_tensors
+from baselines.lift3d_lora import LoRAAttention
 from baselines.lift3d_tokenizer import Tokenizer, view_positions, view_rotations
 from envs.spec import FieldSpec
 from methods.base import Representation
 from methods.card import MethodCard, MethodOption, PointInput, WeightFile
 from methods.clip_layout import OPENAI_VIT_B32
 from methods.errors import BadWeights
-from methods.networks.clip import Blocks, SelfAttention
+from methods.networks.clip import Blocks
 from methods.preprocess import PointPreprocess
 from methods.weights import load_strictly, read_tensors
 
 WIDTH, DEPTH, HEADS, GRID = 768, 12, 12, 7
-RANK, ALPHA, DROPOUT = 2, 1.0, 0.25
-SCALING = ALPHA / math.sqrt(RANK)
-
-
-class LoRAAttention(SelfAttention):
-    """Self-attention with a low-rank update of q, k and v. The weight is frozen, its bias is trained."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__(width, heads)
-        self.lora_a = nn.Parameter(torch.empty(3, RANK, width))
-        self.lora_b = nn.Parameter(torch.zeros(3, width, RANK))
-        nn.init.kaiming_uniform_(self.lora_a, a=math.sqrt(5))
-
-    def project(self, tokens: Tensor) -> Tensor:
-        # each of q, k and v drops its own inputs
-        low = [functional.linear(functional.dropout(tokens, DROPOUT, self.training), a) for a in self.lora_a]
-        update = [functional.linear(x, b) for x, b in zip(low, self.lora_b, strict=True)]
-        return super().project(tokens) + SCALING * torch.cat(update, dim=-1)
 
 
 class Lift3D(Representation):
@@ -78,22 +59,29 @@ class Lift3D(Representation):
                 random=("random",),
             ),
             MethodOption(
-                "compat", "none", ("none", "lift3d"), "lift3d: random centres, and offsets scaled batch-wide",
+                "compat", "none", ("none", "lift3d"),
+                "lift3d: what its public code computes: random centres, offsets scaled batch-wide, and tokens whose "
+                "positions are scrambled (lift3d_clip.py:442, :502)",
                 random=("lift3d",),
             ),
         ),
         reported_as="Lift3D",
-        notes=("the published checkpoint's own tokenizer, if it has one, is not loaded: its key layout is not known",),
+        notes=(
+            "numbers from the public code have scrambled positions and random centres; method.compat=lift3d "
+            "computes what it computes",
+        ),
+        version=2,
     )  # fmt: skip
     feature_dim = token_dim = WIDTH
 
     def __init__(self, specs: Mapping[str, FieldSpec], centers: str = "fps", compat: str = "none") -> None:
         super().__init__(specs)
         assert isinstance(self.card.input, PointInput)
+        self.scrambled = compat == "lift3d"
         self.preprocess = PointPreprocess(self.card.input)
         self.tokenizer = Tokenizer(centers == "random" or compat == "lift3d", batch_scale=compat == "lift3d")
         self.cls_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
-        self.cls_pos = nn.Parameter(torch.randn(1, 1, WIDTH))
+        self.cls_pos = nn.Parameter(torch.zeros(1, 1, WIDTH))
         self.transformer = Blocks(WIDTH, DEPTH, HEADS)
         for block in self.transformer.resblocks:
             block.attn = LoRAAttention(WIDTH, HEADS)
@@ -102,34 +90,28 @@ class Lift3D(Representation):
         self.rotations: Tensor
         self.register_buffer("position_grid", torch.randn(WIDTH, GRID, GRID) * 0.02)
         self.register_buffer("rotations", view_rotations())
-        nn.init.normal_(self.cls_token, std=0.02)
+        for parameter in (self.cls_token, self.cls_pos):  # drawn anew by the authors after a first draw of one
+            nn.init.trunc_normal_(parameter, std=0.02)
         self.transformer.requires_grad_(False)
         for name, parameter in self.transformer.named_parameters():
             if name.endswith(("lora_a", "lora_b", "in_proj_bias")):
                 parameter.requires_grad_(True)
 
     def load_weights(self, paths: Sequence[Path]) -> None:
-        """Blocks, class token and norm of Lift3D's checkpoint, its LoRA merged in; the position grid from CLIP's.
+        """All of Lift3D's checkpoint, its LoRA merged into the blocks; the position grid from CLIP's.
 
-        A single file of the user's gives its own `positional_embedding`.
+        A single file of the user's gives its own `positional_embedding`. Raises `BadWeights` naming what is missing
+        or not of this network.
         """
-        tensors = merge_lora(read_tensors(paths[0]), str(paths[0]))
+        tensors = lift3d_tensors(read_tensors(paths[0]), str(paths[0]))
         positions = tensors.pop("positional_embedding", None)
         if len(paths) > 1:
             positions = read_tensors(paths[1]).get("visual.positional_embedding")
         if positions is None or positions.shape != (1 + GRID * GRID, WIDTH):
             raise BadWeights(f"{paths[-1]} has no positional_embedding of {1 + GRID * GRID} x {WIDTH}")
-        state = self.state_dict()
-        scratch = {n: t for n, t in state.items() if n.startswith(("tokenizer.", "rotations")) or ".lora_" in n}
         grid = positions[1:].T.reshape(WIDTH, GRID, GRID).float()
-        own = {"cls_token": state["cls_token"], "cls_pos": state["cls_pos"]} | {
-            f"norm.{n}": state[f"norm.{n}"] for n in ("weight", "bias")
-        }
-        unused = ("patch_embed", "conv1", "class_embedding", "ln_pre", "ln_post", "decoder", "mask_token", "proj")
-        loaded = {n: t for n, t in tensors.items() if not n.startswith(unused)}
-        load_strictly(
-            self, {**scratch, **own, "position_grid": grid, **loaded}, str(paths[0]), prefixes=()
-        )  # fmt: skip
+        ours = {n: t for n, t in self.state_dict().items() if n == "rotations" or ".lora_" in n}
+        load_strictly(self, {**ours, "position_grid": grid, **tensors}, str(paths[0]))
 
     def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
         return self._tokens(observations)[:, 0]
@@ -142,39 +124,7 @@ class Lift3D(Representation):
         points = self.preprocess(observations["points"], observations["points_valid"])
         centers, tokens = self.tokenizer(points)
         with torch.no_grad():
-            positions = view_positions(centers, self.position_grid, self.rotations)
+            positions = view_positions(centers, self.position_grid, self.rotations, self.scrambled)
         first = (self.cls_token + self.cls_pos).expand(len(tokens), -1, -1)
         tokens = self.transformer(torch.cat([first, tokens + positions], dim=1))
         return self.norm(tokens)
-
-
-def merge_lora(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Lift3D's split and LoRA-wrapped q, k, v as one matrix a block; wrappers stripped, other keys unchanged."""
-    merged: dict[str, Tensor] = {}
-    split: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        short = re.sub(r"^(module\.|model\.|state_dict\.)+", "", name)
-        match = re.fullmatch(r"(?:transformer\.)?(resblocks\.\d+)\.(.+)", short)
-        if match is None:
-            merged[short] = tensor
-            continue
-        block, rest = f"transformer.{match[1]}", match[2]
-        part = re.fullmatch(r"attn\.([qkv])_proj\.(weight|bias|w_lora_A|w_lora_B)", rest)
-        if part is None:
-            merged[f"{block}.{rest.replace('attn.proj.', 'attn.out_proj.')}"] = tensor
-        else:
-            split.setdefault(block, {})[f"{part[1]}.{part[2]}"] = tensor
-    for block, parts in split.items():
-        weights, biases = [], []
-        for letter in "qkv":
-            if f"{letter}.weight" not in parts or f"{letter}.bias" not in parts:
-                raise BadWeights(f"{source} lacks {block}.attn.{letter}_proj: is it Lift3D's checkpoint?")
-            weight = parts[f"{letter}.weight"].float()
-            a, b = parts.get(f"{letter}.w_lora_A"), parts.get(f"{letter}.w_lora_B")
-            if a is not None and b is not None:
-                weight = weight + SCALING * b.float() @ a.float()
-            weights.append(weight)
-            biases.append(parts[f"{letter}.bias"].float())
-        merged[f"{block}.attn.in_proj_weight"] = torch.cat(weights)
-        merged[f"{block}.attn.in_proj_bias"] = torch.cat(biases)
-    return merged

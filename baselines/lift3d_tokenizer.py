@@ -22,11 +22,14 @@ STAGES = ((96, 192, 96, 2), (192, 384, 192, 1), (384, 768, 32, 1))
 
 
 def trigonometric(offsets: Tensor, channels: int) -> Tensor:
-    """(..., 3) to (..., channels): for each coordinate, sine and cosine of channels / 6 frequencies, interleaved."""
+    """(..., 3) to (..., channels): for each coordinate the sines of channels / 6 frequencies, then their cosines.
+
+    The order is that of networks.py:247; Lift3D's weights were trained with it.
+    """
     count = channels // 6
-    wavelength = ALPHA ** (torch.arange(count, device=offsets.device) / count)
+    wavelength = ALPHA ** (torch.arange(count, dtype=offsets.dtype, device=offsets.device) / count)
     angle = BETA * offsets.unsqueeze(-1) / wavelength
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-3)
+    return torch.cat([angle.sin(), angle.cos()], dim=-1).flatten(-2)
 
 
 class Residual(nn.Module):
@@ -54,7 +57,9 @@ class Tokenizer(nn.Module):
         super().__init__()
         self.random_centers, self.batch_scale = random_centers, batch_scale
         width = STAGES[0][0]
-        self.embed = nn.Sequential(nn.Linear(3, width, bias=False), ChannelsLastBatchNorm(width), nn.ReLU())
+        first = nn.Linear(3, width, bias=False)
+        nn.init.trunc_normal_(first.weight, std=0.02)  # of the tokenizer, `_init_weights` reaches this layer alone
+        self.embed = nn.Sequential(first, ChannelsLastBatchNorm(width), nn.ReLU())
         self.stages = nn.ModuleList(
             nn.Sequential(*(Residual(outputs, bottleneck) for _ in range(count)))
             for _, outputs, bottleneck, count in STAGES
@@ -83,7 +88,10 @@ class Tokenizer(nn.Module):
 
 
 def view_rotations() -> Tensor:
-    """(6, 3, 3): a cube's faces. Quarter turns about x and about y, after a quarter turn about z."""
+    """(6, 3, 3): a cube's faces. Quarter turns about x and about y, after a quarter turn about z.
+
+    Angles, and the order Rx Ry Rz p in which they are applied: mv_utils.py:57, :399.
+    """
 
     def about(axis: int, quarter_turns: int) -> Tensor:
         angle = quarter_turns * math.pi / 2
@@ -99,10 +107,13 @@ def view_rotations() -> Tensor:
     return torch.stack([about(0, x) @ about(1, y) @ about(2, 1) for x, y in turns])
 
 
-def view_positions(centers: Tensor, grid: Tensor, rotations: Tensor, distance: float = 1.6, size: int = 224) -> Tensor:
+def view_positions(centers: Tensor, grid: Tensor, rotations: Tensor, scrambled: bool = False, distance: float = 1.6,
+                   size: int = 224) -> Tensor:  # fmt: skip
     """Position embeddings of centres (B, n, 3), averaged over virtual views: (B, n, D) from grid (D, g, g).
 
     Each view looks at the unit sphere from `distance`; the grid is CLIP's, spread over a picture of `size` pixels.
+    scrambled: what the public code adds instead (lift3d_clip.py:442, :502). It reads each view's (D, n) as if it were
+    (n, D), so a token gets D / n of the grid's channels for all points, and no position of its own.
     """
     turned = torch.einsum("vij,bnj->bvni", rotations, centers)
     depth = turned[..., 2:] + distance
@@ -111,5 +122,6 @@ def view_positions(centers: Tensor, grid: Tensor, rotations: Tensor, distance: f
     batch, views, count, _ = where.shape
     sampled = functional.grid_sample(
         grid.expand(batch * views, *grid.shape), where.reshape(batch * views, count, 1, 2), align_corners=True
-    )
-    return sampled.view(batch, views, -1, count).mean(dim=1).transpose(1, 2)
+    ).view(batch, views, len(grid), count)
+    each = sampled.reshape(batch, views, count, len(grid)) if scrambled else sampled.transpose(2, 3)
+    return each.mean(dim=1)

@@ -1,7 +1,9 @@
 """R3M (Nair et al., CoRL 2022) as Lift3D and CLAR use it: the averaged last map of a frozen ResNet-34.
 
 Preprocessing and key layout read in facebookresearch/r3m (b2334e7). Its module takes pixels in 0..255, divides by
-255 and applies ImageNet's mean and deviation, which is what the card says here.
+255 and applies ImageNet's mean and deviation, which is what the card says here. Pictures of 224 x 224 it takes as they
+are, and so does Lift3D; of others the short side becomes 256 (bilinear) and the central 224 pixels are cut out. (The
+authors' example does that to every picture, also to one of 224.)
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from baselines.images import IMAGENET_MEAN, IMAGENET_STD, ImageEncoder
+from baselines.images import IMAGENET_MEAN, IMAGENET_STD, OBSERVE, ImageEncoder
 from envs.spec import FieldSpec
 from methods.card import ImageInput, MethodCard, MethodOption, WeightFile
 from methods.networks.resnet import ResNet
@@ -19,6 +21,7 @@ from methods.weights import load_strictly, read_tensors
 COMPAT = MethodOption(
     "compat", "none", ("none", "lift3d"),
     "lift3d: BatchNorm in training mode while the policy trains, so the 'frozen' encoder's statistics move",
+    changes=(("lift3d", "training", "partial"),),
 )  # fmt: skip
 
 
@@ -36,7 +39,16 @@ class R3M(ImageEncoder):
         summary="time contrast and language on human video; frozen",
         kind="2d",
         observes=("rgb",),
-        input=ImageInput(224, (0, 1), IMAGENET_MEAN, IMAGENET_STD, resize="resize"),
+        input=ImageInput(
+            224,
+            (0, 1),
+            IMAGENET_MEAN,
+            IMAGENET_STD,
+            resize="short-side",
+            scaled=256,
+            interpolation="bilinear",
+            keeps_size=True,
+        ),
         training="frozen",
         batch="2d",
         paper="Nair et al., R3M, CoRL 2022, arXiv:2203.12601",
@@ -44,14 +56,15 @@ class R3M(ImageEncoder):
         parameters=21_284_672,
         parameters_source="torchvision's resnet34 without its classifier",
         weights=_weights("15bXD3QRhspIRacOKyWPw5y2HpoWUCEnE"),
-        options=(COMPAT,),
+        options=(COMPAT, OBSERVE),
         reported_as="R3M",
+        version=2,
     )
     depth = 34
 
-    def __init__(self, specs: Mapping[str, FieldSpec], compat: str = "none") -> None:
+    def __init__(self, specs: Mapping[str, FieldSpec], compat: str = "none", observe: str = "rgb") -> None:
         network = ResNet(self.depth)
-        super().__init__(specs, network, network.feature_dim)
+        super().__init__(specs, network, network.feature_dim, observe)
         if compat == "lift3d":
             self.card = dataclasses.replace(self.card, training="partial")  # type: ignore[misc]
 

@@ -3,6 +3,9 @@
 CLAR lists it among the 3D representations for how it was trained (by rendering); what it sees is an image. Facts
 read in HaoyiZhu/SPA (37b7e04). Its README warns that feature maps differ between torch versions, cause unknown:
 `bench verify spa --against FILE` shows whether yours do.
+
+Its transform scales the short side to 224 (bicubic, on tensors) and cuts nothing, so its own network stops at a picture
+that is not square; of such a picture the central square is taken here.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from baselines.images import IMAGENET_MEAN, IMAGENET_STD, ClassToken, ImageEncoder
+from baselines.images import IMAGENET_MEAN, IMAGENET_STD, OBSERVE, ClassToken, ImageEncoder
 from envs.spec import FieldSpec
 from methods.card import ImageInput, MethodCard, WeightFile
 from methods.networks.vit import VIT_B16, VIT_L16, ViT
@@ -36,7 +39,7 @@ class SPA(ImageEncoder):
         summary="neural rendering of multi-view images; frozen",
         kind="2d",
         observes=("rgb",),
-        input=ImageInput(224, (0, 1), IMAGENET_MEAN, IMAGENET_STD, resize="resize"),
+        input=ImageInput(224, (0, 1), IMAGENET_MEAN, IMAGENET_STD, resize="short-side"),
         training="frozen",
         batch="2d",
         paper="Zhu et al., SPA, ICLR 2025, arXiv:2410.08208",
@@ -44,14 +47,16 @@ class SPA(ImageEncoder):
         parameters=85_798_656,
         parameters_source="timm's vit_base_patch16_224 without its classifier",
         weights=_weights("spa-b.safetensors"),
+        options=(OBSERVE,),
         reported_as="SPA",
+        version=2,
         notes=("CLAR calls it a 3D representation; its input is an image",),
     )
     config = VIT_B16
     network: ClassToken
 
-    def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
-        super().__init__(specs, ClassToken(ViT(self.config)), self.config.width)
+    def __init__(self, specs: Mapping[str, FieldSpec], observe: str = "rgb") -> None:
+        super().__init__(specs, ClassToken(ViT(self.config)), self.config.width, observe)
 
     def load_weights(self, paths: Sequence[Path]) -> None:
         tensors = read_tensors(paths[0], prefixes=(BACKBONE,))

@@ -1,7 +1,8 @@
 """VC-1 (Majumdar et al., NeurIPS 2023) as Lift3D and CLAR use it: the class token of a frozen MAE ViT-B/16.
 
-Preprocessing read in facebookresearch/eai-vc (e782c35): a bicubic resize to 256, then the central 224 pixels, also
-for images that are rendered at 224, so the outer 6 % are never seen. The weights are for non-commercial use.
+Preprocessing read in facebookresearch/eai-vc (e782c35): a bicubic resize of the short side to 256, then the central 224
+pixels, also for images that are rendered at 224, so the outer 6 % are never seen. Lift3D gives it tensors, so what is
+resized is not rounded to whole numbers. The weights are for non-commercial use.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from baselines.images import IMAGENET_MEAN, IMAGENET_STD, ClassToken, ImageEncoder
+from baselines.images import IMAGENET_MEAN, IMAGENET_STD, OBSERVE, ClassToken, ImageEncoder
 from envs.spec import FieldSpec
 from methods.card import ImageInput, MethodCard, WeightFile
 from methods.networks.vit import VIT_B16, VIT_L16, ViT
@@ -31,7 +32,7 @@ class VC1(ImageEncoder):
         summary="masked autoencoding of egocentric video and ImageNet; frozen",
         kind="2d",
         observes=("rgb",),
-        input=ImageInput(224, (0, 1), IMAGENET_MEAN, IMAGENET_STD, resize="resize256-crop"),
+        input=ImageInput(224, (0, 1), IMAGENET_MEAN, IMAGENET_STD, resize="short-side", scaled=256),
         training="frozen",
         batch="2d",
         paper="Majumdar et al., VC-1, NeurIPS 2023, arXiv:2303.18240",
@@ -39,13 +40,15 @@ class VC1(ImageEncoder):
         parameters=85_798_656,
         parameters_source="timm's vit_base_patch16_224 without its classifier",
         weights=_weights("vc1_vitb.pth"),
+        options=(OBSERVE,),
         reported_as="VC-1",
+        version=2,
     )
     config = VIT_B16
     network: ClassToken
 
-    def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
-        super().__init__(specs, ClassToken(ViT(self.config)), self.config.width)
+    def __init__(self, specs: Mapping[str, FieldSpec], observe: str = "rgb") -> None:
+        super().__init__(specs, ClassToken(ViT(self.config)), self.config.width, observe)
 
     def load_weights(self, paths: Sequence[Path]) -> None:
         load_strictly(

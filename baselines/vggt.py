@@ -3,7 +3,8 @@
 CLAR's only words (footnote 1): the "intermediate feature map from its DPT depth head" and "a convolutional projection
 head to aggregate it into a single feature vector". Taken here: the fused map after `output_conv1`, 128 channels, before
 the final up-sampling; averaged to a smaller grid, so that 5,000 frames can be kept; three convolutions of stride 2.
-The network is the authors' own package, which is not on PyPI; one view at 224 = 16 x 14 pixels.
+The network is the authors' own package, which is not on PyPI; one view at 224 = 16 x 14 pixels, of other pictures the
+short side scaled to 224 and the central square.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class VGGT(Representation):
         kind="2d",
         observes=("rgb",),
         # the aggregator subtracts ImageNet's mean by itself
-        input=ImageInput(224, (0, 1), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), resize="resize"),
+        input=ImageInput(224, (0, 1), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), resize="short-side"),
         training="partial",
         batch="2d",
         paper="Wang et al., VGGT, CVPR 2025, arXiv:2503.11651",
@@ -75,6 +76,7 @@ class VGGT(Representation):
         options=(MethodOption("map", "32", ("16", "32", "64", "128"), "edge of the kept map, in cells"),),
         requires=(("vggt", INSTALL),),
         reported_as="VGGT",
+        version=2,
     )  # fmt: skip
     feature_dim = 512
 

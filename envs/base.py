@@ -10,11 +10,33 @@ from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest
 
 
 class Step(NamedTuple):
-    """What one action leads to. `success` is the task's flag at this step alone."""
+    """What one action leads to. `success` is the task's flag at this step alone.
+
+    ended: None while the episode goes on, else why it is over, in a few words that are the same whenever these actions
+        are played: `no path to the target`. An episode that ends without success is a failure of whoever chose the
+        action, not an error; what the simulator cannot do for reasons of its own it raises. No action follows an end.
+    """
 
     observation: Observation
     reward: float
     success: bool
+    ended: str | None = None
+
+
+class ExpertEpisode(NamedTuple):
+    """An episode as a whole, one row for each of T steps: the moment before an action, the action, what it led to.
+
+    observations: the requested fields (T, ...). actions (T, A) float32, unclipped. rewards (T,), success (T,) after
+    each action. states (T, D) float64, None of a simulator that restores no state. failed: the expert gave up, or its
+    last action failed.
+    """
+
+    observations: Observation
+    actions: np.ndarray
+    rewards: np.ndarray
+    success: np.ndarray
+    states: np.ndarray | None = None
+    failed: bool = False
 
 
 class NoExpert(LookupError):
@@ -32,6 +54,12 @@ class Env(Protocol):
     cameras) has a classmethod `resolve(request) -> ObservationRequest` that fills it in as numbers and changes nothing
     else; its environments compute what the resolved request says. Cache keys and records are made from it, so that a
     changed constant is another key (`envs.registry.resolve`). It is optional.
+
+    Two more things are optional. A class with `restorable = False` needs no `state` and `set_state`: its demonstrations
+    hold what was observed, so that another camera needs other demonstrations, and an audit does not take another
+    outcome of a replay for a contradiction. A simulator whose expert plans a whole episode has
+    `expert_episode(seed) -> ExpertEpisode` and may do without `expert_action`: it resets, and returns the episode up to
+    its end.
     """
 
     name: ClassVar[str]

@@ -111,8 +111,11 @@ def parse_camera(name: str) -> tuple[str, Orbit | None]:
         if key not in ("azimuth", "elevation", "distance") or not math.isfinite(values[key]):
             raise ValueError(f"camera {name}: '{part}' is none of azimuth=DEGREES, elevation=DEGREES, distance=TIMES")
     orbit = Orbit(**values)
-    if orbit.distance <= 0 or abs(orbit.elevation) >= 90:
-        raise ValueError(f"camera {name}: distance must be positive, and elevation less than 90 degrees either way")
+    if not 0 < orbit.distance <= 100 or abs(orbit.elevation) >= 90 or abs(orbit.azimuth) > 360:
+        raise ValueError(
+            f"camera {name}: distance must be positive and at most 100 times as far, elevation less than 90 degrees "
+            "either way, and azimuth at most 360"
+        )
     if orbit == Orbit():
         raise ValueError(f"camera {name} is not shifted; it is {base}")
     return base, orbit

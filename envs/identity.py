@@ -28,3 +28,8 @@ def left_out(data: Any) -> set[str]:
         for field in dataclasses.fields(data)
         if field.metadata.get("later") and getattr(data, field.name) == field.default
     }
+
+
+def added(kind: type) -> dict[str, Any]:
+    """A dataclass's `later` fields with their defaults: what older records, which do not name them, were made with."""
+    return {field.name: field.default for field in dataclasses.fields(kind) if field.metadata.get("later")}

@@ -18,7 +18,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
-ROOMS = ("envs", "methods", "baselines", "benchmark")
+ROOMS = ("envs", "methods", "baselines", "benchmark", "repbench")
 """This project's own packages: what they compute is named by versions, not by their text."""
 
 _bytes: dict[Path, bytes] = {}

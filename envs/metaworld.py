@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from importlib import metadata
 from typing import Any, ClassVar
 
 import numpy as np
 
-from envs import camera, points, views
+from envs import camera, views
 from envs.base import Step
+from envs.installed import InstalledVersion
 from envs.lift3d_crop import LIFT3D
 from envs.metaworld_tasks import INSTRUCTIONS
+from envs.mujoco_sensors import Sensors
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
 from envs.spec import ActionSpec, Crop, FieldSpec, NamedCrop, Observation, ObservationRequest, SpecMismatch
@@ -74,7 +75,7 @@ class MetaWorld:
         high=(1.0,) * 4,
         unit="1 = 1 cm of hand motion for each step; gripper -1 opens, 1 closes",
     )
-    version: ClassVar[str] = f"metaworld=={metadata.version('metaworld')}"
+    version = InstalledVersion("metaworld")
     packages: ClassVar[tuple[str, ...]] = ("metaworld", "mujoco")
 
     def __init__(self, task: str, request: ObservationRequest) -> None:
@@ -103,11 +104,8 @@ class MetaWorld:
         expert: Any = ENV_POLICY_MAP[f"{task}-v3"]
         self._expert = expert()
         self._model, self._data = self._env.model, self._env.data
-        self._cameras = [self._place_camera(*camera.parse_camera(name)) for name in request.cameras]
-        seen = [request.crop_of(name) for name in request.cameras] if request.clouds else []
-        self._crops = dict(zip(self._cameras, seen, strict=False))
-        self._projections: dict[int, tuple[np.ndarray, points.BackProjection]] = {}
-        self._renderer: Any = None
+        cameras = [self._place_camera(*camera.parse_camera(name)) for name in request.cameras]
+        self.sensors = Sensors(self._model, self._data, cameras, request, UPSIDE_DOWN, self._env.get_endeff_pos)
         self._state_kind = mujoco.mjtState.mjSTATE_INTEGRATION
         self._raw = np.zeros(39)
 
@@ -183,7 +181,9 @@ class MetaWorld:
     def step(self, action: np.ndarray) -> Step:
         action = self.action_spec.check(action)
         self._raw, reward, _, _, info = self._env.step(action.astype(np.float64))
-        return Step(self.observe(), float(reward), bool(info["success"]))
+        # the simulator has just computed it, and keeps it for its next frame
+        present = None if self._env._did_see_sim_exception else self._env._prev_obs
+        return Step(self._observe(present), float(reward), bool(info["success"]))
 
     def state(self) -> np.ndarray:
         state = np.empty(self._mujoco.mj_stateSize(self._model, self._state_kind))
@@ -203,30 +203,25 @@ class MetaWorld:
             return np.asarray(self._expert.get_action(self._raw), np.float32)
 
     def observe(self) -> Observation:
-        fields = self.request.fields
-        observation: Observation = {}
-        if "proprio" in fields or "ground_truth" in fields:
-            present = self._env._get_curr_obs_combined_no_goal()
-            observation["proprio"] = present[:4].astype(np.float32)
-            observation["ground_truth"] = np.hstack([present, self._env._get_pos_goal()]).astype(np.float32)
-        if self.request.renders:
-            self._render_into(observation)
-        if "intrinsics" in fields:
-            observation["intrinsics"] = np.stack([self._intrinsics(c) for c in self._cameras]).astype(np.float32)
-        if "extrinsics" in fields:
-            observation["extrinsics"] = np.stack([self._extrinsics(c) for c in self._cameras]).astype(np.float32)
+        return self._observe(None)
+
+    def _observe(self, present: np.ndarray | None) -> Observation:
+        """present: hand, opening and objects as they are now, None if they are not known."""
+        observation = self.sensors.observe()
+        if not {"proprio", "ground_truth"}.isdisjoint(self.request.fields):
+            now = self._env._get_curr_obs_combined_no_goal() if present is None else present
+            observation["proprio"] = now[:4].astype(np.float32)
+            observation["ground_truth"] = np.hstack([now, self._env._get_pos_goal()]).astype(np.float32)
         return {name: observation[name] for name in self._specs}
 
     def fingerprint(self) -> str:
         simulator = f"{self.version}, mujoco=={self._mujoco.__version__}"
         if not self.request.renders:
             return f"{simulator}, no renderer"
-        return f"{simulator}, {self._ensure_renderer().fingerprint()}"
+        return f"{simulator}, {self.sensors.fingerprint()}"
 
     def close(self) -> None:
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        self.sensors.close()
         self._env.close()
 
     def _place_camera(self, base: str, orbit: camera.Orbit | None) -> int:
@@ -239,80 +234,3 @@ class MetaWorld:
             self._model.cam_pos[number] = place
             self._mujoco.mju_mat2Quat(self._model.cam_quat[number], rotation.ravel())
         return number
-
-    # -- pictures and points ------------------------------------------------------------------------------------
-
-    def _ensure_renderer(self) -> Any:
-        if self._renderer is None:
-            from envs.mujoco_renderer import Renderer
-
-            r = self.request
-            self._renderer = Renderer(self._model, r.height, r.width, r.render, r.colour, r.geometry, r.goal_marker)
-        return self._renderer
-
-    def _half_turn(self, camera_id: int) -> bool:
-        return self._model.camera(camera_id).name in UPSIDE_DOWN
-
-    def _intrinsics(self, camera_id: int) -> np.ndarray:
-        return camera.intrinsics_from_fovy(
-            float(self._model.cam_fovy[camera_id]), self.request.height, self.request.width
-        )
-
-    def _extrinsics(self, camera_id: int) -> np.ndarray:
-        return camera.extrinsics_from_mujoco(
-            self._data.cam_xpos[camera_id], self._data.cam_xmat[camera_id], self._half_turn(camera_id)
-        )
-
-    def _back_projection(self, camera_id: int) -> points.BackProjection:
-        extrinsics = self._extrinsics(camera_id)
-        known = self._projections.get(camera_id)
-        if known is None or not np.array_equal(known[0], extrinsics):  # wrist cameras move
-            projection = points.BackProjection(
-                self._intrinsics(camera_id), extrinsics, self.request.height, self.request.width,
-                self._crops[camera_id],
-            )  # fmt: skip
-            known = self._projections[camera_id] = extrinsics, projection
-        return known[1]
-
-    def _virtual_views(self, cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        cameras = {one.name: one for one in self.request.virtual or ()}
-        hand = self._env.get_endeff_pos()
-        there = [number for number, name in enumerate(views.NAMES) if name in cameras]
-        poses = np.stack([cameras[views.NAMES[number]].pose(hand) for number in there])
-        shape = (len(views.NAMES), views.SIZE, views.SIZE)
-        pictures, filled = np.zeros((*shape, 4), np.float32), np.zeros(shape, bool)
-        pictures[there], filled[there] = views.render_views(cloud, poses)
-        return pictures, filled
-
-    def _render_into(self, observation: Observation) -> None:
-        request = self.request
-        rgb, depth, clouds, colours = [], [], [], []
-        for camera_id in self._cameras:
-            picture, distance = self._ensure_renderer().render(self._data, camera_id)
-            turned = self._half_turn(camera_id)
-            if picture is not None:
-                upright = picture[::-1, ::-1] if turned else picture
-                # Lift3D flips MuJoCo's picture top to bottom only
-                rgb.append(picture[::-1] if turned and request.image == "lift3d" else upright)
-            if distance is not None:
-                distance = np.ascontiguousarray(distance[::-1, ::-1]) if turned else distance
-                depth.append(distance)
-                if "points" in request.fields or "views" in request.fields:
-                    cloud, index = self._back_projection(camera_id)(distance)
-                    clouds.append(cloud)
-                    if picture is not None:
-                        colours.append(upright.reshape(-1, 3)[index])
-        if rgb:
-            observation["rgb"] = np.stack(rgb)
-        if depth:
-            observation["depth"] = np.stack(depth)
-        if "views" in request.fields:
-            merged = views.cap(views.voxel_grid(np.concatenate(clouds)))
-            observation["views"], observation["views_valid"] = self._virtual_views(merged)
-        if "points" in request.fields:
-            cloud = clouds[0] if len(clouds) == 1 else np.concatenate(clouds)
-            chosen = points.sample(cloud, request.num_points, request.sampler)
-            observation["points"], observation["points_valid"] = points.pad(cloud[chosen], request.num_points)
-            if colours:
-                colour = np.concatenate(colours)[chosen]
-                observation["point_colors"] = points.pad(colour, request.num_points)[0]

@@ -7,40 +7,25 @@ behind after a kill -9.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import mmap
 import os
-import socket
-import subprocess
-import sys
+import select
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
-from envs.local_code import content
-from envs.registry import env_class, loaded_files
+from envs.class_facts import NoSimulator
+from envs.description import describe, interpreter_setting
+from envs.process import NotStarted, Process, WorkerDied, WorkerError
 from envs.spec import Observation, ObservationRequest
-from envs.versions import LEND_ROOM
 from envs.worker import buffer_size, field_views
 
-_BOOTSTRAP = LEND_ROOM + "from envs.worker import main\nmain()"
+__all__ = ["EnvConfig", "Pool", "Worker", "WorkerDied", "WorkerError"]
 
-
-class WorkerError(RuntimeError):
-    """The simulator raised; the message is its own, `trace` its traceback."""
-
-    def __init__(self, message: str, trace: str = "") -> None:
-        super().__init__(message)
-        self.trace = trace
-
-
-class WorkerDied(RuntimeError):
-    """The process ended or stopped answering. The job can be given to another worker."""
+REPLACEMENTS = 3
+"""Workers that are started in the place of a dead one, if the first of them die while they start."""
 
 
 @dataclass(frozen=True)
@@ -53,94 +38,53 @@ class EnvConfig:
     python: str | None = None
 
 
-def _expected(name: str) -> dict[str, str]:
-    """File -> sha256 of a simulator's own code as this process knows it: a worker must not run an edit of it."""
-    found = loaded_files(name).values() if ".py:" in name else ()
-    return {str(path): hashlib.sha256(content(path)).hexdigest() for path in found}
+class Worker(Process):
+    """One simulator in one process. timeout: as `envs.process.Process`."""
 
-
-class Worker:
-    """One simulator in one process. `ask` and `answer` are apart, so that many workers can be busy at once."""
-
-    def __init__(self, config: EnvConfig) -> None:
+    def __init__(self, config: EnvConfig, timeout: float) -> None:
         self.config = config
-        specs = env_class(config.name).specs(config.request)
+        try:
+            kind = describe(config.name, config.python)
+            specs, files = kind.specs(config.request), kind.files()
+        except NoSimulator as error:
+            raise WorkerError(str(error)) from error
         size = buffer_size(specs)
         if hasattr(os, "memfd_create"):
             memory = os.memfd_create("repbench")
         else:
             with tempfile.TemporaryFile() as file:
                 memory = os.dup(file.fileno())
-        os.ftruncate(memory, size)
-        ours, theirs = socket.socketpair()
-        # One process, one thread: 0 has Mesa's software rasteriser draw in the calling thread (its pixels are the same)
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}
-        command = [config.python or sys.executable, "-c", _BOOTSTRAP, str(Path(__file__).parent)]
+        wanted = {"name": config.name, "task": config.task, "request": config.request, "specs": specs}
         try:
-            self.process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(memory), str(size)],
-                pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL, env=environment,
-            )  # fmt: skip
-        except OSError as error:
+            os.ftruncate(memory, size)
+            first = ("build", {**wanted, "expected": files})
+            super().__init__(config.name, config.python, first, timeout, (memory, size))
+            self._mapping = mmap.mmap(memory, size)
+        except NotStarted as error:
             raise WorkerError(
-                f"the interpreter '{command[0]}' cannot be started ({error.strerror}); "
-                f"env.{config.name}.python must be the path of a Python with {config.name} in it"
+                f"the interpreter '{config.python}' cannot be started ({error.strerror}); "
+                f"{interpreter_setting(config.name)} must be the path of a Python with {config.name} in it"
             ) from error
-        self._mapping = mmap.mmap(memory, size)
-        os.close(memory)
-        theirs.close()
-        self.connection = Connection(ours.detach())
+        finally:
+            os.close(memory)
         self.observation: Observation = field_views(self._mapping, specs)
-        self.asked_at = time.monotonic()
-        self.connection.send((config.name, config.task, config.request, _expected(config.name)))
-
-    def ask(self, command: str, *arguments: Any) -> None:
-        """Send a command. That the worker is dead is said by `answer`, in one place, not here."""
-        self.asked_at = time.monotonic()
-        with contextlib.suppress(OSError):
-            self.connection.send((command, arguments))
-
-    def answer(self) -> Any:
-        """The reply to the last `ask` (or to being built). Raises `WorkerError` or `WorkerDied`."""
-        try:
-            kind, *rest = self.connection.recv()
-        except (EOFError, OSError) as error:
-            raise WorkerDied(self._epitaph()) from error
-        if kind == "error":
-            raise WorkerError(*rest)
-        return rest[0]
-
-    def _epitaph(self) -> str:
-        try:
-            code = self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            code = None
-        return f"the {self.config.name} worker {self.process.pid} ended unexpectedly (exit code {code})"
-
-    def close(self, patience: float = 3.0) -> None:
-        self.connection.close()
-        try:
-            self.process.wait(timeout=patience)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 class Pool:
     """Up to `size` workers with the same simulator. Use as a context manager.
 
     timeout: seconds after which a worker that has not answered is killed and counts as dead (rendering drivers have
-    been seen to hang for ever).
+    been seen to hang for ever). The same holds for one that is started or that replaces another, which has
+    `envs.process.STARTING` if that is longer, and for the rest of an answer that has begun.
     """
 
     def __init__(self, config: EnvConfig, size: int, timeout: float = 180.0) -> None:
         self.config, self.timeout = config, timeout
         self.deaths = 0
-        self.workers = [Worker(config) for _ in range(size)]
+        self.workers: list[Worker] = []
         try:
+            for _ in range(size):
+                self.workers.append(Worker(config, timeout))
             for worker in self.workers:
                 worker.answer()
         except BaseException:
@@ -155,34 +99,45 @@ class Pool:
 
     def close(self) -> None:
         for worker in self.workers:
-            if not worker.connection.closed:
-                worker.connection.close()
+            worker.farewell()
         for worker in self.workers:
             worker.close()
 
     def replace(self, worker: Worker) -> Worker:
-        """Put a new worker in the place of a dead or hung one."""
+        """Put a new worker in the place of a dead or hung one. Raises `WorkerDied` if none lives until it is built."""
         self.deaths += 1
         worker.kill()
-        worker.connection.close()
-        fresh = Worker(self.config)
-        self.workers[self.workers.index(worker)] = fresh
-        fresh.answer()
+        place = self.workers.index(worker)
+        for attempt in range(REPLACEMENTS):
+            self.workers[place] = fresh = Worker(self.config, self.timeout)
+            try:
+                fresh.answer()
+                break
+            except WorkerDied:
+                if attempt == REPLACEMENTS - 1:
+                    raise
         return fresh
 
     def ready(self, waiting: Sequence[Worker]) -> list[Worker]:
         """Those of `waiting` that have answered or died; blocks until there is one.
 
-        A worker that is silent for longer than `timeout` is killed, which makes its answer raise `WorkerDied`.
+        A worker that is silent for longer than the pool's timeout is killed, which makes its answer raise `WorkerDied`.
         """
-        by_connection = {worker.connection: worker for worker in waiting}
         while True:
-            done = wait(list(by_connection), timeout=5.0)
-            if done:
-                return [by_connection[connection] for connection in done]  # type: ignore[index]
+            watched, poll = {}, select.poll()
             for worker in waiting:
-                if time.monotonic() - worker.asked_at > self.timeout:
-                    worker.kill()
+                for fd in worker.descriptors:
+                    watched[fd] = worker
+                    poll.register(fd, select.POLLIN)
+            dead = [worker for worker in waiting if not worker.descriptors]
+            late_at = min((worker.late_at for worker in waiting), default=0.0)
+            found = poll.poll(0 if dead else max(0.0, late_at - time.monotonic()) * 1000)
+            done = {id(watched[fd]) for fd, _ in found} | {id(worker) for worker in dead}
+            if done or not waiting:
+                return [worker for worker in waiting if id(worker) in done]
+            for worker in waiting:
+                if time.monotonic() >= worker.late_at:
+                    worker.expire()
 
     def map(self, command: str, jobs: Iterable[tuple[Any, ...]], retries: int = 2) -> Iterator[tuple[int, Any]]:
         """Run `command(*job)` for each job over all workers; yields (index, reply) as they come in.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
+import os
 import sys
 import traceback
 import types
@@ -13,37 +14,63 @@ from pathlib import Path
 from typing import Any
 
 from envs.base import Env
+from envs.classes import check_simulator
+from envs.errors import UserError
+from envs.files import why_no_file
 from envs.local_code import content, loaded, name_files, watch_imports
 from envs.source import MixedModules, files, name_of, texts
 from envs.spec import ObservationRequest, SpecMismatch
 
 ENVS: dict[str, str] = {"metaworld": "envs.metaworld:MetaWorld"}
 
+LARGEST = 16 * 2**20
+"""Bytes of a file of Python text; one that is larger is something else."""
+
 _files: dict[Path, dict[str, Path]] = {}
 
 
-class BrokenFile(ImportError):
+class NoFile(UserError, FileNotFoundError):
+    """The file of a user's method or simulator is not there."""
+
+
+class BrokenFile(UserError, ImportError):
     """A file of a user's that raises, exits or is no Python when it is loaded."""
 
 
-class UnknownName(KeyError):
+class UnknownName(UserError, KeyError):
     """A name that is not registered; the message names the closest ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"Did you mean '{close[0]}'?" if close else f"There are: {', '.join(known)}."
+        hint = (
+            f"Did you mean '{close[0]}'?"
+            if close
+            else f"There are: {', '.join(known)}."
+            if known
+            else "There are none."
+        )
         self.message = f"unknown {kind} '{name}'. {hint}"
         super().__init__(self.message)
+
+    @classmethod
+    def saying(cls, message: str) -> UnknownName:
+        """One with a message that was made elsewhere."""
+        found = cls.__new__(cls)
+        found.message = message
+        KeyError.__init__(found, message)
+        return found
 
     def __str__(self) -> str:
         return self.message
 
 
 def env_class(name: str) -> type[Env]:
-    """The class registered as `name`, or the one in `path/to/file.py:Class`. Raises `UnknownName`."""
+    """The class registered as `name`, or the one in `path/to/file.py:Class`. Raises `UnknownName` or `BadSimulator`."""
     if ".py:" in name:
-        return load_from_file(name)
+        found = load_from_file(name)
+        check_simulator(name, found)
+        return found
     if name not in ENVS:
         raise UnknownName("simulator", name, ENVS)
     module, _, attribute = ENVS[name].partition(":")
@@ -77,17 +104,31 @@ def load_from_file(name: str) -> Any:
     The file may import what lies beside it. Its text is kept as it was when it was loaded (`loaded_sources`).
     """
     path, _, attribute = name.rpartition(":")
-    file = Path(path).expanduser().resolve()
-    if not file.is_file():
-        raise FileNotFoundError(f"no file {file}; give a registered name or path/to/file.py:Class")
+    file = _python_file(path)
     module_name = f"bench_file_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     if module_name not in sys.modules:
         _load(file, module_name)
-    module = sys.modules[module_name]
-    if not hasattr(module, attribute):
-        classes = [k for k, v in vars(module).items() if isinstance(v, type) and v.__module__ == module_name]
-        raise UnknownName(f"class in {file.name}", attribute, classes)
-    return getattr(module, attribute)
+    found = vars(sys.modules[module_name])
+    if attribute not in found:
+        classes = [k for k, v in found.items() if isinstance(v, type) and v.__module__ == module_name]
+        raise UnknownName(f"class in {file}", attribute, classes)
+    return found[attribute]
+
+
+def _python_file(path: str) -> Path:
+    """Raises FileNotFoundError, or `BrokenFile` for what would not end when it is read, or fills the memory."""
+    try:
+        file = Path(path).expanduser().resolve()
+        found = file.stat()
+    except (OSError, RuntimeError, ValueError) as error:  # no such file, links in a ring, no such user, a null byte
+        why = "" if isinstance(error, FileNotFoundError) else f" ({error})"
+        shown = path if why else file
+        raise NoFile(f"no file {shown}{why}; give a registered name or path/to/file.py:Class") from None
+    if wrong := why_no_file(file):
+        raise BrokenFile(f"{file} {wrong}; give path/to/file.py:Class")
+    if found.st_size > LARGEST:
+        raise BrokenFile(f"{file} has {found.st_size:,} bytes; a file of Python text has at most {LARGEST:,}")
+    return file
 
 
 def _load(file: Path, module_name: str) -> None:
@@ -97,10 +138,14 @@ def _load(file: Path, module_name: str) -> None:
     module = types.ModuleType(module_name)
     module.__file__ = str(file)
     sys.modules[module_name] = module
-    before = set(loaded)
+    before, cwd = set(loaded), os.getcwd()
     try:
         # dont_inherit: or this file's `from __future__ import annotations` would hold in theirs
         exec(compile(content(file), str(file), "exec", dont_inherit=True), module.__dict__)
+        if os.getcwd() != cwd:
+            os.chdir(cwd)
+            raise OSError("it changes the working directory, in which relative paths are meant; Path(__file__).parent "
+                          "is where it lies")  # fmt: skip
         found = files(file)
         for name in set(loaded) - before:  # imported by a name that no text says
             if loaded[name] not in found.values():
@@ -115,6 +160,8 @@ def _load(file: Path, module_name: str) -> None:
         here = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
         line = f" ({file.name}, line {here[-1]})" if here else ""
         text = " ".join((str(error) if isinstance(error, MixedModules) else f"{type(error).__name__}: {error}").split())
+        if not isinstance(error, Exception):
+            line += ": a file that is loaded must not end the program; what a script does belongs under __main__"
         raise BrokenFile(f"{file} cannot be imported: {text}{line}") from error
     finally:
         sys.path.remove(folder)

@@ -6,11 +6,13 @@ import ctypes.util
 import os
 import sys
 
+from envs.errors import UserError
+
 LIBRARIES = {"egl": "EGL", "osmesa": "OSMesa", "glfw": "GL"}
 INSTALL = "sudo apt-get install -y libegl1 libgl1-mesa-dri"
 
 
-class GLMissing(RuntimeError):
+class GLMissing(UserError, RuntimeError):
     """No GL library for headless rendering, or not the one that was asked for."""
 
 

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from envs import views
+from envs.action_parts import ActionPart, check_parts
+from envs.errors import UserError
 from envs.identity import left_out
 
 Observation = dict[str, np.ndarray]
 """One step: field name -> array as its `FieldSpec` says. Batched observations have one leading axis."""
 
 
-class SpecMismatch(ValueError):
+class SpecMismatch(UserError, ValueError):
     """A producer and a consumer disagree about a field; raised before any work is done."""
 
 
@@ -50,16 +52,33 @@ class FieldSpec:
 
 @dataclass(frozen=True)
 class ActionSpec:
-    """A continuous action of `len(names)` float32 entries. The simulator clips to [low, high] by itself."""
+    """A continuous action of `len(names)` float32 entries. The simulator clips to [low, high] by itself.
+
+    parts: what its entries mean, in order, all of them; () is one part of the kind `other`. Raises `BadParts`.
+    """
 
     names: tuple[str, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
     unit: str
+    parts: tuple[ActionPart, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.parts:
+            check_parts(self.parts, self.size)
 
     @property
     def size(self) -> int:
         return len(self.names)
+
+    @property
+    def all_parts(self) -> tuple[ActionPart, ...]:
+        """The parts, or the single one of an action of which nothing more is said."""
+        return self.parts or (ActionPart("action", 0, self.size),)
+
+    @property
+    def quaternions(self) -> tuple[slice, ...]:
+        return tuple(part.slice for part in self.parts if part.kind == "quaternion")
 
     def check(self, action: np.ndarray) -> np.ndarray:
         """Return `action` as float32 (A,); raise ValueError if its shape is wrong or it is not finite."""
@@ -167,8 +186,10 @@ class ObservationRequest:
         for option, allowed in _CHOICES.items():
             if getattr(self, option) not in allowed:
                 raise SpecMismatch(f"{option}={getattr(self, option)!r} is none of {allowed}")
-        if min(self.height, self.width, self.num_points) < 1:
-            raise SpecMismatch("height, width and num_points must be at least 1")
+        for option, most in _SIZES.items():
+            value = getattr(self, option)
+            if type(value) is not int or not 1 <= value <= most:
+                raise SpecMismatch(f"{option}={value!r} must be a whole number, at least 1 and at most {most:,}")
 
     @property
     def colour(self) -> bool:
@@ -250,6 +271,7 @@ FIELD_NAMES: Mapping[str, str] = {
     "ground_truth": "(G,) float32, simulator state a policy could not see on a robot",
 }
 
+_SIZES = {"height": 4_096, "width": 4_096, "num_points": 1_000_000}
 _CHOICES = {
     "sampler": ("bucket", "exact"),
     "render": ("paper", "fast"),

@@ -21,6 +21,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from envs.base import Env
+from envs.classes import restorable
+from envs.expert import expert_episode
 from envs.pool import EnvConfig, Pool
 from envs.registry import env_class, make, resolve
 from envs.spec import Observation, ObservationRequest, SpecMismatch
@@ -53,11 +55,21 @@ class EnvContract:
         return draws.astype(np.float32)
 
     def play(self, env: Env, seed: int) -> tuple[list[Observation], list[np.ndarray]]:
-        observations, states = [env.reset(seed)], [env.state()]
+        """Observations and states up to the episode's end; no states of a simulator that restores none."""
+        observations, states = [env.reset(seed)], [env.state()] if self.restorable else []
         for action in self.actions():
-            observations.append(env.step(action).observation)
-            states.append(env.state())
+            step = env.step(action)
+            observations.append(step.observation)
+            if self.restorable:
+                states.append(env.state())
+            if step.ended is not None:
+                assert step.ended and isinstance(step.ended, str), "ended says in a few words why, or is None"
+                break
         return observations, states
+
+    @property
+    def restorable(self) -> bool:
+        return restorable(env_class(self.env))
 
     def test_observations_are_as_specified(self) -> None:
         with self.built() as env:
@@ -77,7 +89,11 @@ class EnvContract:
 
     def test_another_seed_gives_another_episode(self) -> None:
         with self.built() as env:
-            a, b = (np.concatenate([s.ravel() for s in self.play(env, seed)[1]]) for seed in (3, 4))
+            played = [self.play(env, seed) for seed in (3, 4)]
+        a, b = (
+            np.concatenate([s.ravel() for s in states or [array for seen in observations for array in seen.values()]])
+            for observations, states in played
+        )
         assert not np.array_equal(a, b), "two seeds gave the same episode: the seed is ignored"
 
     def test_the_same_seed_in_another_process(self) -> None:
@@ -86,12 +102,14 @@ class EnvContract:
         with Pool(EnvConfig(self.env, self.task, self.request_), 1) as pool:
             list(pool.map("reset", [(3,)]))
             there = [{k: v.copy() for k, v in pool.workers[0].observation.items()}]
-            for action in self.actions():
+            for action in self.actions()[: len(here) - 1]:
                 list(pool.map("step", [(action,)]))
                 there.append({k: v.copy() for k, v in pool.workers[0].observation.items()})
         assert_equal(here, there, "another process must see the same episode")
 
     def test_state_restores_every_observation(self) -> None:
+        if not self.restorable:
+            return
         with self.built() as env:
             observations, states = self.play(env, 3)
             self.play(env, 4)
@@ -101,6 +119,18 @@ class EnvContract:
                 env.set_state(state)
                 restored.append(env.observe())
         assert_equal(observations, restored, "reset(seed) and set_state must give the frame that was recorded")
+
+    def test_a_planned_episode_is_what_its_actions_lead_to(self) -> None:
+        if not hasattr(env_class(self.env), "expert_episode"):
+            return
+        with self.built() as env:
+            planned, again = (expert_episode(env, 3, 100_000, None) for _ in range(2))
+            assert_equal([planned], [again], "expert_episode(seed) must give the same episode again")
+            env.reset(3)
+            steps = [env.step(action) for action in planned["actions"]]
+        flags = [bool(step.success) for step in steps]
+        assert flags == planned["success"].tolist(), "its actions, played one by one, must lead to the same successes"
+        assert all(step.ended is None for step in steps[:-1]), "no action follows an end"
 
     def test_bad_actions_are_refused(self) -> None:
         with self.built() as env:

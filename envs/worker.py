@@ -1,27 +1,18 @@
-"""The process that holds one simulator. It imports numpy and the simulator, never torch.
+"""What a process that holds one simulator can be asked (`envs.serving` is the process itself).
 
-It may run in another Python interpreter, so it is started as a plain program (`envs.pool` has the command line) and
-speaks pickled tuples over an inherited socket. Observations go through shared memory, not through the socket.
+Observations go through shared memory, not through the socket.
 """
 
 from __future__ import annotations
 
-import hashlib
 import mmap
-import os
-import signal
-import sys
-import traceback
 from collections.abc import Mapping
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from envs.base import Env
-from envs.local_code import content
-from envs.registry import make
+from envs.expert import expert_episode
 from envs.spec import FieldSpec, Observation
 
 
@@ -40,6 +31,18 @@ def buffer_size(specs: Mapping[str, FieldSpec]) -> int:
     return max(mmap.PAGESIZE, sum(-(-spec.nbytes // 64) * 64 for spec in specs.values()))
 
 
+def _as_specified(name: str, value: np.ndarray, view: np.ndarray) -> np.ndarray:
+    """A field of an observation. Raises ValueError: numpy would repeat what is too small, and NaN reach the method.
+
+    Infinity is a depth where nothing is hit.
+    """
+    if np.shape(value) != view.shape:
+        raise ValueError(f"the observation's {name} is {np.shape(value)}, its spec says {view.shape}")
+    if view.dtype.kind == "f" and np.isnan(value).any():
+        raise ValueError(f"the observation's {name} is NaN: mend the simulator")
+    return value
+
+
 class Commands:
     """What a worker can be asked. Each public method is a command; its return value is the reply."""
 
@@ -48,38 +51,21 @@ class Commands:
 
     def _publish(self, observation: Observation) -> None:
         for name, view in self._views.items():
-            view[...] = observation[name]
+            view[...] = _as_specified(name, observation[name], view)
 
     def reset(self, seed: int) -> None:
         """Start an episode; its first observation is in shared memory."""
         self._publish(self._env.reset(seed))
 
-    def step(self, action: np.ndarray) -> tuple[float, bool]:
-        """(reward, success at this step); the next observation is in shared memory."""
+    def step(self, action: np.ndarray) -> tuple[float, bool, str | None]:
+        """(reward, success at this step, None or why the episode is over); what is seen then is in shared memory."""
         step = self._env.step(action)
         self._publish(step.observation)
-        return step.reward, step.success
+        return float(step.reward), bool(step.success), None if step.ended is None else str(step.ended)
 
-    def expert_episode(self, seed: int, horizon: int) -> dict[str, np.ndarray]:
-        """One expert episode of `horizon` steps. Row t holds the state and proprio BEFORE action t."""
-        columns: dict[str, list[Any]] = {k: [] for k in ("states", "actions", "rewards", "success", "proprio")}
-        observation = self._env.reset(seed)
-        for _ in range(horizon):
-            action = self._env.expert_action()
-            columns["states"].append(self._env.state())
-            columns["proprio"].append(observation["proprio"].copy())
-            columns["actions"].append(action)
-            step = self._env.step(action)
-            observation = step.observation
-            columns["rewards"].append(step.reward)
-            columns["success"].append(step.success)
-        return {
-            "states": np.stack(columns["states"]),
-            "actions": np.stack(columns["actions"]).astype(np.float32),
-            "rewards": np.asarray(columns["rewards"], np.float32),
-            "success": np.asarray(columns["success"], bool),
-            "proprio": np.stack(columns["proprio"]).astype(np.float32),
-        }
+    def expert_episode(self, seed: int, horizon: int, stop_after: int | None = None) -> dict[str, np.ndarray]:
+        """One expert episode of any length (`envs.expert`). Row t is the moment BEFORE action t."""
+        return expert_episode(self._env, seed, horizon, stop_after)
 
     def render_states(self, seed: int, states: np.ndarray) -> dict[str, np.ndarray]:
         """Observe every state (T, D) of the episode that `seed` names; fields get a leading axis T."""
@@ -88,56 +74,46 @@ class Commands:
         for state in states:
             self._env.set_state(state)
             frames.append(self._env.observe())
-        return {name: np.stack([frame[name] for frame in frames]) for name in self._views}
+        return {
+            name: np.stack([_as_specified(name, frame[name], view) for frame in frames])
+            for name, view in self._views.items()
+        }
 
     def replay(self, seed: int, actions: np.ndarray) -> list[bool]:
-        """Success flags of every step when `actions` (T, A) are played from `seed`."""
+        """Success flags of every step when `actions` (T, A) are played from `seed`, up to the episode's end."""
+        flags: list[bool] = []
         self._env.reset(seed)
-        return [self._env.step(action).success for action in actions]
+        for action in actions:
+            step = self._env.step(action)
+            flags.append(bool(step.success))
+            if step.ended is not None:
+                break
+        return flags
+
+    def replay_to_error(self, seed: int, actions: np.ndarray) -> tuple[list[bool], str | None, str | None]:
+        """As `replay`, why the episode ended, and what the simulator raised, None if nothing: then it is the flags
+        until there.
+        """
+        flags: list[bool] = []
+        try:
+            self._env.reset(seed)
+            for action in actions:
+                step = self._env.step(action)
+                flags.append(bool(step.success))
+                if step.ended is not None:
+                    return flags, step.ended, None
+        except Exception as error:
+            return flags, None, f"{type(error).__name__}: {error}"
+        return flags, None, None
 
     def fingerprint(self) -> str:
-        return self._env.fingerprint()
+        found = self._env.fingerprint()
+        if not isinstance(found, str):
+            raise TypeError(f"fingerprint() gives a {type(found).__name__}, a text is expected")
+        return found
 
     def memory(self) -> int:
         """Peak resident bytes of this process. (`ru_maxrss` would count the parent's size at the fork.)"""
         with open("/proc/self/status") as status:
             (line,) = [line for line in status if line.startswith("VmHWM")]
         return int(line.split()[1]) * 1024
-
-
-def serve(connection: Connection, buffer: mmap.mmap) -> None:
-    """Build the simulator the first message asks for, then answer commands until the parent hangs up."""
-    name, task, request, expected = connection.recv()
-    try:
-        env = make(name, task, request)
-        edited = [path for path, sha in expected.items() if hashlib.sha256(content(Path(path))).hexdigest() != sha]
-        if edited:
-            raise RuntimeError(f"{', '.join(edited)} was edited during the run: undo it, or begin with --overwrite")
-        commands = Commands(env, field_views(buffer, env.specs(request)))
-    except Exception as error:
-        connection.send(("error", f"{type(error).__name__}: {error}", traceback.format_exc()))
-        return
-    connection.send(("ok", "ready"))
-    try:
-        while True:
-            command, arguments = connection.recv()
-            try:
-                connection.send(("ok", getattr(commands, command)(*arguments)))
-            except Exception as error:
-                connection.send(("error", f"{type(error).__name__}: {error}", traceback.format_exc()))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # the parent is gone, however it went: nothing is left to do
-    finally:
-        env.close()
-
-
-def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; its end ends us
-    socket_fd, memory_fd, size = (int(argument) for argument in sys.argv[1:4])
-    serve(Connection(socket_fd), mmap.mmap(memory_fd, size))
-    sys.stdout.flush()
-    os._exit(0)  # llvmpipe's own exit handlers can hang after the context is gone
-
-
-if __name__ == "__main__":
-    main()

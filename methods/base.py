@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -24,6 +25,8 @@ class Representation(nn.Module):
     """
 
     card: ClassVar[MethodCard]
+    made_from: ClassVar[Mapping[str, str]] = {}
+    """What a class that is made while running was made from, beside its card: a part of its numbers' names."""
     feature_dim: int
     token_dim: int = 0
     """Width of a token, for methods that keep tokens."""
@@ -33,6 +36,11 @@ class Representation(nn.Module):
         missing = sorted(set(self.card.observes) - set(specs))
         if missing:
             raise ValueError(f"{self.card.name} observes {missing}, which the simulator does not give")
+
+    @classmethod
+    def under(cls, options: Mapping[str, str]) -> type[Representation]:
+        """The class of the method with these options: its card says what is seen and trained under them."""
+        return _with_card(cls, cls.card.under(options))  # type: ignore[arg-type]  # a class can be hashed
 
     def load_weights(self, paths: Sequence[Path]) -> None:
         """Load the files of `card.weights`, in their order, or one file of the user's. Raises `BadWeights`."""
@@ -48,6 +56,15 @@ class Representation(nn.Module):
     def encode_tokens(self, observations: Mapping[str, Tensor]) -> Tensor:
         """(B, T, D) float32 for methods that keep tokens. Others have none: LookupError."""
         raise LookupError(f"{self.card.name} has no tokens, only one feature vector")
+
+    def token_set(self, name: str, observations: Mapping[str, Tensor]) -> Tensor:
+        """(B, T, D) float32, one of several sets of tokens by its name, for policies that ask for it.
+
+        `tokens` is `encode_tokens`. Raises LookupError for a set that the method does not have.
+        """
+        if name == "tokens":
+            return self.encode_tokens(observations)
+        raise LookupError(f"{self.card.name} has no token set called {name}")
 
     # What is never trained is computed once and kept. A method whose card says `frozen` needs nothing more; one with
     # a frozen trunk and a trained projection overrides these three.
@@ -76,6 +93,14 @@ class Representation(nn.Module):
 
     def forward(self, observations: Mapping[str, Tensor]) -> Tensor:
         return self.encode(observations)
+
+
+@functools.cache
+def _with_card(kind: Any, card: MethodCard) -> type[Representation]:
+    if card == kind.card:
+        return kind
+    same = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+    return type(kind.__name__, (kind,), {**same, "card": card})
 
 
 def has_tokens(kind: type[Representation]) -> bool:

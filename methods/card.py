@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
+from envs.identity import later, named_by
+from envs.names import LONGEST, UnsafeName, safe_name
 from envs.registry import UnknownName
 from envs.spec import ActionSpec, FieldSpec
 
@@ -16,18 +17,29 @@ from envs.spec import ActionSpec, FieldSpec
 class ImageInput:
     """How pixels reach the network. `methods.preprocess` reads this and is the only place that applies it.
 
-    size: height = width in pixels, after `resize`.
+    size: height = width in pixels of what the network gets.
     pixel_range: range the network's own normalisation expects, before mean and std: (0, 1) or (0, 255).
     mean, std: per channel, in units of `pixel_range`.
-    resize: `none` (the simulator renders at `size`), `resize` (bicubic), or `resize256-crop` (bicubic to 256/224 of
-        `size`, then a centre crop).
+    resize: `none` (the simulator renders at `size`), `short-side` (proportions are kept: the short side becomes
+        `scaled`, then the central `size` x `size` are cut out) or `stretch` (to `scaled` x `scaled`, whatever the
+        shape, then the same cut).
+    scaled: pixels of the short side before the cut; 0: `size`.
+    interpolation: averaging where it shrinks, as PIL and torchvision do; bicubic with their a = -0.5, also where it
+        enlarges.
+    rounded: a resized picture has whole numbers in 0..255, as PIL leaves them; else fractions, of which bicubic ones
+        may lie outside, as torchvision leaves tensors.
+    keeps_size: a picture of `size` x `size` is not touched, whatever `scaled` says.
     """
 
     size: int
     pixel_range: tuple[float, float]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    resize: Literal["none", "resize", "resize256-crop"] = "none"
+    resize: Literal["none", "stretch", "short-side"] = "none"
+    scaled: int = later(0)
+    interpolation: Literal["bicubic", "bilinear"] = later("bicubic")
+    rounded: bool = later(False)
+    keeps_size: bool = later(False)
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ class MethodOption:
 
     Given as `method.NAME=VALUE`, and to the constructor as a keyword. allowed: the values, the default among them.
     random: those under which `encode` draws at random when a policy is played too; under all others it must not.
+    changes: what else the card says under a value, as (value, field of the card, what it is then).
     """
 
     name: str
@@ -93,6 +106,7 @@ class MethodOption:
     allowed: tuple[str, ...]
     meaning: str
     random: tuple[str, ...] = ()
+    changes: tuple[tuple[str, str, Any], ...] = ()
 
 
 def past_actions_spec(card: MethodCard, action: ActionSpec) -> dict[str, FieldSpec]:
@@ -152,19 +166,29 @@ class MethodCard:
         for name in ("name", "title", "summary", "paper", "licence", "parameters_source"):
             if not isinstance(getattr(self, name), str):
                 raise self._wrong(name, "a text")
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
-            # what follows a `+` in a table is never a name but an option, weights or a text encoder
-            raise self._wrong("name", "letters, digits, '.', '_' and '-', because it names files")
-        for name, least in (("version", 1), ("past_actions", 0), ("parameters", 0)):
+        try:
+            safe_name("name", self.name)  # what follows a `+` in a table is an option, weights or a text encoder
+        except UnsafeName:
+            rule = f"letters, digits, '.', '_' and '-', up to {LONGEST}, because it names files"
+            raise self._wrong("name", rule) from None
+        for name, least, most in (("version", 1, 10**9), ("past_actions", 0, 10**4), ("parameters", 0, 10**15)):
             value = getattr(self, name)
-            if not (value is None and name == "parameters") and (type(value) is not int or value < least):
-                raise self._wrong(name, f"a whole number, {least} or more")
+            if not (value is None and name == "parameters") and (type(value) is not int or not least <= value <= most):
+                raise self._wrong(name, f"a whole number, {least} or more, up to {most}")
         for name, kind in _LISTS.items():
             value = getattr(self, name)
             if not isinstance(value, tuple) or not all(isinstance(one, kind) for one in value):
                 raise self._wrong(name, f'a tuple of {kind.__name__}, with a comma after a single one: ("rgb",)')
+        if len(set(self.observes)) < len(self.observes):
+            raise self._wrong("observes", "a tuple that names each field once")
+        for pair in self.requires:
+            if len(pair) != 2 or not all(isinstance(part, str) and part for part in pair):
+                raise self._wrong(
+                    "requires", 'pairs of a package and how it is installed: (("timm", "pip install timm"),)'
+                )
         if self.input is not None and not isinstance(self.input, ImageInput | PointInput | VectorInput):
             raise self._wrong("input", "an ImageInput, a PointInput, a VectorInput or None")
+        _check_input(self.name, self.input)
         for name, allowed in _literals(type(self.input)).items() if self.input is not None else ():
             if getattr(self.input, name) not in allowed:
                 value = getattr(self.input, name)
@@ -176,7 +200,7 @@ class MethodCard:
                 raise self._wrong(name, "a text or None")
 
     def _wrong(self, name: str, expected: str) -> ValueError:
-        return ValueError(f"the card of {self.name} has {name}={getattr(self, name)!r}; it is {expected}")
+        return ValueError(f"the card of {self.name!s:.100} has {name}={getattr(self, name)!r:.100}; it is {expected}")
 
     def choose_options(self, given: Mapping[str, Any]) -> dict[str, str]:
         """The given options without those at their default. Raises `UnknownName` or ValueError for a wrong one."""
@@ -185,22 +209,52 @@ class MethodCard:
         for name, value in given.items():
             if name not in known:
                 raise UnknownName(f"option of {self.name}", name, known)
-            if str(value) not in known[name].allowed:
+            text = str(value).lower() if isinstance(value, bool) else str(value)  # YAML reads true as a bool
+            if text not in known[name].allowed:
                 raise ValueError(f"method.{name}={value} is none of {', '.join(known[name].allowed)} ({self.name})")
-            if str(value) != known[name].default:
-                chosen[name] = str(value)
+            if text != known[name].default:
+                chosen[name] = text
         return chosen
+
+    def under(self, options: Mapping[str, Any]) -> MethodCard:
+        """The card of the method with these options: what is observed and trained may be chosen by one."""
+        new = {
+            field: then
+            for option in self.options
+            for value, field, then in option.changes
+            if str(options.get(option.name, option.default)) == value
+        }
+        return dataclasses.replace(self, **new) if new else self
 
     @property
     def frozen(self) -> bool:
         return self.training == "frozen"
 
     def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """Plain data. Of the input without `later` fields that have their default, as a number's name has it."""
+        return {**dataclasses.asdict(self), "input": None if self.input is None else named_by(self.input)}
 
     def random(self, options: Mapping[str, str]) -> bool:
         """Whether `encode` is meant to draw at random under these options."""
         return any(options.get(option.name, option.default) in option.random for option in self.options)
+
+
+def _check_input(name: str, found: Any) -> None:
+    """Raises ValueError for numbers that no network or simulator could be asked for."""
+    limits = {"size": (1, 10**4), "num_points": (1, 10**7), "scaled": (0, 10**4)}
+    for field, (least, most) in limits.items():
+        value = getattr(found, field, least)
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(
+                f"the card of {name} has input.{field}={value!r}; it is a whole number from {least} to {most}"
+            )
+    for field in ("rounded", "keeps_size"):
+        if type(getattr(found, field, False)) is not bool:
+            raise ValueError(f"the card of {name} has input.{field}={getattr(found, field)!r}; it is True or False")
+    if 0 < getattr(found, "scaled", 0) < found.size:
+        raise ValueError(
+            f"the card of {name} has input.scaled={found.scaled}, from which no {found.size} pixels can be cut"
+        )
 
 
 _LISTS: dict[str, type] = {

@@ -21,7 +21,7 @@ from envs.registry import edited_since, loaded_sources
 from envs.source import files, source_hash, sources, texts
 from methods.card import MethodCard
 from methods.errors import BadMethod
-from methods.registry import is_shipped, method_class, table, target_of
+from methods.registry import class_of, is_shipped, table, target_of
 
 CODE_ROOMS = ("methods", "baselines")
 
@@ -30,9 +30,10 @@ def code_facts(name: str) -> dict[str, Any]:
     """Plain data that changes when the method's code may compute something else.
 
     `version` of a shipped method; of any other `source`, a hash, the `class` in it, and `builds_on`, the versions of
-    the shipped methods that it subclasses. `packages`: version or content of each package that the card requires.
+    the shipped methods that it subclasses. `made_from`: which model of a hub. `packages`: version or content of each
+    package that the card requires.
     """
-    kind = method_class(name)
+    kind = class_of(name)
     facts: dict[str, Any] = {}
     if is_shipped(name):
         facts["version"] = kind.card.version
@@ -43,6 +44,9 @@ def code_facts(name: str) -> dict[str, Any]:
         cards = [card for base in above if isinstance(card := vars(base).get("card"), MethodCard)]
         if cards:
             facts["builds_on"] = {card.name: card.version for card in cards}
+    made_from = getattr(kind, "made_from", None)  # a policy has none
+    if made_from:
+        facts["made_from"] = dict(made_from)
     if kind.card.requires:
         facts["packages"] = {package: package_version(package) for package, _ in kind.card.requires}
     return facts
@@ -69,8 +73,8 @@ def _file_texts(name: str) -> Mapping[str, str]:
 def _shipped_files() -> frozenset[str]:
     """Files of `methods` and `baselines` behind the methods of ours, and the contract's own."""
     found: set[str] = set()
-    for name in [name for name in table() if is_shipped(name)] + [""]:
-        module = target_of(name).partition(":")[0] if name else "methods.testing"
+    modules = [target_of(name).partition(":")[0] for name in table() if is_shipped(name)]
+    for module in (*modules, "methods.testing", "methods.policy"):
         spec = importlib.util.find_spec(module)
         if spec is not None and spec.origin is not None:
             found |= set(files(Path(spec.origin), module, CODE_ROOMS))
@@ -122,7 +126,7 @@ def text_hash(name: str) -> str:
     if ".py:" in name:
         path, module = Path(name.rpartition(":")[0]).expanduser().resolve(), ""
     else:
-        module = method_class(name).__module__
+        module = class_of(name).__module__
         path = Path(str(sys.modules[module].__file__))
     tables = {f"{room}/__init__.py" for room in CODE_ROOMS}
     found = sources(path, module, CODE_ROOMS)

@@ -9,26 +9,50 @@ from torch.nn import functional
 from methods.card import FixedPointInput, ImageInput, PointInput, VectorInput
 
 
+def depth_pictures(depth: Tensor) -> Tensor:
+    """(B, H, W) metres along the optical axis, inf where nothing is hit, to (B, 3, H, W) grey pictures in 0..255.
+
+    The rule `reciprocal`: 255 / (1 + metres). Near is bright, one metre is half as bright, and what is infinitely far
+    is 0 by the formula itself, so nothing has to be chosen for it. Interpolation sees these values, never inf.
+    """
+    return (255 / (1 + depth.float())).unsqueeze(1).expand(-1, 3, -1, -1)
+
+
 def prepare_images(rgb: Tensor, card: ImageInput) -> Tensor:
     """(B, H, W, 3) uint8 to (B, 3, size, size) float32, resized and normalised as the card says."""
     if rgb.dtype != torch.uint8:
         raise TypeError(f"rgb must be uint8 in 0..255, not {rgb.dtype}: its range would be a guess")
+    return prepare_pictures(rgb.permute(0, 3, 1, 2).float(), card)
+
+
+def prepare_pictures(pictures: Tensor, card: ImageInput) -> Tensor:
+    """(B, 3, H, W) in 0..255 to (B, 3, size, size) float32, resized and normalised as the card says."""
     low, high = card.pixel_range
-    images = rgb.permute(0, 3, 1, 2).float() / 255 * (high - low) + low
-    if card.resize != "none":
-        size = card.size if card.resize == "resize" else round(card.size * 256 / 224)
-        smaller = size < images.shape[-1]  # PIL, which the originals resize with, averages what it throws away
-        if images.shape[-2:] != (size, size):
-            images = functional.interpolate(
-                images, (size, size), mode="bicubic", align_corners=False, antialias=smaller
-            )
-        if card.resize == "resize256-crop":
-            edge = (size - card.size) // 2
-            images = images[:, :, edge : edge + card.size, edge : edge + card.size]
+    images = resized(pictures, card) / 255 * (high - low) + low
     if images.shape[-2:] != (card.size, card.size):
         raise ValueError(f"images are {tuple(images.shape[-2:])}, the method takes {card.size} and does not resize")
-    mean, std = (torch.tensor(v, device=rgb.device).view(1, 3, 1, 1) for v in (card.mean, card.std))
+    mean, std = (torch.tensor(v, device=pictures.device).view(1, 3, 1, 1) for v in (card.mean, card.std))
     return (images - mean) / std
+
+
+def resized(images: Tensor, card: ImageInput) -> Tensor:
+    """(B, 3, H, W) in 0..255 to the size that the card's rule gives; the same numbers where it has nothing to do."""
+    height, width = images.shape[-2:]
+    if card.resize == "none" or (card.keeps_size and (height, width) == (card.size, card.size)):
+        return images
+    if card.resize == "stretch":
+        target = (card.scaled or card.size,) * 2
+    else:
+        short, least = card.scaled or card.size, min(height, width)
+        target = (int(short * height / least), int(short * width / least))  # cut off, as torchvision's Resize does
+    # PIL goes along the rows first, then along the columns, and rounds both times
+    for edges in ((height, target[1]), target) if card.rounded else (target,):
+        if edges != images.shape[-2:]:
+            # without antialias torch takes a = -0.75, which neither PIL nor torchvision's Resize does
+            images = functional.interpolate(images, edges, mode=card.interpolation, align_corners=False, antialias=True)
+            images = images.round().clamp(0, 255) if card.rounded else images
+    top, left = (round((edge - card.size) / 2) for edge in target)  # halves to even, as torchvision's CenterCrop
+    return images[:, :, top : top + card.size, left : left + card.size]
 
 
 def repeat_valid(points: Tensor, valid: Tensor) -> Tensor:
@@ -102,6 +126,29 @@ class PointPreprocess(nn.Module):
             points = points - centroid
             return points / points.norm(dim=-1).amax(dim=1)[:, None, None].clamp(min=1e-6)
         return points
+
+
+class ColorRange(nn.Module):
+    """Points' colours, each channel's range over the training points mapped to [-1, 1], as `limits` does with points.
+
+    (B, N, 3) uint8 and (B, N) bool to (B, N, 3) float32; padding repeats the cloud's own points in the same order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low: Tensor
+        self.high: Tensor
+        self.register_buffer("low", torch.zeros(3))
+        self.register_buffer("high", torch.full((3,), 255.0))
+
+    def fit(self, colors: Tensor, valid: Tensor) -> None:
+        mask = ~valid.unsqueeze(-1)
+        self.low = colors.masked_fill(mask, 255).amin((0, 1)).float().to(self.low.device)
+        self.high = colors.masked_fill(mask, 0).amax((0, 1)).float().to(self.high.device)
+
+    def forward(self, colors: Tensor, valid: Tensor) -> Tensor:
+        colors = repeat_valid(colors.float(), valid)
+        return (colors - self.low) / (self.high - self.low).clamp(min=1e-4) * 2 - 1
 
 
 class VectorPreprocess(nn.Module):

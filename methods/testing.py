@@ -11,12 +11,13 @@ Each test is one rule, and says which one is broken.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from envs.registry import env_class
+from envs.description import describe
 from envs.spec import FieldSpec, ObservationRequest
 from methods.base import Representation, has_tokens
 from methods.card import ImageInput, PointInput, past_actions_spec
@@ -30,25 +31,30 @@ class RepresentationContract:
     """Inherit, set `method`, and let pytest collect it."""
 
     method: ClassVar[str]
+    options: ClassVar[Mapping[str, str]] = {}
+    """Of the method, as `method.NAME=VALUE` gives them."""
     env: ClassVar[str] = "metaworld"
     cameras: ClassVar[tuple[str, ...]] = ("corner",)
     batch: ClassVar[int] = 6
     """Samples in a batch; fewer for a network that takes seconds for each."""
 
+    def kind(self) -> type[Representation]:
+        return method_class(self.method).under(self.options)
+
     def specs(self) -> dict[str, FieldSpec]:
-        card = method_class(self.method).card
+        card = self.kind().card
         points = card.input.num_points if isinstance(card.input, PointInput) else 1024
         fields = tuple(name for name in dict.fromkeys((*card.observes, "proprio")) if name != "past_actions")
-        env = env_class(self.env)
+        env = describe(self.env)
         specs = env.specs(ObservationRequest(fields=fields, cameras=self.cameras, num_points=points))
         return specs | past_actions_spec(card, env.action_spec)
 
     def build(self) -> Representation:
         """The method with random weights. Built once for all rules, since some have a billion parameters."""
-        if _built[0] != self.method:
-            _built[:] = [self.method, None]  # let the last one go before the next is made
+        if _built[0] != (self.method, dict(self.options)):
+            _built[:] = [(self.method, dict(self.options)), None]  # let the last one go before the next is made
             torch.manual_seed(0)
-            representation = method_class(self.method)(self.specs())
+            representation = self.kind()(self.specs(), **self.options)
             representation.fit(random_observations(self.specs(), self.batch))
             representation.freeze_as_card_says()
             _built[1] = representation
@@ -64,7 +70,7 @@ class RepresentationContract:
         assert torch.isfinite(feature).all(), "a feature is finite"
 
     def test_tokens(self) -> None:
-        if not has_tokens(method_class(self.method)):
+        if not has_tokens(self.kind()):
             return
         representation = self.build().eval()
         with torch.no_grad():
@@ -117,7 +123,7 @@ class RepresentationContract:
         torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6, msg="encode is not project(encode_frozen)")
 
     def test_parameter_count(self) -> None:
-        card = method_class(self.method).card
+        card = self.kind().card
         if card.parameters is not None:
             assert count_parameters(self.build()) == card.parameters, f"published: {card.parameters_source}"
 
@@ -127,12 +133,12 @@ class RepresentationContract:
         torch.save(representation.state_dict(), file)
         file.seek(0)
         torch.manual_seed(1)
-        other = method_class(self.method)(self.specs())
+        other = self.kind()(self.specs(), **self.options)
         other.load_state_dict(torch.load(file, weights_only=True))
         assert fingerprint(other) == fingerprint(representation), "load(save(x)) is not x"
 
     def test_pixel_range(self) -> None:
-        card = method_class(self.method).card
+        card = self.kind().card
         if not isinstance(card.input, ImageInput):
             return
         representation = self.build().eval()
@@ -146,7 +152,7 @@ class RepresentationContract:
         assert not torch.allclose(features[1], features[2]), "128 and 255 look the same: wrong pixel range"
 
     def test_padding_is_never_seen(self) -> None:
-        if "points_valid" not in method_class(self.method).card.observes:
+        if "points_valid" not in self.kind().card.observes:
             return
         representation = self.build().eval()
         observations = random_observations(self.specs(), 2)

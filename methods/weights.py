@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from envs.files import why_no_file
+from envs.names import expanded
 from methods.card import MethodCard, WeightFile
 from methods.errors import BadWeights, WeightsMissing
 from methods.torchscript import is_torchscript, read_torchscript
@@ -49,9 +52,23 @@ class Weights:
         return [RANDOM] if self.untrained else list(self.hashes().values())
 
 
+_latest: list[Path] = []
+
+
+def latest_folder() -> Path:
+    """What `weights_folder` gave last: descriptions of models are looked for beside their weights."""
+    return _latest[-1] if _latest else weights_folder()
+
+
 def weights_folder(folder: str | Path | None = None) -> Path:
+    """Raises `BadWeights` if there is something else than a folder."""
     chosen = folder or os.environ.get("BENCH_WEIGHTS")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "repbench" / "weights"
+    found = expanded(chosen) if chosen else Path.home() / ".cache" / "repbench" / "weights"
+    wrong = why_no_file(found) or "is a file"
+    if wrong not in ("is a folder", "is not there"):
+        raise BadWeights(f"the folder of weights, {found}, {wrong}; choose one with runtime.weights_dir or --dir")
+    _latest[:] = [found]
+    return found
 
 
 def choose_weights(card: MethodCard, choice: str | None, folder: Path) -> Weights:
@@ -64,11 +81,12 @@ def choose_weights(card: MethodCard, choice: str | None, folder: Path) -> Weight
         return Weights(RANDOM)
     if choice is not None:
         path = Path(choice)
-        if not path.is_file():
-            raise WeightsMissing(f"--weights {choice}: no such file")
+        if why := why_no_file(path):
+            why = "no such file" if why == "is not there" else f"it {why}"
+            raise WeightsMissing(f"--weights {choice}: {why}; give a file of weights, or random")
         return Weights(path.stem, (path,))
     paths = tuple(locate(card, file, folder) for file in card.weights)
-    absent = [str(path) for path in paths if not path.is_file()]
+    absent = [str(path) for path in paths if why_no_file(path)]
     if absent:
         if any(file.url is None for file in card.weights):
             raise WeightsMissing(
@@ -91,8 +109,8 @@ def locate(card: MethodCard, file: WeightFile, folder: Path) -> Path:
     A file whose sha256 is published is also taken from another method's folder: CLIP's serves three.
     """
     own = folder / card.name / file.filename
-    others = sorted(folder.glob(f"*/{file.filename}")) if file.sha256 else []
-    return next((path for path in (own, folder / file.filename, *others) if path.is_file()), own)
+    others = sorted(folder.glob(f"*/{file.filename}")) if file.sha256 and folder.is_dir() else []
+    return next((path for path in (own, folder / file.filename, *others) if not why_no_file(path)), own)
 
 
 def check(path: Path, file: WeightFile) -> None:
@@ -122,6 +140,8 @@ def read_tensors(path: Path, prefixes: Iterable[str] = ()) -> dict[str, Tensor]:
     prefixes: of a safetensors file only names that start with one of them are read (SPA's 3 GB hold 340 MB of
     encoder).
     """
+    if why := why_no_file(path):
+        raise BadWeights(f"{path} {why}")
     try:
         if path.suffix == ".safetensors":
             from safetensors import safe_open
@@ -134,10 +154,11 @@ def read_tensors(path: Path, prefixes: Iterable[str] = ()) -> dict[str, Tensor]:
         # some published files carry their training arguments in an argparse.Namespace, which is inert
         with torch.serialization.safe_globals([Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except BadWeights:
-        raise
+    except BadWeights as error:
+        raise BadWeights(f"{path}: {error}") from error
     except Exception as error:
-        hint = "; it wants to run code, which is refused" if "weights_only" in str(error).lower() else ""
+        asks = re.search(r"\bGLOBAL\b", str(error)) or path.open("rb").read(1) == b"\x80"  # a pickle by itself
+        hint = "; it wants to run code, which is refused" if asks else ""
         raise BadWeights(
             f"{path} cannot be read ({type(error).__name__}){hint}: is it whole, and a checkpoint?"
         ) from error

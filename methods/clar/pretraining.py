@@ -9,23 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from methods.clar.contrast import FORMS, GlobalContrast
 from methods.clar.local import LocalAlignment, project, visible
 from methods.clar.mae import DEPTH, Decoder, chamfer, draw_mask, draw_masked_count, split_patches
 from methods.clar.representation import CLAR
+from methods.objective import ObjectiveModel, Pairs
 from methods.pointops import farthest_points, nearest, take
 from methods.preprocess import repeat_valid
 
 TERMS = ("mae", "image", "text", "local")
-PICTURE_FIELDS = ("depth", "intrinsics", "extrinsics", "image_feature", "image_map", "text_feature", "said")
 
 
 @dataclass(frozen=True)
-class Objective:
+class Options:
     """Every choice of the objective; `benchmark/conf/pretrain/clar.yaml` says which are the paper's and why.
 
     mae, contrast, local: which parts are on (Table V). The weights are eq. 7's alpha, beta, gamma, theta.
@@ -76,13 +78,18 @@ class Objective:
         return found | ({"local": self.weight_local} if self.local else {})
 
 
-class Pretraining(nn.Module):
+class Pretraining(ObjectiveModel):
     """The encoder in its representation, and the parts that are thrown away after pre-training."""
 
-    def __init__(self, representation: CLAR, objective: Objective, teacher_dim: int = 512, map_dim: int = 768) -> None:
+    representation: CLAR
+    gathered = ("image_feature", "text_feature", "said")
+    undecayed = ("cls_token", "cls_pos", "mask_token")
+
+    def __init__(self, representation: CLAR, options: Options, teacher_dim: int = 512, map_dim: int = 768) -> None:
         super().__init__()
-        self.representation, self.objective = representation, objective
-        o, config = objective, representation.config
+        self.representation, self.options = representation, options
+        self.embeddings = ("clouds",) if options.contrast else ()
+        o, config = options, representation.config
         self.decoder = Decoder(config, o.decoder_depth) if o.mae else None
         self.contrast = GlobalContrast(representation.feature_dim, teacher_dim, o.form) if o.contrast else None  # type: ignore[arg-type]
         self.local = None
@@ -94,7 +101,7 @@ class Pretraining(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Fields (B, ...), as `envs.spec` describes clouds and pictures of one camera, to what the terms are made of.
 
-        `mae` and `local` are scalars; `clouds` (B, teacher_dim) are unit vectors for `contrast_terms`, which may see
+        `mae` and `local` are scalars; `clouds` (B, teacher_dim) are unit vectors for `batch_terms`, which may see
         those of other devices as well.
         """
         centers, patches, raw = self.patches(batch["points"], batch["points_valid"])
@@ -114,16 +121,17 @@ class Pretraining(nn.Module):
             found["seen"] = seen.float().mean().detach()
         return found
 
-    def contrast_terms(self, clouds: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def batch_terms(self, embeddings: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The terms `image` and `text` for the clouds' unit vectors; {} if contrast is off."""
         if self.contrast is None:
             return {}
-        image, words = self.contrast(clouds, batch["image_feature"], batch["text_feature"], batch["said"])
+        image, words = self.contrast(embeddings["clouds"], batch["image_feature"], batch["text_feature"], batch["said"])
         return {"image": image, "text": words}
 
-    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """Eq. 7 over the terms that are there."""
-        return sum(weight * terms[name] for name, weight in self.objective.weights.items() if name in terms)  # type: ignore[return-value]
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Eq. 7's."""
+        return self.options.weights
 
     def after_step(self) -> None:
         """Temperatures stay in their range."""
@@ -131,13 +139,35 @@ class Pretraining(nn.Module):
             if part is not None:
                 part.temperature.clamp()
 
+    def parts(self) -> dict[str, Any]:
+        """The encoder, and the rest for `bench retrieval` and `bench attention`."""
+        named = {"contrast": self.contrast, "local": self.local}
+        return {
+            "representation": self.representation.state_dict(),
+            **({"decoder": self.decoder.state_dict()} if self.decoder is not None else {}),
+            "loss": {name: part.state_dict() for name, part in named.items() if part is not None},
+        }
+
+    @property
+    def why_no_pairs(self) -> str:
+        if self.contrast is None:
+            return "it was pre-trained without contrast: it shares no space with pictures or text"
+        return ""
+
+    def pairs(self, batch: Mapping[str, Tensor]) -> Pairs:
+        """Clouds, found by their picture and by their instruction in the teacher's space."""
+        assert self.contrast is not None
+        clouds = self.contrast.embed(self.representation.encode(batch))
+        image, words = (functional.normalize(batch[n].float(), dim=-1) for n in ("image_feature", "text_feature"))
+        return Pairs(clouds, {"image": image, "text": words}, {"text": batch["said"]})
+
     def patches(self, points: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Centres and patches as the encoder takes them, and the centres in metres in the robot's frame."""
         config = self.representation.config
         cloud = self.representation.preprocess(points, valid)
         index = farthest_points(cloud, config.patches)
         raw = take(repeat_valid(points.float(), valid), index)
-        if self.objective.augment == "scale-translate" and self.training:
+        if self.options.augment == "scale-translate" and self.training:
             # Point-MAE's; the projection into the picture keeps the true centres
             low, high = cloud.new_tensor(2 / 3), cloud.new_tensor(3 / 2)
             scale = low + (high - low) * torch.rand(len(cloud), 1, 3, device=cloud.device)
@@ -149,7 +179,7 @@ class Pretraining(nn.Module):
     def _reconstruct(self, centers: Tensor, patches: Tensor) -> Tensor:
         assert self.decoder is not None
         batch, n = centers.shape[:2]
-        masked_count = draw_masked_count(n, self.objective.mask_low, self.objective.mask_high)
+        masked_count = draw_masked_count(n, self.options.mask_low, self.options.mask_high)
         seen, hidden = draw_mask(batch, n, masked_count, centers.device)
         seen_centers, hidden_centers = split_patches(centers, seen, hidden)
         seen_patches, hidden_patches = split_patches(patches, seen, hidden)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -21,6 +22,7 @@ from methods.clip_layout import MEAN, OPENAI_VIT_B16, STD, split_towers
 from methods.frozen import fingerprint
 from methods.networks.clip import VIT_B16, CLIPConfig, TextTower, VisionTower
 from methods.networks.clip_tokens import Tokenizer
+from methods.objective import Feature
 from methods.preprocess import prepare_images
 from methods.text import ClipText
 from methods.weights import choose_weights, load_strictly, read_tensors
@@ -31,7 +33,7 @@ CARD = MethodCard(
     summary="what CLAR's pre-training aligns with; frozen",
     kind="control",
     observes=(),
-    input=ImageInput(224, (0, 1), MEAN, STD, resize="resize"),
+    input=ImageInput(224, (0, 1), MEAN, STD, resize="stretch"),
     training="frozen",
     batch="2d",
     paper="Radford et al., CLIP, ICML 2021, arXiv:2103.00020",
@@ -44,6 +46,7 @@ CARD = MethodCard(
 class Teacher(ABC):
     """What is asked of one. dim, map_dim: widths of its features and of its map's cells; cells: rows of the map."""
 
+    inputs = ("rgb",)
     label: str
     dim: int
     map_dim: int
@@ -75,6 +78,24 @@ class Teacher(ABC):
     def texts(self, sentences: Sequence[str]) -> Tensor:
         """(n, dim)."""
 
+    def outputs(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Feature]:
+        """Of V pictures (V, H, W, 3): `image_feature` (V, dim), and `image_map` (V, h, w, map_dim) in 300 kB each."""
+        views = shapes["rgb"][0]
+        return {
+            "image_feature": Feature((views, self.dim), "float32", 1e-4),
+            "image_map": Feature((views, self.cells, self.cells, self.map_dim), "float16", 2e-3),
+        }
+
+    def features(self, inputs: Mapping[str, np.ndarray], device: torch.device) -> dict[str, np.ndarray]:
+        """Pictures (B, V, H, W, 3) uint8 to the arrays of `outputs`."""
+        pictures = inputs["rgb"]
+        found = self.images(torch.from_numpy(pictures).flatten(0, 1).to(device))
+        given = self.outputs({"rgb": pictures.shape[1:]})
+        return {
+            name: values.cpu().numpy().astype(feature.dtype).reshape(*pictures.shape[:2], *values.shape[1:])
+            for (name, feature), values in zip(given.items(), found, strict=True)
+        }
+
 
 class CLIPTeacher(Teacher):
     """The projected class token, and the patch tokens after the final norm."""
@@ -85,7 +106,7 @@ class CLIPTeacher(Teacher):
         self.vision, self.words = vision.requires_grad_(False).eval(), words
         self.dim, self.map_dim = vision.config.embed, vision.config.width
         self.cells = vision.config.size // vision.config.patch
-        self.input = ImageInput(vision.config.size, (0, 1), MEAN, STD, resize="resize")
+        self.input = ImageInput(vision.config.size, (0, 1), MEAN, STD, resize="stretch")
 
     def to(self, device: torch.device) -> Teacher:
         self.vision.to(device)
@@ -115,7 +136,7 @@ class RandomTeacher(Teacher):
 
     def __init__(self, size: int = 224, patch: int = 16, dim: int = 512, map_dim: int = 768) -> None:
         self.dim, self.map_dim, self.cells, self.patch = dim, map_dim, size // patch, patch
-        self.input = ImageInput(size, (0, 1), MEAN, STD, resize="resize")
+        self.input = ImageInput(size, (0, 1), MEAN, STD, resize="stretch")
         generator = torch.Generator().manual_seed(0)
         pixels = 3 * patch * patch
         self.of_patch = torch.randn(pixels, map_dim, generator=generator) * pixels**-0.5

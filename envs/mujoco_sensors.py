@@ -1,0 +1,130 @@
+"""What the cameras of a MuJoCo scene see, as the fields of an observation: pictures, depth, clouds, virtual views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from envs import camera, points, views
+from envs.spec import Observation, ObservationRequest
+
+
+class Sensors:
+    """Cameras of one model, for one resolved request.
+
+    cameras: their numbers in the model, in the order of `request.cameras`.
+    upside_down: names of cameras that are mounted so; their pictures are rotated by 180 degrees, and their axes too.
+    hand: the hand's place (3,), metres, robot frame, for virtual cameras that move with it.
+
+    Nothing is drawn, and no GL context made, before something is asked for that needs it.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        data: Any,
+        cameras: Sequence[int],
+        request: ObservationRequest,
+        upside_down: Collection[str] = (),
+        hand: Callable[[], np.ndarray] | None = None,
+    ) -> None:
+        self.cameras, self.request = tuple(cameras), request
+        self._model, self._data, self._hand = model, data, hand
+        self._turned = {number: model.camera(number).name in upside_down for number in self.cameras}
+        seen = [request.crop_of(name) for name in request.cameras] if request.clouds else []
+        self._crops = dict(zip(self.cameras, seen, strict=False))
+        self._projections: dict[int, tuple[np.ndarray, points.BackProjection]] = {}
+        self._made: Any = None
+
+    def observe(self) -> Observation:
+        """The fields of the present state that cameras give; some that were not asked for may be among them."""
+        request = self.request
+        found = self._render() if request.renders else {}
+        if "intrinsics" in request.fields:
+            found["intrinsics"] = np.stack([self._intrinsics(c) for c in self.cameras]).astype(np.float32)
+        if "extrinsics" in request.fields:
+            found["extrinsics"] = np.stack([self._extrinsics(c) for c in self.cameras]).astype(np.float32)
+        return found
+
+    def fingerprint(self) -> str:
+        """The renderer's, which the pixels depend on."""
+        return str(self._renderer().fingerprint())
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
+            self._made = None
+
+    def back_projection(self, number: int) -> points.BackProjection:
+        """Depth of a camera to points in its crop, made anew when the camera has moved."""
+        extrinsics = self._extrinsics(number)
+        known = self._projections.get(number)
+        if known is None or not np.array_equal(known[0], extrinsics):  # wrist cameras move
+            height, width = self.request.height, self.request.width
+            made = points.BackProjection(self._intrinsics(number), extrinsics, height, width, self._crops[number])
+            known = self._projections[number] = extrinsics, made
+        return known[1]
+
+    def _renderer(self) -> Any:
+        if self._made is None:
+            from envs.mujoco_renderer import Renderer
+
+            r = self.request
+            self._made = Renderer(self._model, r.height, r.width, r.render, r.colour, r.geometry, r.goal_marker)
+        return self._made
+
+    def _intrinsics(self, number: int) -> np.ndarray:
+        fovy = float(self._model.cam_fovy[number])
+        return camera.intrinsics_from_fovy(fovy, self.request.height, self.request.width)
+
+    def _extrinsics(self, number: int) -> np.ndarray:
+        return camera.extrinsics_from_mujoco(
+            self._data.cam_xpos[number], self._data.cam_xmat[number], self._turned[number]
+        )
+
+    def _render(self) -> Observation:
+        request, found = self.request, Observation()
+        rgb, depth, clouds, colours = [], [], [], []
+        for number in self.cameras:
+            picture, distance = self._renderer().render(self._data, number)
+            turned = self._turned[number]
+            if picture is not None:
+                upright = picture[::-1, ::-1] if turned else picture
+                # Lift3D flips MuJoCo's picture top to bottom only
+                rgb.append(picture[::-1] if turned and request.image == "lift3d" else upright)
+            if distance is not None:
+                distance = np.ascontiguousarray(distance[::-1, ::-1]) if turned else distance
+                depth.append(distance)
+                if request.clouds:
+                    cloud, index = self.back_projection(number)(distance)
+                    clouds.append(cloud)
+                    if picture is not None:
+                        colours.append(upright.reshape(-1, 3)[index])
+        if rgb:
+            found["rgb"] = np.stack(rgb)
+        if depth:
+            found["depth"] = np.stack(depth)
+        if "views" in request.fields:
+            merged = views.cap(views.voxel_grid(np.concatenate(clouds)))
+            found["views"], found["views_valid"] = self._virtual_views(merged)
+        if "points" in request.fields:
+            cloud = clouds[0] if len(clouds) == 1 else np.concatenate(clouds)
+            chosen = points.sample(cloud, request.num_points, request.sampler)
+            found["points"], found["points_valid"] = points.pad(cloud[chosen], request.num_points)
+            if colours:
+                found["point_colors"] = points.pad(np.concatenate(colours)[chosen], request.num_points)[0]
+        return found
+
+    def _virtual_views(self, cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        cameras = {one.name: one for one in self.request.virtual or ()}
+        if self._hand is None:
+            raise ValueError("virtual views need the hand's place")
+        hand = self._hand()
+        there = [number for number, name in enumerate(views.NAMES) if name in cameras]
+        poses = np.stack([cameras[views.NAMES[number]].pose(hand) for number in there])
+        shape = (len(views.NAMES), views.SIZE, views.SIZE)
+        pictures, filled = np.zeros((*shape, 4), np.float32), np.zeros(shape, bool)
+        pictures[there], filled[there] = views.render_views(cloud, poses)
+        return pictures, filled

@@ -1,0 +1,68 @@
+"""A simulator in this process, as a suite sees it or as asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from benchmark.settings.load import DEFAULT_HEAD, load_settings
+from benchmark.settings.suite import Suite
+from envs.base import Env
+from envs.description import describe
+from envs.registry import ENVS, UnknownName, make
+
+ANY_PROTOCOL = "clar"
+"""A simulator's observations do not depend on it."""
+
+
+def make_env(
+    suite_or_env: str,
+    task: str,
+    fields: Sequence[str] = (),
+    cameras: Sequence[str] | None = None,
+    *,
+    height: int | None = None,
+    width: int | None = None,
+    num_points: int | None = None,
+    crop: Sequence[float] | str | None = None,
+    sampler: str | None = None,
+    render: str | None = None,
+    image: str | None = None,
+    goal_marker: bool | None = None,
+) -> Env:
+    """One task's simulator, which does what `envs.base.Env` says: `reset(seed)`, `step(action)`, `expert_action()`, ...
+
+    suite_or_env: a suite, whose cameras, sizes and crop are taken where nothing else is said; a registered simulator;
+        or `file.py:Class`.
+    fields: of the observation, beside `proprio`, which is always in it: `rgb`, `depth`, `points`, ...
+        (`envs.spec.FIELD_NAMES`). The other options are those of `envs.spec.ObservationRequest`; None leaves them.
+
+    Use as many as you like in one process; close each. Raises `UnknownName`, `SpecMismatch`, `ConfigError`, and
+    `GLMissing` where something has to be drawn and nothing can.
+    """
+    suite = _suite(suite_or_env)
+    said: dict[str, Any] = {
+        "cameras": None if cameras is None else tuple(cameras),
+        "height": height,
+        "width": width,
+        "num_points": num_points,
+        "crop": crop if crop is None or isinstance(crop, str) else tuple(crop),
+        "sampler": sampler,
+        "render": render,
+        "image": image,
+        "goal_marker": goal_marker,
+    }
+    asked = {key: value for key, value in said.items() if value is not None}
+    suite = dataclasses.replace(suite, observation={**suite.observation, **asked})
+    if task not in suite.task_names:
+        raise UnknownName(f"task of {suite_or_env}", task, suite.task_names)
+    return make(suite.env, task, suite.request((fields,) if isinstance(fields, str) else tuple(fields), None))
+
+
+def _suite(name: str) -> Suite:
+    """The suite, or one of all tasks of a simulator."""
+    if ".py:" not in name and name not in ENVS:
+        return load_settings(name, ANY_PROTOCOL, DEFAULT_HEAD).suite
+    kind = describe(name)
+    return Suite(kind.name, kind.name, name, "", {"all": tuple(kind.tasks)})
