@@ -6,16 +6,18 @@ time. Episodes are encoded one after the other, so a killed job goes on where it
 while the others wait for the result.
 
 No key names every line that a feature depends on. So two frames' inputs are kept beside the features
-(`benchmark.data.kept`), and whoever takes the entry encodes them again: an entry that says something else is never
-used, but made again.
+(`benchmark.data.sample_inputs`), and whoever takes the entry encodes them again: an entry that says something else is
+never used, but made again. Against disks every episode has a checksum of its bytes.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data.kept import Unusable, departure, keep, recall, stored
-from benchmark.policy.policy import Policy, latest
-from benchmark.progress import bar, say
-from benchmark.storage import allocate, discard, exclusive, explain, write_json
+from benchmark.data.array_cache import COMPLETE, DONE, Parts, Sums, finish, read_plain, resume, whole
+from benchmark.data.cache_places import Places, in_order, obtain
+from benchmark.data.episodes import Episodes
+from benchmark.data.sample_inputs import Unusable, departure, keep, recall
+from benchmark.policy.act import latest
+from benchmark.system.files import explain, write_json
+from benchmark.system.progress import bar, say
+from methods.errors import not_finite
 from methods.frozen import fingerprint
+from methods.policy import Policy
 
 FORMAT = 2
+SHAPES = "shapes.json"
 BATCH = 64
 """Frames at a time. Part of the numbers: on a CPU a frame's last bits depend on how many share its batch."""
 SAME = {False: 1e-4, True: 2e-2}
@@ -41,57 +49,84 @@ Fields = Mapping[str, np.ndarray]
 class FeatureCache:
     """The entry of one (demonstrations, observation, method's code, frozen network, precision).
 
-    code: plain data that changes with the method's code (`methods.code.code_facts`).
+    places: where it is looked for, and made. code: plain data that changes with the method's code
+    (`methods.code.code_facts`).
     """
 
-    def __init__(self, root: Path, title: str, observations_key: str, policy: Policy, options: Mapping[str, str],
-                 code: Mapping[str, Any], device: torch.device, bf16: bool) -> None:  # fmt: skip
+    def __init__(
+        self,
+        places: Places,
+        title: str,
+        observations_key: str,
+        policy: Policy,
+        options: Mapping[str, str],
+        code: Mapping[str, Any],
+        device: torch.device,
+        bf16: bool,
+    ) -> None:
         representation = policy.representation
+        assert representation is not None, "a whole policy has no features"
         part = representation.frozen_part
         assert part is not None, "only what is frozen can be cached"
         self.policy, self.device, self.bf16, self.title = policy, device, bf16, title
         card = representation.card.as_dict()
         self.facts: dict[str, Any] = {
-            "format": FORMAT, "observations": observations_key, "method": card["name"], "input": card["input"],
-            "observes": card["observes"], "past_actions": card["past_actions"], "options": dict(options),
-            "code": dict(code), "weights": fingerprint(part), "torch": torch.__version__, "device": device.type,
-            "bf16": bf16, "condition": policy.condition,
-        }  # fmt: skip
+            "format": FORMAT,
+            "observations": observations_key,
+            "method": card["name"],
+            "input": card["input"],
+            "observes": card["observes"],
+            "past_actions": card["past_actions"],
+            "options": dict(options),
+            "code": dict(code),
+            "weights": fingerprint(part),
+            "torch": torch.__version__,
+            "device": device.type,
+            "bf16": bf16,
+            "condition": policy.condition,
+        }
         key = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode()).hexdigest()[:16]
-        self.folder = root / "features" / f"{title}-{key}"
+        self.name = f"features/{title}-{key}"
+        self.places, self.folder = places, in_order(places)[0] / self.name
 
-    def load(self, observations: Callable[[], Fields], steps: int) -> tuple[np.ndarray, np.ndarray]:
+    def load(self, observations: Callable[[], Fields], episodes: Episodes) -> tuple[np.ndarray, np.ndarray]:
         """Read-only memory maps of features (T, ...) and proprio (T, S).
 
-        observations: gives the fields (T, ...), and is not called if everything is there. steps: frames an episode.
+        observations: gives the fields (T, ...), and is not called if everything is there. episodes: their
+        frames.
         """
-        with exclusive(self.folder.with_suffix(".lock"), f"features of {self.title}", wait=True, notify=say):
-            if any((self.folder / name).exists() for name in ("done.json", "complete.json")):
-                try:
-                    self._check(steps)
-                except Unusable as reason:
-                    say(f"{self.folder} {reason}: made again")
-                    discard(self.folder)
-            if not (self.folder / "complete.json").exists():
-                self._encode(observations(), steps)
-            shapes = self._shapes()
-            feature, proprio = (stored(self.folder, name, shapes[name], "float32") for name in ("feature", "proprio"))
-        return feature, proprio
 
-    def _check(self, steps: int) -> None:
-        """Encode again the kept frames of what is there, whole or begun. Raises `Unusable`.
+        def take(folder: Path) -> dict[str, np.ndarray]:
+            if read_plain(folder / COMPLETE) is None:
+                raise Unusable("")
+            parts = self._parts(folder, episodes)
+            arrays = whole(parts, self.facts)
+            self._check(parts, arrays, range(parts.count))
+            return arrays
+
+        found = obtain(
+            self.places,
+            self.name,
+            f"features of {self.title}",
+            take,
+            lambda folder: self._encode(folder, observations(), episodes),
+        )
+        return found["feature"], found["proprio"]
+
+    def _check(self, parts: Parts, arrays: Fields, done: Collection[int]) -> None:
+        """Encode again the kept frames of the episodes that are done. Raises `Unusable`.
 
         What `encode` itself raises is not caught: it would raise the same on the demonstrations.
         """
-        shapes, kept = self._shapes(), recall(self.folder)
-        feature, proprio = (stored(self.folder, name, shapes[name], "float32") for name in ("feature", "proprio"))
-        whole = (self.folder / "complete.json").exists()
-        kept = kept.upto(len(feature) if whole else self._done() * steps)
+        kept = recall(parts.folder).within(parts.spans(done))
         rows = list(kept.rows)
-        if "proprio" not in kept.inputs or not np.array_equal(proprio[rows], kept.inputs["proprio"]):
+        if not rows:
+            raise Unusable("has no kept frame that is whole")
+        if "proprio" not in kept.inputs or not np.array_equal(arrays["proprio"][rows], kept.inputs["proprio"]):
             raise Unusable("has a proprio.npy that is not that of its demonstrations")
-        again = self._encode_kept(kept.inputs, min(BATCH, steps))
-        found = departure(feature[rows], again)
+        shortest = min(parts.pieces.lengths[parts.pieces.owners[row]] for row in rows)
+        again = self._encode_kept(kept.inputs, min(BATCH, shortest))
+        found = departure(arrays["feature"][rows], again)
         if found > SAME[self.bf16]:
             raise Unusable(f"was made by other code or weights (a kept frame's feature departs by {found:.1e})")
 
@@ -102,53 +137,57 @@ class FeatureCache:
         filled = {name: array[fill] for name, array in inputs.items()}
         return self._encode_rows(filled, slice(0, len(fill))).numpy()[:count]
 
-    def _shapes(self) -> dict[str, list[int]]:
+    def _parts(self, folder: Path, episodes: Episodes) -> Parts:
+        """Raises `Unusable`."""
         try:
-            found = json.loads((self.folder / "shapes.json").read_text())
-            return {name: list(found[name]) for name in ("feature", "proprio")}
-        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-            raise Unusable("has no readable shapes.json") from error
+            shapes = {name: tuple(map(int, size)) for name, size in dict(read_plain(folder / SHAPES) or {}).items()}
+            if set(shapes) != {"feature", "proprio"} or {size[0] for size in shapes.values()} != {episodes.rows}:
+                raise ValueError("they are of other arrays")
+        except (ValueError, TypeError, IndexError) as error:
+            raise Unusable(f"has no readable {SHAPES}") from error
+        return Parts(folder, shapes, dict.fromkeys(shapes, "float32"), episodes)
 
-    def _done(self) -> int:
-        """Episodes that are encoded."""
-        file = self.folder / "done.json"
+    def _begun(self, folder: Path, episodes: Episodes) -> tuple[Parts, dict[str, np.ndarray], Sums] | None:
+        """What can be gone on with, whole or half made; None if there is nothing. What cannot be is said."""
+        if not any(os.path.lexists(folder / name) for name in (DONE, COMPLETE)):
+            return None
         try:
-            return int(json.loads(file.read_text())) if file.exists() else 0
-        except (ValueError, TypeError) as error:
-            raise Unusable("has a damaged done.json") from error
+            parts = self._parts(folder, episodes)
+        except Unusable as reason:
+            say(f"{folder} {reason}: made again")
+            return None
+        check = functools.partial(self._check, parts)
+        arrays, done = resume(parts, self.facts, "made again", check)
+        return (parts, arrays, done) if done else None
 
-    def _encode(self, fields: Fields, steps: int) -> None:
-        frames = len(fields["proprio"])
-        episodes = frames // steps
-        done = self._done()
-        if not done:
-            discard(self.folder)
-            shape = self._encode_rows(fields, slice(0, 1)).shape[1:]
-            shapes = {"feature": (frames, *shape), "proprio": fields["proprio"].shape}
-            for name, size in shapes.items():
-                allocate(self.folder / f"{name}.npy", size, "float32")
+    def _encode(self, folder: Path, fields: Fields, episodes: Episodes) -> dict[str, np.ndarray]:
+        begun = self._begun(folder, episodes)
+        if begun is None:
+            shape = tuple(self._encode_rows(fields, slice(0, 1)).shape[1:])
+            shapes = {"feature": (episodes.rows, *shape), "proprio": fields["proprio"].shape}
+            parts, done = Parts(folder, shapes, dict.fromkeys(shapes, "float32"), episodes), Sums()
+            arrays = parts.allocate()
             # from the middle of the first demonstration and of the last
-            keep(self.folder, fields, sorted({steps // 2, (episodes - 1) * steps + steps // 2}))
-            write_json(self.folder / "shapes.json", shapes)
-        sizes = self._shapes()
-        feature, proprio = (stored(self.folder, name, sizes[name], "float32", "r+") for name in ("feature", "proprio"))
-        with explain(self.folder), bar(f"features {self.title}", episodes, done) as advance:
-            for episode in range(done, episodes):
-                rows = slice(episode * steps, (episode + 1) * steps)
-                feature[rows] = self._encode_rows(fields, rows).numpy()
-                proprio[rows] = fields["proprio"][rows]
-                feature.flush()
-                proprio.flush()
-                write_json(self.folder / "done.json", episode + 1)
-                advance()
-        write_json(self.folder / "complete.json", self.facts)
+            first, last = episodes.lengths[0], episodes.lengths[-1]
+            keep(folder, fields, sorted({first // 2, episodes.rows - last + last // 2}))
+            write_json(folder / SHAPES, shapes)
+        else:
+            parts, arrays, done = begun
+        with explain(folder), bar(f"features {self.title}", parts.count, len(done)) as advance:
+            for episode in range(parts.count):
+                if episode not in done:
+                    rows = parts.span(episode)
+                    values = {"feature": self._encode_rows(fields, rows).numpy(), "proprio": fields["proprio"][rows]}
+                    parts.write(arrays, done, episode, values)
+                    advance()
+        return finish(parts, self.facts)
 
     def _encode_rows(self, fields: Fields, rows: slice) -> Tensor:
         return encode_rows(self.policy, fields, rows, self.device, self.bf16)
 
 
 def encode_rows(policy: Policy, fields: Fields, rows: slice, device: torch.device, bf16: bool) -> Tensor:
-    """The frozen part's outputs (rows, ...) float32 on the CPU."""
+    """The frozen part's outputs (rows, ...) float32 on the CPU. Raises `BadFeature`."""
     parts = []
     policy.eval()
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
@@ -156,13 +195,16 @@ def encode_rows(policy: Policy, fields: Fields, rows: slice, device: torch.devic
             part = slice(first, min(first + BATCH, rows.stop))
             inputs = {name: torch.from_numpy(np.array(array[part])).to(device) for name, array in fields.items()}
             parts.append(policy.encode_frozen(inputs).float().cpu())
+            if not parts[-1].isfinite().all():
+                frames = f"{part.start} to {part.stop - 1}"
+                raise not_finite(type(policy.representation), f"on the demonstrations (one of frames {frames})")
     return torch.cat(parts).clone()  # an inference tensor could not be trained on
 
 
-def histories(actions: np.ndarray, count: int) -> np.ndarray:
-    """The `count` actions before each step of each demonstration: (E, T, A) to (E * T, count, A) float32."""
+def histories(episodes: Iterable[np.ndarray], count: int) -> np.ndarray:
+    """The `count` actions before each step of each demonstration (T, A): (sum of T, count, A) float32."""
     return np.stack(
-        [latest(episode[:step], count, actions.shape[-1]) for episode in actions for step in range(len(episode))]
+        [latest(actions[:step], count, actions.shape[-1]) for actions in episodes for step in range(len(actions))]
     )
 
 

@@ -6,42 +6,59 @@ sizes, sampler, render quality) and the simulator and renderer versions. It can 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from benchmark.data.array_cache import Parts, finish, resume, whole
+from benchmark.data.cache_places import Places, in_order, obtain
 from benchmark.data.demos import Demos
-from benchmark.progress import bar, say
-from benchmark.storage import allocate, discard, exclusive, explain, write_json
+from benchmark.data.sample_inputs import Unusable
+from benchmark.system.files import explain
+from benchmark.system.progress import bar
+from envs.description import describe
 from envs.pool import EnvConfig, Pool
-from envs.registry import env_class
 from envs.spec import ObservationRequest
 
 FORMAT = 1
 
 
 def load_or_render(
-    root: Path, demos: Demos, request: ObservationRequest, pool: Pool, fingerprint: str
+    places: Places, demos: Demos, request: ObservationRequest, pool: Pool, fingerprint: str
 ) -> dict[str, np.ndarray]:
-    """Each requested field as (E*T, ...) read-only arrays over all demonstrations, episode by episode.
+    """Each requested field as (T, ...) read-only arrays over all frames of all demonstrations, episode by episode.
 
-    fingerprint: the pool's own (`Env.fingerprint`), part of the key because pixels depend on it.
+    fingerprint: the pool's own (`Env.fingerprint`), part of the key because pixels depend on it. Every byte is checked
+    against what was rendered; damaged demonstrations are named and rendered again.
     """
-    folder = root / "observations" / cache_key(demos, request, fingerprint)
-    with exclusive(folder.with_suffix(".lock"), f"observations of {demos.task}", wait=True, notify=say):
-        if not (folder / "complete.json").exists():
-            render(folder, demos, request, pool, fingerprint)
-    return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in request.fields}
+    return obtain(
+        places,
+        _name(demos, request, fingerprint),
+        f"observations of {demos.task}",
+        lambda folder: _take(folder, demos, request, fingerprint, pool.config.python),
+        lambda folder: render(folder, demos, request, pool, fingerprint),
+    )
 
 
-def rendered(root: Path, demos: Demos, request: ObservationRequest, fingerprint: str) -> dict[str, np.ndarray] | None:
-    """What `load_or_render` would give, if it is all there; needs no simulator."""
-    folder = root / "observations" / cache_key(demos, request, fingerprint)
-    if not (folder / "complete.json").exists():
-        return None
-    return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in request.fields}
+def rendered(
+    places: Places, demos: Demos, request: ObservationRequest, fingerprint: str, python: str | None = None
+) -> dict[str, np.ndarray] | None:
+    """What `load_or_render` would give, if it is all there and whole; needs no simulator.
+
+    python: the interpreter that says what the fields are, None for this one.
+    """
+    for root in in_order(places):
+        with contextlib.suppress(Unusable):
+            return _take(root / _name(demos, request, fingerprint), demos, request, fingerprint, python)
+    return None
+
+
+def _name(demos: Demos, request: ObservationRequest, fingerprint: str) -> str:
+    return f"observations/{cache_key(demos, request, fingerprint)}"
 
 
 def cache_key(demos: Demos, request: ObservationRequest, fingerprint: str) -> str:
@@ -49,40 +66,68 @@ def cache_key(demos: Demos, request: ObservationRequest, fingerprint: str) -> st
     return f"{demos.task}-{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
-def render(folder: Path, demos: Demos, request: ObservationRequest, pool: Pool, fingerprint: str) -> None:
-    """Render every state of every demonstration over the pool. Finished episodes survive a kill."""
-    specs = env_class(demos.env).specs(request)
-    episodes, steps = demos.arrays["states"].shape[:2]
-    done_file = folder / "done.json"
-    done: list[int] = json.loads(done_file.read_text()) if done_file.exists() else []
-    if not done:
-        discard(folder)
-        arrays = {n: allocate(folder / f"{n}.npy", (episodes * steps, *s.shape), s.dtype) for n, s in specs.items()}
-    else:
-        arrays = {name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="r+") for name in specs}
-    missing = [episode for episode in range(episodes) if episode not in done]
-    jobs = [(demos.seeds[episode], demos.arrays["states"][episode]) for episode in missing]
-    with explain(folder), bar(f"observations {demos.task}", episodes, len(done)) as advance:
-        for job, fields in pool.map("render_states", jobs):
-            rows = slice(missing[job] * steps, (missing[job] + 1) * steps)
-            for name, array in arrays.items():
-                array[rows] = fields[name]
-                array.flush()
-            done.append(missing[job])
-            write_json(done_file, sorted(done))
+def render(
+    folder: Path, demos: Demos, request: ObservationRequest, pool: Pool, fingerprint: str
+) -> dict[str, np.ndarray]:
+    """Render every state of every demonstration over the pool. Finished episodes survive a kill, if they are whole.
+
+    Raises `StorageError` if what was written cannot be read back.
+    """
+    parts, facts = _parts(folder, demos, request, pool.config.python), _facts(demos, request, fingerprint)
+    arrays, done = resume(parts, facts, "rendered again")
+    missing = [episode for episode in range(parts.count) if episode not in done]
+    with explain(folder), bar(f"observations {demos.task}", parts.count, len(done)) as advance:
+        for episode, fields in _drawn(demos, missing, request, pool):
+            parts.write(arrays, done, episode, fields)
             advance()
     if "points_valid" in arrays and not arrays["points_valid"].any(axis=1).all():
         frame = int(np.flatnonzero(~arrays["points_valid"].any(axis=1))[0])
+        episode = int(demos.episodes.owners[frame])
+        step = frame - demos.episodes.starts[episode]
         raise ValueError(
-            f"frame {frame % steps} of demonstration {frame // steps} of {demos.task} has no point inside the crop; "
+            f"frame {step} of demonstration {episode} of {demos.task} has no point inside the crop; "
             "choose other cameras or a wider crop (suite.observation)"
         )
-    facts = {"demos": demos.content_hash, "request": request.canonical(), "fingerprint": fingerprint}
-    write_json(folder / "complete.json", facts)
+    return finish(parts, facts)
 
 
-def open_pool(demos_env: str, task: str, request: ObservationRequest, workers: int, python: str | None,
-              timeout: float) -> tuple[Pool, str]:  # fmt: skip
+def _drawn(
+    demos: Demos, missing: list[int], request: ObservationRequest, pool: Pool
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """The fields of the missing demonstrations, as they come: drawn from their states, or as they were seen.
+
+    That what is stored serves the request is seen to before any work (`Suite.stored`). Raises ValueError otherwise.
+    """
+    if demos.sensors is None:
+        jobs = [(demos.seeds[episode], demos.arrays["states"][demos.episodes.span(episode)]) for episode in missing]
+        yield from ((missing[job], fields) for job, fields in pool.map("render_states", jobs))
+        return
+    for episode in missing:
+        seen = demos.sensors.read(episode)
+        if absent := set(request.fields) - set(seen):
+            raise ValueError(f"{demos.env} restores no state, and {demos.task}'s demonstrations do not hold {absent}")
+        yield episode, seen
+
+
+def _take(
+    folder: Path, demos: Demos, request: ObservationRequest, fingerprint: str, python: str | None
+) -> dict[str, np.ndarray]:
+    return whole(_parts(folder, demos, request, python), _facts(demos, request, fingerprint))
+
+
+def _parts(folder: Path, demos: Demos, request: ObservationRequest, python: str | None) -> Parts:
+    specs = describe(demos.env, python).specs(request)
+    shapes = {name: (demos.episodes.rows, *specs[name].shape) for name in request.fields}
+    return Parts(folder, shapes, {name: specs[name].dtype for name in request.fields}, demos.episodes)
+
+
+def _facts(demos: Demos, request: ObservationRequest, fingerprint: str) -> dict[str, object]:
+    return {"demos": demos.content_hash, "request": request.canonical(), "fingerprint": fingerprint}
+
+
+def open_pool(
+    demos_env: str, task: str, request: ObservationRequest, workers: int, python: str | None, timeout: float
+) -> tuple[Pool, str]:
     """A pool for `request` and the fingerprint of its simulator and renderer."""
     pool = Pool(EnvConfig(demos_env, task, request, python), workers, timeout)
     try:

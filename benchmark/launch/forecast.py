@@ -36,9 +36,14 @@ def forecast(sweep: Sweep, profile: dict[str, Any]) -> dict[str, Any]:
             f"no record of {', '.join(unknown)} here yet, so no hours for them (`bench run --dry-run` measures)"
         )
     return {
-        "cells": len(sweep.entries), "missing": [entry.label for entry in missing], "prepare": shared,
-        "profile": profile, "hours": hours, "unknown": unknown, "text": "\n".join(lines),
-    }  # fmt: skip
+        "cells": len(sweep.entries),
+        "missing": [entry.label for entry in missing],
+        "prepare": shared,
+        "profile": profile,
+        "hours": hours,
+        "unknown": unknown,
+        "text": "\n".join(lines),
+    }
 
 
 def _graph(shared: dict[str, int], cells: int, most: int) -> list[str]:

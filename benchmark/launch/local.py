@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from benchmark.launch.sweep_file import Sweep
-from benchmark.progress import say
+from benchmark.system.progress import say
 
 POLL = 0.1
 GRACE = 20.0
@@ -120,9 +120,15 @@ def spawn(sweep: Sweep, kind: str, number: int, slot: Slot) -> subprocess.Popen[
     log = sweep.log(number, kind)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
-        command = [sys.executable, "-m", "benchmark.launch.worker", str(sweep.folder), kind, str(number)]
-        process = subprocess.Popen([*command, str(os.getpid())], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                   env=environment, start_new_session=True)  # fmt: skip
+        command = [sys.executable, "-m", "benchmark.launch.job", str(sweep.folder), kind, str(number)]
+        process = subprocess.Popen(
+            [*command, str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=environment,
+            start_new_session=True,
+        )
     if hasattr(os, "sched_setaffinity"):
         with contextlib.suppress(OSError):  # it may have ended already
             os.sched_setaffinity(process.pid, slot.cores)

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 
-from benchmark.errors import ConfigError
 from benchmark.launch.slurm import Resources
+from benchmark.settings.bounds import Range, described, fits, shown
+from benchmark.settings.overrides import yaml_value
+from benchmark.settings.user_files import SHIPPED, own_folder
+from benchmark.system.checked_json import NotPlain, read_bytes
+from benchmark.system.errors import ConfigError
 from envs.registry import UnknownName
 
-CONF = Path(__file__).parents[1] / "conf"
 KINDS = ("slurm", "local", "debug")
 PREFIX = "launcher."
+LARGEST = 2**20
+"""Bytes of a profile."""
+LOCAL: dict[str, Any] = {
+    "jobs": Annotated[int, Range(1, 1_024)] | None,
+    "memory_gb": Annotated[float, Range(0, 1_000_000, above_low=True)],
+}
+"""What a profile of this machine can say."""
 
 
 def folders() -> list[Path]:
     """The user's first: $BENCH_CONFIG or ~/.config/repbench, then the project's."""
-    own = os.environ.get("BENCH_CONFIG")
-    return [Path(own) if own else Path.home() / ".config" / "repbench", CONF]
+    return [own_folder(), SHIPPED]
 
 
 def profiles() -> dict[str, Path]:
@@ -42,7 +49,7 @@ def take_launcher_options(overrides: Sequence[str]) -> tuple[dict[str, Any], lis
         key, sign, value = text.removeprefix(PREFIX).partition("=")
         if not sign or not key:
             raise ConfigError(f"{text}: give {PREFIX}KEY=VALUE, such as {PREFIX}reservation=maint")
-        changes[key] = yaml.safe_load(value)
+        changes[key] = yaml_value(text, value)
     return changes, [text for text in overrides if text not in mine]
 
 
@@ -52,9 +59,11 @@ def load_profile(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     if name not in known:
         raise UnknownName("launcher", name, known)
     try:
-        values = yaml.safe_load(known[name].read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{known[name]} is no YAML: {error}") from error
+        values = yaml.safe_load(read_bytes(known[name], LARGEST).decode())
+    except NotPlain as error:
+        raise ConfigError(f"{known[name]} is no profile: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{known[name]} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict) or values.get("kind") not in KINDS:
         raise ConfigError(f"{known[name]}: kind must be one of {', '.join(KINDS)}")
     return change_profile(values, changes, str(known[name]))
@@ -63,11 +72,15 @@ def load_profile(name: str, changes: dict[str, Any]) -> dict[str, Any]:
 def change_profile(values: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
     """The profile with changes applied. where: its file or sweep, for messages. Raises `ConfigError`."""
     values = dict(values)
+    if not all(isinstance(key, str) for key in values):
+        raise ConfigError(
+            f"{where}: the names of fields are words, not {next(k for k in values if type(k) is not str)!r}"
+        )
     allowed = {
         "slurm": {field.name for field in dataclasses.fields(Resources)},
-        "local": {"jobs", "memory_gb"},
+        "local": set(LOCAL),
         "debug": set(),
-    }[values["kind"]]  # fmt: skip
+    }[values["kind"]]
     for key, value in changes.items():
         if key in allowed:
             values[key] = value
@@ -81,19 +94,28 @@ def change_profile(values: dict[str, Any], changes: dict[str, Any], where: str) 
         raise ConfigError(f"{where}: unknown {', '.join(sorted(unknown))}; there are {', '.join(sorted(allowed))}")
     if values["kind"] == "slurm":
         resources(values)
+    elif values["kind"] == "local":
+        _check_local(values)
     return values
 
 
 def resources(values: dict[str, Any]) -> Resources:
     """Raises `ConfigError` for a time that is no number of minutes and the like."""
     given = {key: value for key, value in values.items() if key != "kind"}
-    given["extra"] = tuple(sorted((given.get("extra") or {}).items()))
-    given["setup"] = tuple(given.get("setup") or ())
-    for key in ("cpus", "time", "array_parallelism", "signal_delay", "requeues"):
-        if not isinstance(given.get(key, 1), int):
-            raise ConfigError(f"launcher.{key} must be a whole number, not {given[key]!r} (time is in minutes)")
-    if not re.fullmatch(r"(.+:)?\d+|None", str(given.get("gpus"))):
-        raise ConfigError(
-            f"launcher.gpus must be a number, or a kind and a number such as a100:1, not {given['gpus']!r}"
-        )
-    return Resources(**given)
+    extra, setup = given.get("extra") or {}, given.get("setup") or ()
+    if not isinstance(extra, dict) or not all(_is_word(part) for pair in extra.items() for part in pair):
+        raise ConfigError(f"launcher.extra must be sbatch fields and their values, each of one line, not {extra!r}")
+    if not isinstance(setup, list | tuple) or not all(isinstance(line, str) and _is_word(line) for line in setup):
+        raise ConfigError(f"launcher.setup must be a list of shell commands, each of one line, not {setup!r}")
+    return Resources(**{**given, "extra": tuple(sorted(extra.items())), "setup": tuple(setup)})
+
+
+def _is_word(value: Any) -> bool:
+    """Text, a number or a switch of one line: a line break in it would begin a line of its own in a job's script."""
+    return isinstance(value, str | int | float) and str(value).isprintable()
+
+
+def _check_local(values: dict[str, Any]) -> None:
+    for key, hint in LOCAL.items():
+        if key in values and not fits(values[key], hint):
+            raise ConfigError(f"launcher.{key}={shown(values[key])} is not allowed: it must be {described(hint)}")

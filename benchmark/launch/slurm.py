@@ -10,20 +10,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from benchmark.errors import ConfigError
-from benchmark.launch import queue
+from benchmark.launch import squeue
+from benchmark.launch.job import work
 from benchmark.launch.sweep_file import Sweep
-from benchmark.launch.worker import work
-from benchmark.progress import say
-from benchmark.storage import exclusive, write_json
+from benchmark.settings.bounds import Range, check_bounds, shown
+from benchmark.system.errors import ConfigError
+from benchmark.system.files import exclusive, write_json
+from benchmark.system.progress import say
 
 PATIENCE = 90.0
 """Seconds that a stopped job waits for what Slurm does next."""
@@ -37,20 +39,35 @@ class Resources:
     requeues: how often a job may reach its time limit. python: the nodes' interpreter, None for the submitting one.
     """
 
-    partition: str | None = None
+    partition: str | int | None = None
     gpus: int | str | None = None
-    cpus: int = 4
-    mem: str = "8GB"
-    time: int = 1440
-    array_parallelism: int = 64
-    qos: str | None = None
-    account: str | None = None
-    constraint: str | None = None
-    signal_delay: int = 120
-    requeues: int = 20
+    cpus: Annotated[int, Range(1, 4_096)] = 4
+    mem: str | int = "8GB"
+    time: Annotated[int, Range(1, 1_000_000)] = 1440
+    array_parallelism: Annotated[int, Range(1, 100_000)] = 64
+    qos: str | int | None = None
+    account: str | int | None = None
+    constraint: str | int | None = None
+    signal_delay: Annotated[int, Range(0, 65_535)] = 120
+    requeues: Annotated[int, Range(0, 10_000)] = 20
     python: str | None = None
     extra: tuple[tuple[str, Any], ...] = ()
     setup: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises `ConfigError`."""
+        check_bounds(self, "launcher")
+        if self.gpus is not None and not re.fullmatch(r"([\w.-]+:)?[0-9]{1,3}", str(self.gpus), re.ASCII):
+            raise ConfigError(
+                f"launcher.gpus={shown(self.gpus)} is not allowed: it must be a number, or a kind and a number such as "
+                "a100:1"
+            )
+        if not re.fullmatch(r"[0-9]+([KMGT]B?)?", str(self.mem), re.ASCII | re.IGNORECASE):
+            raise ConfigError(f"launcher.mem={shown(self.mem)} is not allowed: it must be a size such as 16GB")
+        for name in ("partition", "qos", "account", "constraint", "python"):
+            value = getattr(self, name)
+            if value is not None and (not str(value) or not str(value).isprintable()):
+                raise ConfigError(f"launcher.{name}={shown(value)} is not allowed: it must be a name")
 
 
 class Job:
@@ -97,7 +114,7 @@ def submit(sweep: Sweep, numbers: Sequence[int], resources: Resources) -> dict[s
         facts: dict[str, Any] = {"submitted": time.time(), "prepare": {}, "run": {}}
         file = sweep.folder / "jobs" / f"{time.time_ns()}.json"
         for kind, chosen in (("prepare", first), ("run", numbers)):
-            after = sorted({queue.array_of(job) for job in facts["prepare"].values()})
+            after = sorted({squeue.array_of(job) for job in facts["prepare"].values()})
             for part in _parts(chosen):
                 facts[kind] |= _array(sweep, kind, part, resources, after)
                 write_json(file, facts)
@@ -116,7 +133,7 @@ def jobs_of(sweep: Sweep, kind: str = "run") -> dict[int, list[str]]:
 
 def queued(sweep: Sweep) -> set[int]:
     """Cells that have a job waiting or running. Empty where Slurm does not answer."""
-    there = queue.waiting_and_running() or {}
+    there = squeue.waiting_and_running() or {}
     return {number for number, jobs in jobs_of(sweep).items() if any(job in there for job in jobs)}
 
 
@@ -125,18 +142,18 @@ def logs_of(sweep: Sweep, number: int) -> list[Path]:
     found = []
     for kind in ("prepare", "run"):
         for job in jobs_of(sweep, kind).get(number, []):
-            folder = sweep.folder / "slurm" / queue.array_of(job)
+            folder = sweep.folder / "slurm" / squeue.array_of(job)
             found += sorted(folder.glob(f"{job}_*_log.out")) + sorted(folder.glob(f"{job}_*_log.err"))
     return found
 
 
 def cancel(sweep: Sweep) -> list[str]:
     """scancel what is left of the sweep in the queue; returns the arrays' ids. Raises `ConfigError` without Slurm."""
-    there = queue.waiting_and_running()
+    there = squeue.waiting_and_running()
     if there is None and jobs_of(sweep):
         raise ConfigError("Slurm does not answer (squeue); nothing was cancelled")
     mine = [job for kind in ("prepare", "run", "then") for jobs in jobs_of(sweep, kind).values() for job in jobs]
-    arrays = sorted({queue.array_of(job) for job in mine if job in (there or {})})
+    arrays = sorted({squeue.array_of(job) for job in mine if job in (there or {})})
     if arrays:
         subprocess.run(["scancel", *arrays], check=True)
     return arrays
@@ -144,7 +161,7 @@ def cancel(sweep: Sweep) -> list[str]:
 
 def _parts(numbers: list[int]) -> list[list[int]]:
     """Several where the cluster's largest array is too small."""
-    limit = queue.largest_array() if len(numbers) > 1 else 1
+    limit = squeue.largest_array() if len(numbers) > 1 else 1
     return [numbers[start : start + limit] for start in range(0, len(numbers), limit)]
 
 
@@ -158,8 +175,13 @@ def _array(sweep: Sweep, kind: str, numbers: list[int], r: Resources, after: lis
     return {str(number): job for number, job in zip(numbers, ids, strict=True)}
 
 
-def send(sweep: Sweep, kind: str, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], r: Resources,
-         dependency: str | None) -> list[str]:  # fmt: skip
+def send(
+    sweep: Sweep,
+    kind: str,
+    calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]],
+    r: Resources,
+    dependency: str | None,
+) -> list[str]:
     """One array of calls, with their logs in the sweep's folder; returns the job ids. Raises `ConfigError`."""
     import submitit
 
@@ -170,9 +192,12 @@ def send(sweep: Sweep, kind: str, calls: Sequence[tuple[Callable[..., Any], tupl
     if dependency:
         additional["dependency"] = dependency
     optional = {
-        "slurm_partition": r.partition, "slurm_qos": r.qos, "slurm_account": r.account,
-        "slurm_constraint": r.constraint, "slurm_gpus_per_node": r.gpus,
-    }  # fmt: skip
+        "slurm_partition": r.partition,
+        "slurm_qos": r.qos,
+        "slurm_account": r.account,
+        "slurm_constraint": r.constraint,
+        "slurm_gpus_per_node": r.gpus,
+    }
     executor.update_parameters(
         name=f"{sweep.name}.{kind}",
         timeout_min=r.time,

@@ -10,11 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.launch import queue
+from benchmark.launch import squeue
 from benchmark.launch.slurm import jobs_of
 from benchmark.launch.sweep_file import Entry, Sweep
-from benchmark.pulse import BEAT, FILE, SILENCE, read_attempts, read_json
-from benchmark.report.table import Table
+from benchmark.report.tables.table import Table
+from benchmark.system.heartbeat import BEAT, BEATS_MISSED, FILE, read_attempts, read_json
 
 STATES = ("done", "running", "waiting", "stopped", "failed")
 SHORT = 30
@@ -69,20 +69,20 @@ def cell_state(entry: Entry, jobs: Jobs, now: float | None = None) -> State:
     now = now or time.time()
     attempts = read_attempts(entry.work)
     restarts = max(0, len(attempts) - 1)
-    pulse, progress = read_json(entry.work / FILE), read_json(entry.work / "progress.json")
+    heartbeat, progress = read_json(entry.work / FILE), read_json(entry.work / "progress.json")
     evaluations = progress.get("evaluations", [])
     last = _counts("", evaluations[-1]["tally"]) if evaluations else ""
-    epoch = f"{pulse.get('epoch', evaluations[-1]['epoch'] if evaluations else 0)}/{pulse.get('epochs', '?')}"
-    epoch = epoch if pulse or evaluations else ""
+    epoch = f"{heartbeat.get('epoch', evaluations[-1]['epoch'] if evaluations else 0)}/{heartbeat.get('epochs', '?')}"
+    epoch = epoch if heartbeat or evaluations else ""
 
     def say(state: str, detail: str, left: str = "") -> State:
         return State(entry.label, state, epoch, last, left, restarts, detail)
 
-    fresh = bool(pulse) and now - pulse["updated"] < SILENCE * BEAT
-    if fresh and jobs.answers and jobs.queued is None and pulse.get("job") == jobs.newest is not None:
+    fresh = bool(heartbeat) and now - heartbeat["updated"] < BEATS_MISSED * BEAT
+    if fresh and jobs.answers and jobs.queued is None and heartbeat.get("job") == jobs.newest is not None:
         fresh = False  # its file is fresh, but Slurm knows that the job is gone
     if fresh:
-        return say("running", f"{pulse['phase']}, {_where(pulse)}", _left(pulse, now))
+        return say("running", f"{heartbeat['phase']}, {_where(heartbeat)}", _left(heartbeat, now))
     if jobs.queued is not None and jobs.queued[0] == "PENDING":
         return say("waiting", f"job {jobs.newest} in the queue: {jobs.queued[1]}")
     if jobs.queued is not None:
@@ -92,11 +92,15 @@ def cell_state(entry: Entry, jobs: Jobs, now: float | None = None) -> State:
         return say("failed", (error.read_text().strip().splitlines() or ["?"])[-1])
     if jobs.ended is not None and jobs.ended not in ENDED_BY_HAND:
         return say("failed", f"job {jobs.newest} ended as {jobs.ended}; its log says more")
-    silence = f"no sign of life for {(now - pulse['updated']) / 60:.0f} min, was {pulse['phase']}" if pulse else ""
+    silence = (
+        f"no sign of life for {(now - heartbeat['updated']) / 60:.0f} min, was {heartbeat['phase']}"
+        if heartbeat
+        else ""
+    )
     if jobs.ended is not None:
         return say("stopped", ", ".join(filter(None, [f"job {jobs.newest} {jobs.ended.lower()}", silence])))
-    if pulse:
-        return say("stopped", f"{silence}, {_where(pulse)}")
+    if heartbeat:
+        return say("stopped", f"{silence}, {_where(heartbeat)}")
     if jobs.newest is not None:
         known = "gone from the queue" if jobs.answers else "and Slurm does not answer"
         return say("stopped" if jobs.answers else "waiting", f"job {jobs.newest} {known}")
@@ -106,9 +110,9 @@ def cell_state(entry: Entry, jobs: Jobs, now: float | None = None) -> State:
 def states(sweep: Sweep) -> list[State]:
     found = {number: done_state(entry) for number, entry in enumerate(sweep.entries)}
     given = {number: jobs[-1] for number, jobs in jobs_of(sweep).items() if found[number] is None}
-    there = queue.waiting_and_running() if given else None
-    gone = sorted({queue.array_of(job) for job in given.values() if job not in (there or {})})
-    ended = queue.ended(gone) if there is not None else {}
+    there = squeue.waiting_and_running() if given else None
+    gone = sorted({squeue.array_of(job) for job in given.values() if job not in (there or {})})
+    ended = squeue.ended(gone) if there is not None else {}
 
     def state(number: int) -> State:
         job = given.get(number)
@@ -132,24 +136,24 @@ def status_table(sweep: Sweep, found: list[State], everything: bool = False) -> 
     if len(rows) < len(found):
         notes.append(f"not shown: {', '.join(f'{counts[s]} {s}' for s in QUIET if counts[s])}; --all shows them")
     if counts["failed"]:
-        notes.append(f"run the failed ones again: bench retry {sweep.name} --failed")
+        notes.append(f"run the failed ones again: bench retry {sweep.name}")
     if counts["stopped"] + counts["waiting"] and not counts["running"]:
         notes.append("to go on with what nobody works on, issue the same command again")
     columns = ("cell", "state", "epoch", "last", "left", "restarts", "detail")
     return Table(title, columns, rows, tuple(notes), text_columns=7)
 
 
-def _where(pulse: dict[str, Any]) -> str:
-    who = f"job {pulse['job']}" if pulse.get("job") else f"process {pulse.get('pid')}"
-    return f"{pulse.get('node') or pulse.get('host')}, {who}"
+def _where(heartbeat: dict[str, Any]) -> str:
+    who = f"job {heartbeat['job']}" if heartbeat.get("job") else f"process {heartbeat.get('pid')}"
+    return f"{heartbeat.get('node') or heartbeat.get('host')}, {who}"
 
 
-def _left(pulse: dict[str, Any], now: float) -> str:
+def _left(heartbeat: dict[str, Any], now: float) -> str:
     """As long again for each epoch as since the start; nothing before the first one."""
-    begun, epoch, epochs = pulse.get("epoch_at_start", 0), pulse.get("epoch", 0), pulse.get("epochs", 0)
+    begun, epoch, epochs = heartbeat.get("epoch_at_start", 0), heartbeat.get("epoch", 0), heartbeat.get("epochs", 0)
     if epoch <= begun:
         return ""
-    minutes = (now - pulse.get("training_since", pulse["began"])) / (epoch - begun) * (epochs - epoch) / 60
+    minutes = (now - heartbeat.get("training_since", heartbeat["began"])) / (epoch - begun) * (epochs - epoch) / 60
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 

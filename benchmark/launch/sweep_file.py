@@ -6,15 +6,24 @@ read without importing torch or any method. `jobs/*.json` hold the Slurm jobs of
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.system.checked_json import NotPlain, read_json
+from envs.errors import UserError
+from envs.names import IN_LABELS, LONGEST_PART, safe_name
+
 FORMAT = 1
+MOVED = {
+    "benchmark.launch.cells": "benchmark.launch.cell_work",
+    "benchmark.pretrain.work": "benchmark.launch.pretrain_work",
+}
+"""Modules that sweeps of earlier versions name as their work, and where they are now."""
 
 
-class NoSweep(FileNotFoundError):
+class NoSweep(UserError, FileNotFoundError):
     """There is no such sweep."""
 
 
@@ -37,9 +46,9 @@ class Entry:
     def record_facts(self) -> dict[str, Any] | None:
         """The record as plain data, None if it is not there or of other settings."""
         try:
-            found = json.loads(self.record.read_text())
+            found: Any = read_json(self.record)
             return found if found["identity_hash"] == self.identity_hash else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (NotPlain, KeyError, TypeError):
             return None
 
 
@@ -76,22 +85,34 @@ class Sweep:
 def load(folder: Path) -> Sweep:
     """Raises `NoSweep`."""
     try:
-        return from_data(folder, json.loads((folder / "sweep.json").read_text()))
+        return from_data(folder, read_json(folder / "sweep.json"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NoSweep(f"{folder} is no sweep ({type(error).__name__}: {error}); `bench status` lists them") from error
 
 
 def from_data(folder: Path, data: dict[str, Any]) -> Sweep:
     entries = tuple(Entry(**{**e, "record": Path(e["record"]), "work": Path(e["work"])}) for e in data["cells"])
-    return Sweep(folder, data["work"], data["command"], data["code"], data["any_code"], data["profile"],
-                 Path(data["out"]), Path(data["data"]), entries, data)  # fmt: skip
+    work = MOVED.get(data["work"], data["work"])
+    return Sweep(
+        folder,
+        work,
+        data["command"],
+        data["code"],
+        data["any_code"],
+        data["profile"],
+        Path(data["out"]),
+        Path(data["data"]),
+        entries,
+        data,
+    )
 
 
 def find(out: Path, name: str | None) -> Sweep:
-    """The named sweep under OUT, or the newest. Raises `NoSweep`."""
+    """The named sweep under OUT, or the newest. Raises `NoSweep` or `UnsafeName`."""
     root = out.resolve() / "sweeps"
     if name is not None:
-        if not (root / name / "sweep.json").exists():
+        safe_name("the sweep", name, IN_LABELS, LONGEST_PART)
+        if not os.path.lexists(root / name / "sweep.json"):
             there = ", ".join(file.parent.name for file in _newest_first(root)[:8]) or "none"
             raise NoSweep(f"no sweep {name} under {root}; there are: {there}")
         return load(root / name)
@@ -102,4 +123,4 @@ def find(out: Path, name: str | None) -> Sweep:
 
 
 def _newest_first(root: Path) -> list[Path]:
-    return sorted(root.glob("*/sweep.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    return sorted(root.glob("*/sweep.json"), key=lambda file: file.lstat().st_mtime, reverse=True)

@@ -77,8 +77,11 @@ def naive_loop(task: str, seconds: float) -> float:
         depth = (near / (1 - buffer * (1 - near / far))).astype(np.float32)
         project = points.BackProjection(
             intrinsics_from_fovy(float(env.model.cam_fovy[camera]), SIZE, SIZE),
-            extrinsics_from_mujoco(env.data.cam_xpos[camera], env.data.cam_xmat[camera]), SIZE, SIZE, WORKSPACE,
-        )  # fmt: skip
+            extrinsics_from_mujoco(env.data.cam_xpos[camera], env.data.cam_xmat[camera]),
+            SIZE,
+            SIZE,
+            WORKSPACE,
+        )
         cloud, _ = project(depth)
         chosen = points.sample(cloud, 1024, "exact")
         padded, valid = points.pad(cloud[chosen], 1024)

@@ -13,16 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.encoders import encoder_specs
-from benchmark.pretrain.batches import Batch, Loader
-from benchmark.pretrain.config import PretrainConfig, load_pretrain
-from benchmark.pretrain.frames import Frames, Shard
+from benchmark.pretrain.batches import Loader
+from benchmark.pretrain.data.frames import Frames, Shard
+from benchmark.pretrain.objectives import open_objective
 from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
-from methods.clar.pretraining import Pretraining
-from methods.clar.representation import CLAR
+from benchmark.settings.pretraining import PretrainConfig, load_pretrain
 from methods.clar.teacher import RandomTeacher
-from methods.registry import method_class
+from methods.objective import Batch, Row
 
 FRAMES, SIZE, POINTS = 512, 224, 1024
 
@@ -36,8 +34,12 @@ def frames_on_disk(taught: bool) -> Iterator[tuple[Frames, TeacherFeatures | Non
         "points_valid": ((POINTS,), "bool"),
     }
     if taught:
-        shapes |= {"rgb": ((1, SIZE, SIZE, 3), "uint8"), "depth": ((1, SIZE, SIZE), "float32"),
-                   "intrinsics": ((1, 3, 3), "float32"), "extrinsics": ((1, 4, 4), "float32")}  # fmt: skip
+        shapes |= {
+            "rgb": ((1, SIZE, SIZE, 3), "uint8"),
+            "depth": ((1, SIZE, SIZE), "float32"),
+            "intrinsics": ((1, 3, 3), "float32"),
+            "extrinsics": ((1, 4, 4), "float32"),
+        }
     with tempfile.TemporaryDirectory() as name:
         folder, fields = Path(name), {}
         for field, (shape, kind) in shapes.items():
@@ -59,10 +61,9 @@ def frames_on_disk(taught: bool) -> Iterator[tuple[Frames, TeacherFeatures | Non
 
 
 def trainer_for(method: str, config: PretrainConfig, device: torch.device) -> PretrainTrainer:
-    kind = method_class(method)
-    assert issubclass(kind, CLAR)
     torch.manual_seed(0)
-    model = Pretraining(kind(encoder_specs(kind.card)), config.objective())
+    corners = Row({"points": np.eye(2, 3)[None], "points_valid": np.ones((1, 2), bool)}, 0, "look")
+    model = open_objective(method, config).build(lambda: [corners], None, lambda line: None)
     return PretrainTrainer(model, config, 1000, device)
 
 
@@ -71,9 +72,10 @@ def loading(
 ) -> tuple[float, float]:
     """Samples a second with batches read from the disk and with ready ones, in turns; the medians."""
     overrides = [f"batch_size={batch}"] + ([] if taught else ["contrast=false", "local=false"])
-    trainer = trainer_for(method, load_pretrain(method, overrides), device)
+    config = load_pretrain(method, overrides)
+    trainer = trainer_for(method, config, device)
     with frames_on_disk(taught) as (frames, features):
-        loader = Loader(frames, features, batch, 0)
+        loader = Loader(frames, open_objective(method, config), features, batch, 0)
         ready = [batch_ for _, batch_ in zip(range(3), loader.start(0, 3), strict=False)]
         trainer.train_step(ready[0])
 
@@ -103,8 +105,10 @@ def memory(method: str, batch: int, taught: bool, device: torch.device) -> float
     """Megabytes of one step: the GPU's peak, or what a fresh process on the CPU grows by."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmark.perf.pretraining", method, str(batch), str(int(taught)), str(device)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return float(done.stdout.strip().splitlines()[-1])
 
 
@@ -113,11 +117,14 @@ def _one_step(method: str, batch: int, taught: bool, device: torch.device) -> fl
     made: Batch = {"points": torch.rand(batch, POINTS, 3), "points_valid": torch.ones(batch, POINTS, dtype=torch.bool)}
     if taught:
         made |= {
-            "depth": torch.ones(batch, SIZE, SIZE), "intrinsics": torch.eye(3).repeat(batch, 1, 1),
-            "extrinsics": torch.eye(4).repeat(batch, 1, 1), "image_feature": torch.rand(batch, 512),
-            "image_map": torch.rand(batch, 14, 14, 768).half(), "text_feature": torch.rand(batch, 512),
+            "depth": torch.ones(batch, SIZE, SIZE),
+            "intrinsics": torch.eye(3).repeat(batch, 1, 1),
+            "extrinsics": torch.eye(4).repeat(batch, 1, 1),
+            "image_feature": torch.rand(batch, 512),
+            "image_map": torch.rand(batch, 14, 14, 768).half(),
+            "text_feature": torch.rand(batch, 512),
             "said": torch.arange(batch),
-        }  # fmt: skip
+        }
     before = _kilobytes("VmRSS")
     trainer_for(method, load_pretrain(method, overrides), device).train_step(made)
     if device.type == "cuda":
@@ -134,7 +141,7 @@ def _kilobytes(name: str) -> int:
 
 
 if __name__ == "__main__":
-    from benchmark.cli_options import register_baselines
+    from benchmark.settings.catalog import register_baselines
 
     register_baselines()
     print(_one_step(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "1", torch.device(sys.argv[4])))

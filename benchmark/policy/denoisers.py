@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.protocol import DiffusionConfig
+from benchmark.settings.head import DiffusionConfig
 
 
 class TransformerDenoiser(nn.Module):
@@ -31,8 +31,11 @@ class TransformerDenoiser(nn.Module):
         self.embed_action = nn.Linear(action_dim, width)
         self.positions = nn.Parameter(torch.randn(1, config.chunk, width) * 0.02)
         options: dict[str, Any] = {
-            "dim_feedforward": 4 * width, "dropout": config.dropout, "batch_first": True, "norm_first": True
-        }  # fmt: skip
+            "dim_feedforward": 4 * width,
+            "dropout": config.dropout,
+            "batch_first": True,
+            "norm_first": True,
+        }
         encoder = nn.TransformerEncoderLayer(width, config.heads, **options)
         decoder = nn.TransformerDecoderLayer(width, config.heads, **options)
         self.encoder = nn.TransformerEncoder(encoder, config.encoder_layers, enable_nested_tensor=False)
@@ -82,11 +85,12 @@ class UNetDenoiser(nn.Module):
         pairs = list(pairwise((action_dim, *config.channels)))
         self.down = nn.ModuleList(
             Level(
-                FiLMBlock(a, b, *options), FiLMBlock(b, b, *options),
+                FiLMBlock(a, b, *options),
+                FiLMBlock(b, b, *options),
                 nn.Conv1d(b, b, 3, 2, 1) if index < len(pairs) - 1 else nn.Identity(),
             )
             for index, (a, b) in enumerate(pairs)
-        )  # fmt: skip
+        )
         last, first = config.channels[-1], config.channels[0]
         self.middle = nn.ModuleList([FiLMBlock(last, last, *options) for _ in range(2)])
         self.up = nn.ModuleList(

@@ -14,39 +14,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.policy.denoisers import TransformerDenoiser, UNetDenoiser
-from benchmark.policy.heads import Head
-from benchmark.protocol import DiffusionConfig
-
-
-class RangeNormalizer(nn.Module):
-    """Each entry's training range to [-1, 1]. An entry that never changes becomes 0."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.low: Tensor
-        self.high: Tensor
-        self.register_buffer("low", torch.full((size,), -1.0))
-        self.register_buffer("high", torch.full((size,), 1.0))
-
-    def fit(self, values: Tensor) -> None:
-        self.low.copy_(values.amin(0))
-        self.high.copy_(values.amax(0))
-
-    def _scale(self) -> tuple[Tensor, Tensor]:
-        half = (self.high - self.low) / 2
-        return (self.high + self.low) / 2, torch.where(half < 1e-6, torch.ones_like(half), half)
-
-    def forward(self, values: Tensor) -> Tensor:
-        middle, half = self._scale()
-        return (values - middle) / half
-
-    def undo(self, values: Tensor) -> Tensor:
-        middle, half = self._scale()
-        return values * half + middle
+from benchmark.policy.head import Head
+from benchmark.policy.normalizers import RangeNormalizer
+from benchmark.settings.head import DiffusionConfig, left_out
+from envs.spec import ActionSpec
+from methods.action_terms import BadTerms
+from methods.policy import Average, Recipe
 
 
 class DiffusionHead(Head):
     """See `benchmark/conf/head/diffusion.yaml` for each number's source."""
+
+    optimizer = "adamw"
+    scaled = "range"
 
     def __init__(
         self, config: DiffusionConfig, feature_dim: int, proprio_dim: int, action_dim: int, language_dim: int = 0
@@ -54,9 +34,12 @@ class DiffusionHead(Head):
         super().__init__()
         self.config = config
         self.chunk, self.lead, self.execute = config.chunk, config.lead, config.execute
-        self.obs_steps = config.obs_steps
+        self.obs_steps, self.ensemble = config.obs_steps, config.ensemble
+        self.left_out = left_out(vars(config))
+        self.average = Average(config.ema_power, config.ema_after) if config.ema_power else None
         self.action_dim = action_dim
-        self.actions, self.proprio = RangeNormalizer(action_dim), RangeNormalizer(proprio_dim)
+        self.actions: RangeNormalizer = RangeNormalizer(action_dim)
+        self.proprio = RangeNormalizer(proprio_dim)
         self.denoiser: nn.Module
         if config.denoiser == "transformer":
             self.embed_feature = nn.Linear(feature_dim, config.width) if feature_dim else None
@@ -67,8 +50,13 @@ class DiffusionHead(Head):
             self.embed_feature = None
             self.embed_proprio = nn.Sequential(nn.Linear(proprio_dim, 64), nn.ReLU(), nn.Linear(64, 64))
             self.embed_language = nn.Linear(language_dim, 64) if language_dim else None
-            told = 64 if language_dim else 0
-            self.denoiser = UNetDenoiser(config, action_dim, config.obs_steps * (feature_dim + 64 + told))
+            instruction = 64 if language_dim else 0
+            self.denoiser = UNetDenoiser(config, action_dim, config.obs_steps * (feature_dim + 64 + instruction))
+
+    def describe_action(self, action: ActionSpec, loss: str, scaling: str) -> None:
+        super().describe_action(action, loss, scaling)
+        if self.terms and self.config.prediction == "epsilon":
+            raise BadTerms("protocol.action_loss scores actions: it takes head.prediction=sample, which predicts them")
 
     def fit(self, actions: Tensor, proprio: Tensor) -> None:
         self.actions.fit(actions)
@@ -78,20 +66,35 @@ class DiffusionHead(Head):
         """The observation as tokens (B, T, D). condition is (B, D), (B, obs_steps, D) or tokens (B, T, D)."""
         state = self.embed_proprio(self.proprio(proprio))
         condition, state = (x if x.dim() == 3 else x.unsqueeze(1) for x in (condition.float(), state))
-        told = [] if self.embed_language is None else [self.embed_language(language).unsqueeze(1)]
+        instruction = [] if self.embed_language is None else [self.embed_language(language).unsqueeze(1)]
         if self.config.denoiser == "unet":
-            return torch.cat([condition, state, *(one.expand(-1, state.shape[1], -1) for one in told)], dim=-1)
+            return torch.cat([condition, state, *(one.expand(-1, state.shape[1], -1) for one in instruction)], dim=-1)
         seen = [] if self.embed_feature is None else [self.embed_feature(condition)]
-        return torch.cat([*seen, state, *told], dim=1)
+        return torch.cat([*seen, state, *instruction], dim=1)
 
-    def loss(self, condition: Tensor, proprio: Tensor, actions: Tensor, language: Tensor | None = None) -> Tensor:
+    def group_settings(self, recipe: Recipe) -> dict[str, Any]:
+        """Its own: the protocol's recipe is of the direct heads."""
+        c = self.config
+        return {
+            "learning_rate": c.learning_rate,
+            "weight_decay": c.weight_decay,
+            "betas": c.betas,
+            "schedule": "cosine",
+            "warmup_steps": c.warmup_steps,
+        }
+
+    def losses(
+        self, condition: Tensor, proprio: Tensor, actions: Tensor, language: Tensor | None = None
+    ) -> dict[str, Tensor]:
         clean = self.actions(actions if actions.dim() == 3 else actions.unsqueeze(1))
         noise = torch.randn_like(clean)
         step = torch.randint(self.config.train_steps, (len(clean),), device=clean.device)
         noised = self._scheduler("ddpm").add_noise(clean, noise, step)
         guess = self.denoiser(noised, step, self._memory(condition, proprio, language))
         target = noise if self.config.prediction == "epsilon" else clean
-        return functional.mse_loss(guess.float(), target)
+        if self.config.prediction == "epsilon" and not self.terms:
+            return {"action": functional.mse_loss(guess.float(), target)}  # of noise, which has no two signs
+        return self.action_losses(guess.float(), target)
 
     def plan(self, condition: Tensor, proprio: Tensor, seeds: Sequence[int], language: Tensor | None = None) -> Tensor:
         memory = self._memory(condition, proprio, language)

@@ -1,184 +1,113 @@
-"""A policy: representation, then head."""
+"""The first policy of the contract: a representation, then a head."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmark.policy.heads import Head, make_head
-from benchmark.policy.memory import Memory
-from benchmark.protocol import DiffusionConfig, HeadConfig
-from benchmark.seeds import plan_seed as seed_of
+from benchmark.policy.head import Head
+from envs.errors import UserError
+from envs.spec import ActionSpec
 from methods.base import Representation
-
-CUDA_ROWS = 32
-"""On a GPU the kernel is chosen by the batch's shape, so batches are padded to a multiple of this."""
+from methods.policy import Average, Inputs, ParameterGroup, Policy, PolicySpecs, Recipe, total
 
 
-class EmptyCloud(ValueError):
-    """An observation without a single point. There is nothing to encode, and no fake point is put in its place."""
-
-
-class PolicyDiverged(ArithmeticError):
+class PolicyDiverged(UserError, ArithmeticError):
     """The policy's output is not finite."""
 
 
-class Policy(nn.Module):
-    """A representation under a head. Observations have a leading axis (B, ...), or (B, obs_steps, ...) for a head
-    that looks at several; `feature` in place of the method's input stands for the frozen part's outputs, and
-    `language` (B, D) is the instruction's where a suite gives one.
+class HeadPolicy(Policy):
+    """A representation under a head. How it looks and acts is the head's to say.
 
-    condition: `pooled`, or `tokens` of methods that keep them.
+    condition: the token set that the head takes, `pooled`, or `tokens` of methods that keep them.
     """
 
+    representation: Representation
+
     def __init__(
-        self, representation: Representation, head: Head, condition: str = "pooled", action_dim: int = 0
+        self,
+        representation: Representation,
+        head: Head,
+        condition: str = "pooled",
+        action: ActionSpec | int = 0,
+        specs: PolicySpecs | None = None,
     ) -> None:
-        super().__init__()
-        self.representation, self.head = representation, head
-        self.condition, self.action_dim = condition, action_dim
+        super().__init__(specs or PolicySpecs({}, plain_action(action)), representation)
+        self.head, self._condition = head, condition
 
-    def encode_frozen(self, observations: Mapping[str, Tensor]) -> Tensor:
-        """What of the condition never changes in training."""
-        if self.condition == "tokens":
-            return self.representation.encode_tokens(observations)
-        return self.representation.encode_frozen(observations)
+    @property
+    def sets(self) -> tuple[str, ...]:
+        return (self._condition,)
 
-    def encode(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The head's condition: (B, D), (B, obs_steps, D), or tokens (B, T, D)."""
-        if self.head.obs_steps > 1:
-            batch, steps = inputs["proprio"].shape[:2]
-            flat = self._encode({name: value.flatten(0, 1) for name, value in inputs.items()})
-            return flat.view(batch, steps, -1)
-        return self._encode(inputs)
+    @property
+    def chunk(self) -> int:
+        return self.head.chunk
 
-    def _encode(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        if "feature" in inputs:
-            ready = inputs["feature"]
-            return ready if self.condition == "tokens" else self.representation.project(ready)
-        if self.condition == "tokens":
-            return self.representation.encode_tokens(inputs)
-        return self.representation.encode(inputs)
+    @property
+    def lead(self) -> int:
+        return self.head.lead
 
-    def loss(self, inputs: Mapping[str, Tensor], actions: Tensor) -> Tensor:
-        return self.head.loss(self.encode(inputs).float(), inputs["proprio"], actions, self._told(inputs))
+    @property
+    def execute(self) -> int:
+        return self.head.execute
 
-    def plan(self, inputs: Mapping[str, Tensor], seeds: Sequence[int]) -> Tensor:
+    @property
+    def obs_steps(self) -> int:
+        return self.head.obs_steps
+
+    @property
+    def left_out(self) -> int:
+        return self.head.left_out
+
+    @property
+    def ensemble(self) -> float:
+        return self.head.ensemble
+
+    @property
+    def optimizer(self) -> str:  # type: ignore[override]
+        return self.head.optimizer
+
+    @property
+    def average(self) -> Average | None:  # type: ignore[override]
+        return self.head.average
+
+    def fit(self, actions: Tensor, proprio: Tensor) -> None:
+        self.head.fit(actions, proprio)
+
+    def losses(self, inputs: Inputs, actions: Tensor, padded: Tensor | None = None) -> dict[str, Tensor]:
+        """The heads take every action of a chunk alike, repeated ones too."""
+        condition = self.token_sets(inputs)[self._condition]
+        return self.head.losses(condition, inputs["proprio"], actions, self._told(inputs))
+
+    def loss(self, inputs: Inputs, actions: Tensor) -> Tensor:
+        return total(self.losses(inputs, actions))
+
+    def plan(self, inputs: Inputs, seeds: Sequence[int]) -> Tensor:
         """(B, chunk, A)."""
-        return self.head.plan(self.encode(inputs).float(), inputs["proprio"], seeds, self._told(inputs))
+        condition = self.token_sets(inputs)[self._condition]
+        return self.head.plan(condition, inputs["proprio"], seeds, self._told(inputs))
 
-    def _told(self, inputs: Mapping[str, Tensor]) -> Tensor | None:
+    def parameter_groups(self, recipe: Recipe) -> list[ParameterGroup]:
+        """The head's, and in another group the representation's, if any of it is trained."""
+        settings = self.head.group_settings(recipe)
+        rate = settings.pop("learning_rate")
+        encoder = [p for p in self.representation.parameters() if p.requires_grad]
+        groups = [ParameterGroup([p for p in self.head.parameters() if p.requires_grad], rate, **settings)]
+        if encoder:
+            groups.append(ParameterGroup(encoder, rate * recipe.encoder_lr_multiplier, **settings))
+        return groups
+
+    def _told(self, inputs: Inputs) -> Tensor | None:
         """Features (B, D) of the instruction, which stays the same throughout an episode."""
         language = inputs.get("language")
         return language[:, -1] if language is not None and self.head.obs_steps > 1 else language
 
-    def trained_state(self) -> dict[str, Tensor]:
-        """Parameters and buffers without the frozen part, which is the same in every checkpoint."""
-        frozen = self._frozen_prefix()
-        return {n: t for n, t in self.state_dict().items() if frozen is None or not n.startswith(frozen)}
 
-    def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
-        """Undo `trained_state`. Raises RuntimeError if anything else than the frozen part is missing."""
-        frozen = self._frozen_prefix()
-        kept = {n: t for n, t in self.state_dict().items() if frozen is not None and n.startswith(frozen)}
-        self.load_state_dict({**kept, **state})
-
-    def _frozen_prefix(self) -> str | None:
-        part = self.representation.frozen_part
-        return None if part is None else next(f"{name}." for name, module in self.named_modules() if module is part)
-
-
-def make_policy(config: HeadConfig | DiffusionConfig, representation: Representation, proprio_dim: int,
-                action_dim: int, language_dim: int = 0) -> Policy:  # fmt: skip
-    """The head that `config` describes, over the representation's feature or tokens."""
-    condition = config.condition if isinstance(config, DiffusionConfig) else "pooled"
-    width = representation.token_dim if condition == "tokens" else representation.feature_dim
-    head = make_head(config, width, proprio_dim, action_dim, language_dim)
-    return Policy(representation, head, condition, action_dim)
-
-
-def act(policy: Policy, observations: Mapping[str, np.ndarray], memories: Sequence[Memory], device: torch.device,
-        bf16: bool) -> np.ndarray:  # fmt: skip
-    """The next actions (B, A) float32 for stacked observations (B, ...). The policy must be in eval mode.
-
-    Episodes whose plan is used up get a new one; the others go on with theirs.
-
-    An observation's action is the same to the last bit whatever else is in the batch, because a simulator is chaotic:
-    otherwise the number of workers would change who succeeds. Matrix products of 1, 2 and 3 rows differ in the last
-    bit on a CPU, so there every row is its own call (which costs nothing: one cloud or image already fills a core);
-    on a GPU the whole batch is one call of a fixed shape.
-
-    Raises `EmptyCloud` for an observation without a point and `PolicyDiverged` if an action is not finite.
-    """
-    if "points_valid" in observations and not observations["points_valid"].any(axis=1).all():
-        raise EmptyCloud("nothing is inside the crop: choose other cameras or a wider crop (suite.observation)")
-    head = policy.head
-    for row, memory in enumerate(memories):
-        if head.obs_steps > 1:
-            memory.seen.append({name: array[row].copy() for name, array in observations.items()})
-            while len(memory.seen) > head.obs_steps:
-                memory.seen.popleft()
-    empty = [row for row, memory in enumerate(memories) if not memory.plan]
-    if empty:
-        inputs = _inputs(policy, observations, memories, empty)
-        # a plan's noise has a name of its own: the episode and the step at which it is made
-        seeds = [seed_of(memories[row].seed, len(memories[row].actions)) for row in empty]
-        for row, chunk in zip(empty, _plans(policy, inputs, seeds, device, bf16), strict=True):
-            memories[row].plan.extend(chunk)
-    return np.stack([memory.plan.popleft() for memory in memories])
-
-
-def _inputs(policy: Policy, observations: Mapping[str, np.ndarray], memories: Sequence[Memory],
-            rows: Sequence[int]) -> dict[str, np.ndarray]:  # fmt: skip
-    """What the policy reads for these rows: present or latest observations, and the latest actions."""
-    steps = policy.head.obs_steps
-    if steps == 1:
-        inputs = {name: array[list(rows)] for name, array in observations.items()}
-    else:
-        windows = [[*[memories[row].seen[0]] * (steps - len(memories[row].seen)), *memories[row].seen] for row in rows]
-        inputs = {name: np.stack([np.stack([o[name] for o in window]) for window in windows]) for name in observations}
-    told = [memories[row].language for row in rows]
-    if told[0] is not None:
-        features = np.stack([one for one in told if one is not None])
-        inputs["language"] = features if steps == 1 else np.repeat(features[:, None], steps, axis=1)
-    history = policy.representation.card.past_actions
-    if history:
-        past = [
-            np.stack([latest(memories[row].actions, history, policy.action_dim, steps - 1 - i) for i in range(steps)])
-            for row in rows
-        ]
-        inputs["past_actions"] = np.stack(past) if steps > 1 else np.stack(past)[:, 0]
-    return inputs
-
-
-def latest(actions: Sequence[np.ndarray] | np.ndarray, count: int, size: int, ago: int = 0) -> np.ndarray:
-    """The `count` newest actions (size,) as of `ago` steps back, newest last, zeros before: (count, size) float32."""
-    known = actions[: max(0, len(actions) - ago)][-count:]
-    found = np.zeros((count, size), np.float32)
-    if len(known):
-        found[count - len(known) :] = known
-    return found
-
-
-def _plans(policy: Policy, inputs: Mapping[str, np.ndarray], seeds: Sequence[int], device: torch.device,
-           bf16: bool) -> np.ndarray:  # fmt: skip
-    """(B, execute, A): the part of each chunk that will be played."""
-    rows = len(seeds)
-    block = CUDA_ROWS if device.type == "cuda" else 1
-    calls = []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for first in range(0, rows, block):
-            index = np.minimum(np.arange(first, first + block), rows - 1)
-            batch = {name: torch.from_numpy(array[index]).to(device) for name, array in inputs.items()}
-            calls.append(policy.plan(batch, [seeds[i] for i in index]).float().cpu())
-    head = policy.head
-    plans = torch.cat(calls)[:rows, head.lead : head.lead + head.execute].numpy()
-    if not np.isfinite(plans).all():
-        raise PolicyDiverged(
-            "the policy's action is not finite (NaN or infinite): training diverged. Try a smaller "
-            "protocol.learning_rate, or look at the loss in the cell's progress.json"
-        )
-    return plans
+def plain_action(action: ActionSpec | int) -> ActionSpec:
+    """An action of so many numbers of which nothing else is said."""
+    if isinstance(action, ActionSpec):
+        return action
+    names = tuple(f"a{number}" for number in range(action))
+    return ActionSpec(names, (-torch.inf,) * action, (torch.inf,) * action, "")

@@ -8,24 +8,33 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from benchmark import seeds
-from benchmark.pretrain.frames import CLOUD, Frames
-from benchmark.pretrain.order import batches
+from benchmark.pretrain.batch_order import batches
+from benchmark.pretrain.data.frames import Frames
 from benchmark.pretrain.teacher_features import TeacherFeatures
+from benchmark.settings import seeds
+from methods.objective import Batch, Objective, Row
 
-Batch = dict[str, Tensor]
 AHEAD = 3
 
 
 class Loader:
     """Training batches from any step on: the same ones, whenever they are asked for."""
 
-    def __init__(self, frames: Frames, taught: TeacherFeatures | None, size: int, seed: int, rank: int = 0,
-                 world: int = 1) -> None:  # fmt: skip
-        self.frames, self.taught, self.size, self.seed = frames, taught, size, seed
+    def __init__(
+        self,
+        frames: Frames,
+        objective: Objective,
+        taught: TeacherFeatures | None,
+        size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.frames, self.objective, self.taught, self.size, self.seed = frames, objective, taught, size, seed
+        arrays = taught.arrays if taught is not None else [{} for _ in frames.shards]
+        self._fields = [{**shard.fields, **more} for shard, more in zip(frames.shards, arrays, strict=True)]
+        self._sentences = {sentence: number for number, sentence in enumerate(frames.sentences())}
         self.rank, self.world = rank, world
         self.rows = frames.rows(held_out=False)
         self.steps_per_epoch = max(1, len(self.rows) // size)
@@ -76,23 +85,14 @@ class Loader:
             thread.join()
 
     def batch(self, rows: Sequence[int] | np.ndarray, step: int) -> Batch:
-        """These frames. Of several cameras one is drawn for each, by `step`: its picture is held against the cloud."""
-        found = {name: torch.from_numpy(array) for name, array in self.frames.gather(list(rows), CLOUD).items()}
+        """These frames as the objective's tensors; what it chooses of them is drawn by `step`."""
+        # the name is from when cameras were all that was drawn; another would draw other cameras
+        draws = np.random.default_rng([seeds.training_seed(self.seed, "camera"), step])
+        return self.objective.batch([self._row(int(row)) for row in rows], draws)
+
+    def _row(self, number: int) -> Row:
+        shard, at = self.frames.place(number)
+        fields, sentence = self._fields[self.frames.shards.index(shard)], shard.instructions[at]
         if self.taught is None:
-            return found
-        rng = np.random.default_rng([seeds.training_seed(self.seed, "camera"), step])
-        parts: dict[str, list[np.ndarray]] = {}
-        said = []
-        for row in rows:
-            shard, at = self.frames.place(int(row))
-            view = int(rng.integers(shard.fields["depth"].shape[1]))
-            images = self.taught.images[self.frames.shards.index(shard)]
-            for name in ("depth", "intrinsics", "extrinsics"):
-                parts.setdefault(name, []).append(shard.fields[name][at, view])
-            for name in ("image_feature", "image_map"):
-                parts.setdefault(name, []).append(images[name][at, view])
-            said.append(self.taught.said(shard.instructions[at]))
-        found |= {name: torch.from_numpy(np.stack(arrays)) for name, arrays in parts.items()}
-        found["said"] = torch.tensor(said)
-        found["text_feature"] = self.taught.texts[found["said"]]
-        return found
+            return Row(fields, at, sentence, self._sentences[sentence])
+        return Row(fields, at, sentence, self._sentences[sentence], self.taught.texts[self._sentences[sentence]])

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import ConfigError
-from benchmark.pretrain.config import PretrainConfig, load_pretrain
-from benchmark.pretrain.data_config import DataConfig
-from benchmark.pretrain.sources import load_data
+from benchmark.pretrain.data.config import DataConfig
+from benchmark.pretrain.data.sources import load_data
+from benchmark.settings.pretraining import PretrainConfig, config_class, load_pretrain
+from benchmark.system.errors import ConfigError
+from envs.names import safe_name
 
-FORMATS = {"dcl_as_printed": 2}
-"""Of forms whose meaning has changed; 1 for all others. Until 2 `dcl_as_printed` was what is `dcl` now."""
-PARTS = ("mae", "contrast", "local")
-TEACHERS = ("clip", "random")
+NO_TEACHER = "none"
+UNTRAINED = "random"
+"""The teacher that knows nothing: it trains the machinery, and marks what it has taught."""
+
+
+ENLARGED = ("rlbench", "calibrated")
+"""Kinds of data whose pictures may be smaller than the teacher's: how they are enlarged is part of what it teaches, and
+was another rule (a = -0.75) before it had a name here."""
 
 
 @dataclass(frozen=True)
 class PretrainJob:
-    """teacher: `clip`, `random` (which trains the machinery and marks the checkpoint), or `none` if none is needed."""
+    """teacher: one of the configuration's, such as `clip` or `random`; `none` if none is needed."""
 
     method: str
     config: PretrainConfig
@@ -37,7 +41,11 @@ class PretrainJob:
         if self.name:
             return self.name
         parts = ["+".join(source.name for source in self.data), self.config.variant]
-        return "-".join([*parts, *(["random-teacher"] if self.teacher == "random" else [])])
+        return "-".join([*parts, *(["random-teacher"] if self.untrained_teacher else [])])
+
+    @property
+    def untrained_teacher(self) -> bool:
+        return self.teacher == UNTRAINED
 
     def folder(self, out: Path) -> Path:
         return out / "pretrain" / self.method / self.label
@@ -50,32 +58,52 @@ class PretrainJob:
 
     def identity(self) -> dict[str, Any]:
         facts = {
-            "format": FORMATS.get(self.config.form, 1), "method": self.method, "config": self.config.identity(),
-            "teacher": self.teacher, "data": [source.identity() for source in self.data],
-        }  # fmt: skip
+            "format": self.config.format,
+            "method": self.method,
+            "config": self.config.identity(),
+            "teacher": self.teacher,
+            "data": [source.identity() for source in self.data],
+        }
+        if self.teacher != "none" and any(source.kind in ENLARGED for source in self.data):
+            facts["teacher_pictures"] = "bicubic, a = -0.5"
         return json.loads(json.dumps(facts))
 
     def identity_hash(self) -> str:
         return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
 
 
-def make_job(method: str, data: Sequence[str], without: Sequence[str] = (), teacher: str = "clip",
-             overrides: Sequence[str] = (), name: str | None = None) -> PretrainJob:  # fmt: skip
-    """From names and key=value, `DATA.FIELD=VALUE` among them. Raises `ConfigError` or `UnknownName`."""
+def make_job(
+    method: str,
+    data: Sequence[str],
+    without: Sequence[str] = (),
+    teacher: str | None = None,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+) -> PretrainJob:
+    """From names and key=value, `DATA.FIELD=VALUE` among them. Raises `ConfigError` or `UnknownName`.
+
+    teacher: None for the first that the method's pre-training has.
+    """
+    kind = config_class(method)
     if not data:
         raise ConfigError("--data is missing; `bench list data` names them")
     if len(set(data)) != len(data):
         raise ConfigError(f"--data {','.join(data)}: the same source twice; raise its weight instead")
     for part in without:
-        if part not in PARTS:
-            raise ConfigError(f"--without {part} is none of {', '.join(PARTS)}")
-    if teacher not in TEACHERS:
-        raise ConfigError(f"--teacher {teacher} is none of {', '.join(TEACHERS)}")
-    if name is not None and not re.fullmatch(r"[\w+=][\w.+=-]*", name):
-        raise ConfigError(f"--name {name}: give letters, digits and any of . _ + = - (it names a folder and a file)")
+        if part not in kind.parts:
+            raise ConfigError(f"--without {part} is none of {_listed(kind.parts)}")
+    if teacher is None:
+        teacher = kind.teachers[0] if kind.teachers else NO_TEACHER
+    elif teacher not in kind.teachers:
+        raise ConfigError(f"--teacher {teacher} is none of {_listed(kind.teachers)}")
+    if name is not None:
+        safe_name("--name", name, "+=")
     prefixes = tuple(f"{source}." for source in data)
     own = [text for text in overrides if not text.startswith(prefixes)]
     config = load_pretrain(method, [*own, *(f"{part}=false" for part in without)])
     sources = tuple(load_data(source, overrides) for source in data)
-    taught = config.contrast or config.local
-    return PretrainJob(method, config, sources, teacher if taught else "none", name)
+    return PretrainJob(method, config, sources, teacher if config.taught else NO_TEACHER, name)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing: this method's pre-training has no such choice"

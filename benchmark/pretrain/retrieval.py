@@ -11,61 +11,61 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from benchmark.pretrain.batches import Loader
-from benchmark.pretrain.frames import Frames
-from benchmark.pretrain.teacher_features import TeacherFeatures
-from benchmark.report.stats import wilson
-from methods.clar.pretraining import Pretraining
+from benchmark.pretrain.data.frames import Frames
+from benchmark.report.statistics.intervals import wilson
+from methods.objective import ObjectiveModel
 
 KS = (1, 5)
 
 
-def retrieval(model: Pretraining, frames: Frames, taught: TeacherFeatures, galleries: int, seed: int,
-              device: torch.device) -> dict[str, Any]:  # fmt: skip
-    """Recall@1 and @5 of image-to-cloud and text-to-cloud, with 95 % intervals and what chance would give.
+def retrieval(model: ObjectiveModel, loader: Loader, galleries: int, seed: int, device: torch.device) -> dict[str, Any]:
+    """Recall@1 and @5 of each query that the objective has, with 95 % intervals and what chance would give.
 
-    galleries: how many are drawn, each over all held-out trajectories.
+    CLAR's are image-to-cloud and text-to-cloud. galleries: how many are drawn, each over all held-out trajectories.
+    Raises ValueError if the model has no space to look in, or too few trajectories are held out.
     """
-    if model.contrast is None:
-        raise ValueError("this encoder was pre-trained without contrast: it shares no space with pictures or text")
+    if model.why_no_pairs:
+        raise ValueError(model.why_no_pairs)
     model.to(device).eval()
-    loader = Loader(frames, taught, 1, seed)
-    rng = np.random.default_rng(seed)
-    hits: dict[str, list[int]] = {f"{kind}@{k}": [] for kind in ("image", "text") for k in KS}
-    chance: dict[str, list[float]] = {name: [] for name in hits}
+    frames, rng = loader.frames, np.random.default_rng(seed)
+    hits: dict[str, list[int]] = {}
+    chance: dict[str, list[float]] = {}
     size = 0
     for number in range(galleries):
         rows = _one_of_each(frames, frames.rows(held_out=True), rng)
         batch = {name: value.to(device) for name, value in loader.batch(rows, number).items()}
         size = len(rows)
-        clouds, images = _embed(model, batch), functional.normalize(batch["image_feature"].float(), dim=-1)
-        found = (images @ clouds.T).argsort(dim=1, descending=True, stable=True).cpu()
-        said = batch["said"].cpu()
-        asked = said.unique()
-        texts = functional.normalize(taught.texts[asked].to(device), dim=-1)
-        by_text = said[(texts @ clouds.T).argsort(dim=1, descending=True, stable=True).cpu()]
-        for k in KS:
-            hits[f"image@{k}"] += (found[:, :k] == torch.arange(size).unsqueeze(1)).any(1).int().tolist()
-            hits[f"text@{k}"] += (by_text[:, :k] == asked.unsqueeze(1)).any(1).int().tolist()
-            chance[f"image@{k}"].append(min(1.0, k / size))
-            chance[f"text@{k}"] += [_chance(int((said == one).sum()), size, k) for one in asked]
+        with torch.inference_mode():
+            pairs = model.pairs(batch)
+        for kind, queries in pairs.queries.items():
+            groups = pairs.groups[kind].cpu() if kind in pairs.groups else torch.arange(size)
+            asked = groups.unique()
+            first = torch.stack([(groups == one).nonzero()[0, 0] for one in asked])  # one query a group
+            scores = queries[first.to(queries.device)] @ pairs.own.T
+            found = groups[scores.argsort(dim=1, descending=True, stable=True).cpu()]
+            for k in KS:
+                name = f"{kind}@{k}"
+                hits.setdefault(name, []).extend((found[:, :k] == asked.unsqueeze(1)).any(1).int().tolist())
+                blind = [min(1.0, k / size)]  # the same for all queries that are one frame's alone
+                if kind in pairs.groups:
+                    blind = [_chance(int((groups == one).sum()), size, k) for one in asked]
+                chance.setdefault(name, []).extend(blind)
     rows_out = []
     for name, values in hits.items():
         low, high = wilson(sum(values), len(values))
-        rows_out.append({
-            "query": name, "recall": float(np.mean(values)), "low": low, "high": high, "queries": len(values),
-            "chance": float(np.mean(chance[name])),
-        })  # fmt: skip
-    return {"gallery": size, "galleries": galleries, "instructions": len(taught.sentences), "results": rows_out}
-
-
-@torch.inference_mode()
-def _embed(model: Pretraining, batch: dict[str, Tensor]) -> Tensor:
-    assert model.contrast is not None
-    return model.contrast.embed(model.representation.encode(batch))
+        rows_out.append(
+            {
+                "query": name,
+                "recall": float(np.mean(values)),
+                "low": low,
+                "high": high,
+                "queries": len(values),
+                "chance": float(np.mean(chance[name])),
+            }
+        )
+    return {"gallery": size, "galleries": galleries, "instructions": len(frames.sentences()), "results": rows_out}
 
 
 def _one_of_each(frames: Frames, rows: np.ndarray, rng: np.random.Generator) -> Sequence[int]:

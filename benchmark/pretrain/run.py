@@ -11,39 +11,36 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark import provenance
-from benchmark.cell import Paths
-from benchmark.encoders import encoder_specs
-from benchmark.pretrain.batches import Batch, Loader
-from benchmark.pretrain.checkpoint import read_card, write_checkpoint
-from benchmark.pretrain.frames import Frames
-from benchmark.pretrain.job import PretrainJob
-from benchmark.pretrain.parallel import Group
-from benchmark.pretrain.sources import open_frames
+from benchmark.pretrain.batches import Loader
+from benchmark.pretrain.checkpoint import check_card, read_card, set_aside, write_checkpoint
+from benchmark.pretrain.data.frames import Frames
+from benchmark.pretrain.data.sources import open_frames
+from benchmark.pretrain.job import NO_TEACHER, PretrainJob
+from benchmark.pretrain.objectives import check_fields, needs_pictures, open_objective
+from benchmark.pretrain.processes import Group
+from benchmark.pretrain.resume import discard_states, drop, restore_newest, save_newest
 from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
-from benchmark.progress import bar, say
-from benchmark.protocol import Runtime
-from benchmark.pulse import Pulse, await_silence, this_start
-from benchmark.runtime import resolve_device, resolve_workers
-from benchmark.seeds import training_seed
-from benchmark.storage import discard, exclusive
-from benchmark.workfolder import OtherSettings
-from methods.clar.pretraining import Pretraining
-from methods.clar.representation import CLAR
-from methods.clar.teacher import CARD as TEACHER_CARD
-from methods.clar.teacher import RandomTeacher, Teacher
-from methods.errors import WeightsMissing
-from methods.registry import method_class
-from methods.weights import choose_weights, weights_folder
+from benchmark.records.paths import Paths
+from benchmark.settings.machine import resolve_device, resolve_workers
+from benchmark.settings.runtime import Runtime
+from benchmark.settings.seeds import training_seed
+from benchmark.system import provenance
+from benchmark.system.errors import OtherSettings
+from benchmark.system.files import discard, exclusive
+from benchmark.system.heartbeat import Heartbeat, this_start, wait_until_heartbeat_stops
+from benchmark.system.progress import bar, say
+from methods.objective import Batch, FrozenTeacher, ObjectiveModel
+from methods.weights import weights_folder
 
 SAVE_EVERY = 300.0
 """Seconds of training that a kill may cost."""
 VALIDATION_BATCHES = 4
 
 
-def pretrain(job: PretrainJob, paths: Paths, runtime: Runtime, command: str,
-             overwrite: bool = False) -> tuple[dict[str, Any], bool]:  # fmt: skip
+def pretrain(
+    job: PretrainJob, paths: Paths, runtime: Runtime, command: str, overwrite: bool = False
+) -> tuple[dict[str, Any], bool]:
     """The checkpoint's card, and whether it was made now. Under torchrun every process calls this.
 
     Raises `Busy` if another process is at it, `OtherSettings` if the place holds something else, `WeightsMissing` if
@@ -65,37 +62,21 @@ def pretrain(job: PretrainJob, paths: Paths, runtime: Runtime, command: str,
 
 def check_teacher(job: PretrainJob, folder: Path) -> None:
     """Raises `WeightsMissing` before any work, with the commands that mend it."""
-    if job.teacher == "clip":
-        _clip_is_here(folder)
-
-
-def open_teacher(name: str, folder: Path) -> Teacher:
-    """`clip` or `random`. Raises `WeightsMissing` with the commands that mend it."""
-    if name == "random":
-        return RandomTeacher()
-    _clip_is_here(folder)
-    return Teacher.load(folder)
-
-
-def _clip_is_here(folder: Path) -> None:
-    try:
-        choose_weights(TEACHER_CARD, None, folder)
-    except WeightsMissing as error:
-        raise WeightsMissing(
-            f"{str(error).splitlines()[0]}\n  (no internet here: bring the files and add --dir FOLDER.) Without a "
-            "teacher: --without contrast,local; --teacher random trains the machinery and marks the checkpoint"
-        ) from error
+    if job.teacher != NO_TEACHER:
+        open_objective(job.method, job.config).check_teacher(job.teacher, folder)
 
 
 class _Run:
-    def __init__(self, job: PretrainJob, paths: Paths, runtime: Runtime, command: str, device: torch.device,
-                 group: Group) -> None:  # fmt: skip
+    def __init__(
+        self, job: PretrainJob, paths: Paths, runtime: Runtime, command: str, device: torch.device, group: Group
+    ) -> None:
         self.job, self.paths, self.runtime, self.command = job, paths, runtime, command
         self.device, self.group = device, group
+        self.objective = open_objective(job.method, job.config)
         self.folder = job.folder(paths.out)
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
-        self.pulse: Pulse | None = None
+        self.heartbeat: Heartbeat | None = None
 
     def guarded(self, overwrite: bool) -> tuple[dict[str, Any], bool]:
         label = f"pre-training {self.job.method}/{self.job.label}"
@@ -104,19 +85,22 @@ class _Run:
                 for file in self.folder.glob("*"):
                     if not file.name.startswith("lock"):
                         discard(file)
-            card = read_card(self.folder)
-            if card is not None:
-                if card["identity_hash"] != self.job.identity_hash():
-                    raise OtherSettings(
-                        f"{self.folder} holds a pre-training of other settings. Give it another --name, or --overwrite"
-                    )
+            card, damage = check_card(self.folder)
+            if card is not None and card["identity_hash"] != self.job.identity_hash():
+                raise OtherSettings(
+                    f"{self.folder} holds a pre-training of other settings. Give it another --name, or --overwrite"
+                )
+            if damage:
+                say(f"{damage}: trained again")
+                set_aside(self.folder, card)
+            elif card is not None:
                 self.group.wait()
                 return card, False
-            await_silence(self.folder, label, say)
+            wait_until_heartbeat_stops(self.folder, label, say)
             device = provenance.describe_machine(self.device)["device"]
             commit = provenance.git_state()["commit"]
             facts = this_start(device, torch.__version__, torch.get_num_threads(), commit)
-            with Pulse(self.folder, facts) as self.pulse:
+            with Heartbeat(self.folder, facts) as self.heartbeat:
                 return self._train(), True
 
     def follow(self) -> tuple[dict[str, Any], bool]:
@@ -126,7 +110,10 @@ class _Run:
 
     def _frames(self) -> Frames:
         workers = resolve_workers(self.runtime)
-        return open_frames(self.job.data, self.paths.data, self.job.teacher != "none", workers)
+        fields = self.objective.fields
+        frames = open_frames(self.job.data, self.paths.caches, needs_pictures(fields), workers)
+        check_fields(frames, fields)
+        return frames
 
     def _train(self, waits: bool = False) -> dict[str, Any]:
         if waits:
@@ -134,39 +121,48 @@ class _Run:
             if read_card(self.folder) is not None:
                 return {}
         frames = self._frames()
-        taught, teacher = self._teacher_features(frames)
+        teacher = self._teacher()
+        taught = TeacherFeatures(frames, teacher, self.paths.caches, self.device) if teacher is not None else None
+        taught_by = teacher.identity() if teacher is not None else NO_TEACHER
         if not waits:
             self.group.wait()
         config = self.job.config
         if not len(frames.rows(held_out=False)):
             raise OtherSettings(f"{self.job.label}: all frames are held out, none is left to train on")
-        loader = Loader(frames, taught, config.batch_size, config.seed, self.group.rank, self.group.world)
-        model = make_model(self.job, frames, taught)
-        trainer = PretrainTrainer(model, config, loader.steps_per_epoch, self.device, self.group)
-        identity = self._identity(frames, teacher)
-        resume = self.folder / "resume.pt"
-        if resume.exists():
-            facts = trainer.restore(resume, identity)
+        loader = Loader(
+            frames, self.objective, taught, config.batch_size, config.seed, self.group.rank, self.group.world
+        )
+        torch.manual_seed(training_seed(config.seed, "pretrain init"))
+        model = self.objective.build(frames.training, teacher, say)
+        del teacher  # and its memory on the device
+        trainer = PretrainTrainer(
+            model, config, loader.steps_per_epoch, self.device, self.group, self.objective.when_diverged
+        )
+        identity = self._identity(frames, taught_by)
+        facts, bad = restore_newest(self.folder, lambda file: trainer.restore(file, identity))
+        if facts is not None:
             self.history, self.seconds = facts["history"], facts["seconds"]
-        self._loop(trainer, loader, resume, identity)
+        self.group.wait()  # until all have read
+        if self.group.first:
+            drop(bad, trainer.step)
+        self._loop(trainer, loader, identity)
         self.group.wait()
         if not self.group.first:
             return {}
-        card = self._card(frames, teacher, trainer, model)
+        card = self._card(frames, taught_by, trainer, model)
         card = write_checkpoint(self.job.weights(self.paths.out), model, card)
-        discard(resume)
+        discard_states(self.folder)
         return card
 
-    def _teacher_features(self, frames: Frames) -> tuple[TeacherFeatures | None, str]:
-        if self.job.teacher == "none":
-            return None, "none"
-        teacher = open_teacher(self.job.teacher, weights_folder(self.runtime.weights_dir))
-        return TeacherFeatures(frames, teacher, self.paths.data, self.device), teacher.identity()
+    def _teacher(self) -> FrozenTeacher | None:
+        if self.job.teacher == NO_TEACHER:
+            return None
+        return self.objective.open_teacher(self.job.teacher, weights_folder(self.runtime.weights_dir))
 
     def _identity(self, frames: Frames, teacher: str) -> str:
         return hashlib.sha256(f"{self.job.identity_hash()}|{frames.content_hash}|{teacher}".encode()).hexdigest()
 
-    def _loop(self, trainer: PretrainTrainer, loader: Loader, resume: Path, identity: str) -> None:
+    def _loop(self, trainer: PretrainTrainer, loader: Loader, identity: str) -> None:
         config, per_epoch = self.job.config, loader.steps_per_epoch
         writer = self._writer(trainer.step)
         validation = list(_validation(loader, config.batch_size // self.group.world))
@@ -201,7 +197,8 @@ class _Run:
                     self.seconds += time.monotonic() - began
                     began = saved = time.monotonic()
                     history = [*self.history, *([{"running": running}] if running else [])]
-                    trainer.save(resume, identity, {"history": history, "seconds": self.seconds})
+                    facts = {"history": history, "seconds": self.seconds}
+                    save_newest(self.folder, lambda file, facts=facts: trainer.save(file, identity, facts))  # type: ignore[misc]
         self.seconds += time.monotonic() - began
         if writer is not None:
             writer.close()
@@ -213,58 +210,36 @@ class _Run:
 
         return SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
 
-    def _card(self, frames: Frames, teacher: str, trainer: PretrainTrainer, model: Pretraining) -> dict[str, Any]:
-        from benchmark.pulse import read_attempts
+    def _card(self, frames: Frames, teacher: str, trainer: PretrainTrainer, model: ObjectiveModel) -> dict[str, Any]:
+        from benchmark.system.heartbeat import read_attempts
 
-        job = self.job
+        job, facts = self.job, model.facts()
         return {
-            "method": job.method, "label": job.label, "identity": job.identity(), "identity_hash": job.identity_hash(),
-            "data": frames.summary(), "data_hash": frames.content_hash, "teacher": teacher,
-            "untrained_teacher": job.teacher == "random", "steps": trainer.step, "epochs": job.config.epochs,
-            "frames_seen": trainer.step * job.config.batch_size, "history": self.history,
+            "method": job.method,
+            "label": job.label,
+            "identity": job.identity(),
+            "identity_hash": job.identity_hash(),
+            "data": frames.summary(),
+            "data_hash": frames.content_hash,
+            "teacher": teacher,
+            "untrained_teacher": job.untrained_teacher,
+            "steps": trainer.step,
+            "epochs": job.config.epochs,
+            "frames_seen": trainer.step * job.config.batch_size,
+            "history": self.history,
             "parameters": {
                 "encoder": sum(p.numel() for p in model.representation.parameters()),
                 "trained": sum(p.numel() for p in model.parameters()),
             },
             "provenance": provenance.collect(self.device, self.command) | {"processes": self.group.world},
-            "attempts": read_attempts(self.folder), "seconds": round(self.seconds, 1),
-        }  # fmt: skip
+            "attempts": read_attempts(self.folder),
+            "seconds": round(self.seconds, 1),
+            **({"objective": facts} if facts else {}),
+        }
 
     def _say(self, **facts: Any) -> None:
-        if self.pulse is not None:
-            self.pulse.say(**facts)
-
-
-def make_model(job: PretrainJob, frames: Frames, taught: TeacherFeatures | None) -> Pretraining:
-    """The model at its start, its clouds' range fitted to the frames that are trained on."""
-    kind = method_class(job.method)
-    if not issubclass(kind, CLAR):
-        raise TypeError(f"{job.method} is no CLAR encoder and has no pre-training here")
-    torch.manual_seed(training_seed(job.config.seed, "pretrain init"))
-    representation = kind(encoder_specs(kind.card), norm=job.config.norm, feature=job.config.feature)
-    corners = torch.from_numpy(np.stack(cloud_range(frames))).unsqueeze(0)
-    both = torch.ones(1, 2, dtype=torch.bool)
-    representation.fit({"points": corners, "points_valid": both})
-    if job.config.norm == "fixed":  # of another robot or simulator they may lie far from where policies' clouds will
-        low, high = representation.preprocess(corners, both)[0].tolist()
-        say(f"norm=fixed: the training clouds reach from {_vector(low)} to {_vector(high)} half-widths of its cube")
-    sizes = (taught.dim, taught.map_dim) if taught is not None else (512, 768)
-    return Pretraining(representation, job.config.objective(), *sizes)
-
-
-def cloud_range(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest coordinates (3,) of all training clouds, metres; a shard at a time."""
-    lows, highs = [], []
-    for shard in frames.shards:
-        for row in np.flatnonzero(~shard.held_out):
-            cloud = shard.fields["points"][row][shard.fields["points_valid"][row]]
-            lows.append(cloud.min(axis=0))
-            highs.append(cloud.max(axis=0))
-    return np.min(lows, axis=0), np.max(highs, axis=0)
-
-
-def _vector(values: list[float]) -> str:
-    return "(" + ", ".join(f"{value:.2f}" for value in values) + ")"
+        if self.heartbeat is not None:
+            self.heartbeat.say(**facts)
 
 
 def _validation(loader: Loader, size: int) -> Iterator[Batch]:

@@ -1,123 +1,115 @@
-"""What the teacher makes of the pictures and instructions, computed once and kept beside the frames."""
+"""What a frozen teacher makes of frames and instructions, computed once and kept beside the frames."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmark.data.kept import Unusable, departure, keep, recall, stored
-from benchmark.pretrain.frames import Frames, Shard
-from benchmark.progress import bar, say
-from benchmark.storage import allocate, discard, exclusive, explain, write_json
-from methods.clar.teacher import Teacher
+from benchmark.data.array_cache import Parts, Sums, finish, resume, whole
+from benchmark.data.cache_places import Places, obtain
+from benchmark.data.episodes import equal_pieces
+from benchmark.data.sample_inputs import Unusable, departure, keep, recall
+from benchmark.pretrain.data.frames import Frames, Shard
+from benchmark.system.files import explain
+from benchmark.system.progress import bar
+from methods.objective import Feature, FrozenTeacher
 
 BATCH = 32
 FORMAT = 2
-KINDS = {"image_feature": "float32", "image_map": "float16"}
-SAME = {"float32": 1e-4, "float16": 2e-3}
-"""The largest difference, relative to the largest value, of a picture taught again by the same code."""
 
 
 class TeacherFeatures:
-    """Memory-mapped teacher features of every frame and camera, and of every instruction.
+    """Memory-mapped teacher features of every frame, and of every instruction.
 
-    For each shard `image_feature` (n, V, dim) float32 and `image_map` (n, V, h, w, map_dim) float16, 300 kB a frame:
-    under root/teaching, keyed by the shard and the teacher's weights; it can be deleted at any time. A frame's
-    pictures are kept with them and taught again before they are used: what other code made is made again.
+    arrays: for each shard, name -> (n, ...) as the teacher's `outputs` says: under teaching/ in one of the places,
+    keyed by the shard and the teacher's weights; it can be deleted at any time. A frame's inputs are kept with them and
+    taught again before they are used: what other code made is made again, and what a disk has damaged.
     """
 
-    def __init__(self, frames: Frames, teacher: Teacher, root: Path, device: torch.device) -> None:
-        self.dim, self.map_dim = teacher.dim, teacher.map_dim
-        self.sentences = sorted({sentence for shard in frames.shards for sentence in shard.instructions})
-        self._numbers = {sentence: number for number, sentence in enumerate(self.sentences)}
+    def __init__(self, frames: Frames, teacher: FrozenTeacher, places: Places, device: torch.device) -> None:
+        self.sentences = frames.sentences()
         self.texts = teacher.texts(self.sentences).float().cpu().clone()
         teacher.to(device)
-        self.images = [_taught(shard, teacher, root, device) for shard in frames.shards]
-
-    def said(self, sentence: str) -> int:
-        return self._numbers[sentence]
+        self.arrays = [_taught(shard, teacher, places, device) for shard in frames.shards]
 
 
-def _taught(shard: Shard, teacher: Teacher, root: Path, device: torch.device) -> dict[str, np.ndarray]:
+def _taught(shard: Shard, teacher: FrozenTeacher, places: Places, device: torch.device) -> dict[str, np.ndarray]:
     facts = [FORMAT, shard.key, teacher.identity(), torch.__version__, device.type]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-    folder = root / "teaching" / f"{shard.task}-{key}"
-    with exclusive(folder.with_suffix(".lock"), f"teacher's features of {shard.task}", wait=True, notify=say):
-        if any((folder / name).exists() for name in ("done.json", "complete.json")):
-            try:
-                _check(shard, teacher, folder, device)
-            except Unusable as reason:
-                say(f"{folder} {reason}: made again")
-                discard(folder)
-        if not (folder / "complete.json").exists():
-            _teach(shard, teacher, folder, device)
-        return _arrays(shard, teacher, folder)
+
+    def take(folder: Path) -> dict[str, np.ndarray]:
+        parts = _parts(shard, teacher, folder)
+        arrays = whole(parts, _facts(shard, teacher))
+        _check(shard, teacher, folder, arrays, parts.spans(range(parts.count)), device)
+        return arrays
+
+    return obtain(
+        places,
+        f"teaching/{shard.task}-{key}",
+        f"teacher's features of {shard.task}",
+        take,
+        lambda folder: _teach(shard, teacher, folder, device),
+    )
 
 
-def _shapes(shard: Shard, teacher: Teacher) -> dict[str, tuple[int, ...]]:
-    n, cameras = shard.fields["rgb"].shape[:2]
-    return {
-        "image_feature": (n, cameras, teacher.dim),
-        "image_map": (n, cameras, teacher.cells, teacher.cells, teacher.map_dim),
-    }
+def _parts(shard: Shard, teacher: FrozenTeacher, folder: Path) -> Parts:
+    given = _outputs(shard, teacher)
+    shapes = {name: (len(shard), *feature.shape) for name, feature in given.items()}
+    kinds = {name: feature.dtype for name, feature in given.items()}
+    return Parts(folder, shapes, kinds, equal_pieces(len(shard), BATCH), f"batch of {BATCH}")
 
 
-def _arrays(shard: Shard, teacher: Teacher, folder: Path, mode: str = "r") -> dict[str, np.ndarray]:
-    return {n: stored(folder, n, shape, KINDS[n], mode) for n, shape in _shapes(shard, teacher).items()}
+def _outputs(shard: Shard, teacher: FrozenTeacher) -> dict[str, Feature]:
+    return teacher.outputs({name: shard.fields[name].shape[1:] for name in teacher.inputs})
 
 
-def _done(folder: Path) -> int:
-    """Frames that are taught."""
-    file = folder / "done.json"
-    try:
-        return int(json.loads(file.read_text())) if file.exists() else 0
-    except (ValueError, TypeError) as error:
-        raise Unusable("has a damaged done.json") from error
+def _facts(shard: Shard, teacher: FrozenTeacher) -> dict[str, str]:
+    return {"teacher": teacher.identity(), "frames": shard.key}
 
 
-def _check(shard: Shard, teacher: Teacher, folder: Path, device: torch.device) -> None:
-    """Teach the kept frames again, of what is there, whole or begun. Raises `Unusable`."""
-    arrays = _arrays(shard, teacher, folder)
-    done = len(shard.fields["rgb"]) if (folder / "complete.json").exists() else _done(folder)
-    kept = recall(folder).upto(done)
+def _check(
+    shard: Shard,
+    teacher: FrozenTeacher,
+    folder: Path,
+    arrays: Mapping[str, np.ndarray],
+    done: Collection[slice],
+    device: torch.device,
+) -> None:
+    """Teach the kept frames of the batches that are done again. Raises `Unusable`."""
+    kept = recall(folder).within(done)
     # a full batch, because on a GPU the kernel is chosen by its shape
     count = len(kept.rows)
+    if not count or any(name not in kept.inputs for name in teacher.inputs):
+        raise Unusable("has no kept frame that is whole")
     fill = [number % count for number in range(BATCH if device.type == "cuda" else count)]
-    again = _taught_rows(teacher, kept.inputs["rgb"][fill], device)
+    again = teacher.features({name: kept.inputs[name][fill] for name in teacher.inputs}, device)
+    given = _outputs(shard, teacher)
     for name, array in arrays.items():
         found = departure(array[list(kept.rows)], again[name][:count])
-        if found > SAME[KINDS[name]]:
-            raise Unusable(f"was made by other code or weights (a kept picture's {name} departs by {found:.1e})")
+        if found > given[name].tolerance:
+            raise Unusable(f"was made by other code or weights (a kept frame's {name} departs by {found:.1e})")
 
 
-def _taught_rows(teacher: Teacher, pictures: np.ndarray, device: torch.device) -> dict[str, np.ndarray]:
-    """Of pictures (n, V, H, W, 3): each array's rows (n, V, ...)."""
-    found = teacher.images(torch.from_numpy(pictures).flatten(0, 1).to(device))
-    return {
-        name: values.cpu().numpy().astype(kind).reshape(*pictures.shape[:2], *values.shape[1:])
-        for (name, kind), values in zip(KINDS.items(), found, strict=True)
-    }
+def _teach(shard: Shard, teacher: FrozenTeacher, folder: Path, device: torch.device) -> dict[str, np.ndarray]:
+    inputs = {name: shard.fields[name] for name in teacher.inputs}
+    parts, facts, n = _parts(shard, teacher, folder), _facts(shard, teacher), len(shard)
 
+    def check(arrays: Mapping[str, np.ndarray], good: Sums) -> None:
+        _check(shard, teacher, folder, arrays, parts.spans(good), device)
 
-def _teach(shard: Shard, teacher: Teacher, folder: Path, device: torch.device) -> None:
-    pictures = shard.fields["rgb"]
-    n, done = len(pictures), _done(folder)
+    arrays, done = resume(parts, facts, "made again", check)
     if not done:
-        discard(folder)
-        for name, shape in _shapes(shard, teacher).items():
-            allocate(folder / f"{name}.npy", shape, KINDS[name])
-        keep(folder, {"rgb": pictures}, sorted({min(n, BATCH) // 2, n // 2}))
-    arrays = _arrays(shard, teacher, folder, "r+")
-    with explain(folder), bar(f"teacher {shard.task}", n, done) as advance:
-        for first in range(done, n, BATCH):
-            rows = slice(first, min(first + BATCH, n))
-            for name, values in _taught_rows(teacher, np.array(pictures[rows]), device).items():
-                arrays[name][rows] = values
-                arrays[name].flush()  # type: ignore[attr-defined]
-            write_json(folder / "done.json", rows.stop)
-            advance(rows.stop - rows.start)
-    write_json(folder / "complete.json", {"teacher": teacher.identity(), "frames": shard.key})
+        keep(folder, inputs, sorted({min(n, BATCH) // 2, n // 2}))
+    shown = sum(len(range(n)[parts.span(part)]) for part in done)
+    with explain(folder), bar(f"teacher {shard.task}", n, shown) as advance:
+        for part in range(parts.count):
+            if part not in done:
+                rows = {name: np.array(values[parts.span(part)]) for name, values in inputs.items()}
+                parts.write(arrays, done, part, teacher.features(rows, device))
+                advance(len(range(n)[parts.span(part)]))
+    return finish(parts, facts)

@@ -11,29 +11,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark import seeds
-from benchmark.pretrain.batches import Batch
-from benchmark.pretrain.config import PretrainConfig
-from benchmark.pretrain.parallel import Group
-from benchmark.storage import write_atomically
-from benchmark.train import PolicyDiverged, load_checkpoint
-from benchmark.workfolder import OtherSettings
-from methods.clar.pretraining import Pretraining
-
-SHARED = ("image_feature", "text_feature", "said")
-"""Of a batch, what contrast needs from all processes and parts."""
+from benchmark.pretrain.processes import Group
+from benchmark.pretrain.resume import read_state, write_state
+from benchmark.settings import seeds
+from benchmark.settings.pretraining import PretrainConfig
+from benchmark.system.errors import OtherSettings
+from benchmark.training.trainer import PolicyDiverged
+from methods.objective import Batch, ObjectiveModel
 
 
 class PretrainTrainer:
     """AdamW, warmed up and lowered along a cosine. Every draw of a step comes from the seed and the step's number."""
 
-    def __init__(self, model: Pretraining, config: PretrainConfig, steps_per_epoch: int, device: torch.device,
-                 group: Group | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        model: ObjectiveModel,
+        config: PretrainConfig,
+        steps_per_epoch: int,
+        device: torch.device,
+        group: Group | None = None,
+        when_diverged: str = "",
+    ) -> None:
         self.model, self.config, self.device, self.group = model.to(device), config, device, group or Group()
         self.total = config.epochs * steps_per_epoch
         self.warmup = config.warmup_epochs * steps_per_epoch
-        self.step = 0
-        self.optimizer = torch.optim.AdamW(_parameter_groups(model, config.weight_decay), lr=config.learning_rate)
+        self.step, self.when_diverged = 0, when_diverged
+        self.optimizer = torch.optim.AdamW(
+            _parameter_groups(model, model.undecayed, config.weight_decay), lr=config.learning_rate
+        )
 
     def rate(self, step: int) -> float:
         """Learning rate of step `step` (from 0)."""
@@ -46,12 +51,12 @@ class PretrainTrainer:
     def train_step(self, batch: Batch, norms: bool = False) -> dict[str, float]:
         """Move the weights by one batch (this process's part of it). Returns each term, unweighted, and `total`.
 
-        norms: also `gradient/TERM`, the norm of each weighted term's gradient in the encoder (this process's).
+        norms: also `gradient/TERM`, the norm of each weighted term's gradient in the representation (this process's).
         """
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         parts = _split({k: v.to(self.device, non_blocking=True) for k, v in batch.items()}, self.config.accumulate)
-        if len(parts) > 1 and self.model.contrast is not None:
+        if len(parts) > 1 and self.model.embeddings:
             terms = self._backward_cached(parts)
         else:
             terms = self._backward(parts, norms)
@@ -65,7 +70,8 @@ class PretrainTrainer:
         if not math.isfinite(found["total"]):
             raise PolicyDiverged(
                 f"the loss of step {self.step} is {found['total']} ({found}): pre-training diverged. Try a smaller "
-                f"learning_rate (it is {self.config.learning_rate}), or form=infonce"
+                f"learning_rate (it is {self.config.learning_rate})"
+                + (f", or {self.when_diverged}" if self.when_diverged else "")
             )
         return found
 
@@ -77,23 +83,29 @@ class PretrainTrainer:
             for number, batch in enumerate(batches):
                 self._seed("validation", 0, number)
                 part = {k: v.to(self.device) for k, v in batch.items()}
-                terms = self._forward(part)
-                if "clouds" in terms:
-                    terms |= self.model.contrast_terms(terms.pop("clouds"), part)
+                terms, embeddings = self._forward(part)
+                if embeddings:
+                    terms |= self.model.batch_terms(embeddings, part)
                 for name, value in {**terms, "total": self.model.total(terms)}.items():
                     sums[name] = sums.get(name, 0.0) + float(value) / len(batches)
         return sums
 
     def save(self, path: Path, identity: str, facts: Mapping[str, Any]) -> None:
         state = {
-            "identity": identity, "step": self.step, "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(), "facts": dict(facts),
-        }  # fmt: skip
-        write_atomically(path, lambda file: torch.save(state, file))
+            "identity": identity,
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "facts": dict(facts),
+        }
+        write_state(path, state)
 
     def restore(self, path: Path, identity: str) -> dict[str, Any]:
-        """Go on from `path`; returns its facts. Raises `OtherSettings` if it belongs to other ones."""
-        state = load_checkpoint(path)
+        """Go on from `path`; returns its facts. Raises `OtherSettings` if it belongs to other ones.
+
+        Raises `DamagedCheckpoint`, before anything is changed.
+        """
+        state = read_state(path)
         if state["identity"] != identity:
             raise OtherSettings(f"{path} is half-finished work of other settings; give another --name, or --overwrite")
         self.model.load_state_dict(state["model"])
@@ -107,10 +119,11 @@ class PretrainTrainer:
         sums: dict[str, Tensor] = {}
         for number, part in enumerate(parts):
             self._seed("step", self.step, number)
-            terms = self._forward(part)
-            if "clouds" in terms:
-                others = {name: self.group.gather(part[name]) for name in SHARED}
-                terms |= self.model.contrast_terms(self.group.gather(terms.pop("clouds")), others)
+            terms, embeddings = self._forward(part)
+            if embeddings:
+                others = {name: self.group.gather(part[name]) for name in self.model.gathered}
+                everyone = {name: self.group.gather(values) for name, values in embeddings.items()}
+                terms |= self.model.batch_terms(everyone, others)
             if norms and number == 0:
                 sums |= self._norms(terms)
             total = self.model.total(terms)
@@ -119,51 +132,64 @@ class PretrainTrainer:
         return sums
 
     def _backward_cached(self, parts: Sequence[Batch]) -> dict[str, Tensor]:
-        """Contrast over the whole batch with the memory of a part (Gao et al. 2021, "GradCache").
+        """Terms over the whole batch with the memory of a part (Gao et al. 2021, "GradCache").
 
-        All clouds' vectors are computed without a graph, the contrast's gradient with respect to them is kept, and
-        every part is computed again with the same draws to carry it on. Only BatchNorm sees parts, not the batch.
+        All embeddings are computed without a graph, the batch terms' gradient with respect to them is kept, and every
+        part is computed again with the same draws to carry it on. Only BatchNorm sees parts, not the batch.
         """
         with torch.no_grad(), _statistics_kept(self.model):
             own = []
             for number, part in enumerate(parts):
                 self._seed("step", self.step, number)
-                own.append(self._forward(part)["clouds"])
-        mine = torch.cat(own)
-        everyone = self.group.gather(mine).detach().requires_grad_()
-        whole = {name: self.group.gather(torch.cat([part[name] for part in parts])) for name in SHARED}
-        contrast = self.model.contrast_terms(everyone, whole)
+                own.append(self._forward(part)[1])
+        everyone = {
+            name: self.group.gather(torch.cat([found[name] for found in own])).detach().requires_grad_()
+            for name in self.model.embeddings
+        }
+        whole = {name: self.group.gather(torch.cat([part[name] for part in parts])) for name in self.model.gathered}
+        over_batch = self.model.batch_terms(everyone, whole)
         # each process computes the whole batch's loss; what is averaged over processes later must add up to it
-        self.model.total(contrast).backward()
-        assert everyone.grad is not None
-        first = self.group.rank * len(mine)
-        kept = (everyone.grad[first : first + len(mine)] * self.group.world).split(
-            [len(part["points"]) for part in parts]
-        )
-        sums = {name: value.detach() for name, value in contrast.items()}
+        self.model.total(over_batch).backward()
+        kept = self._own_gradients(everyone, [_size(part) for part in parts])
+        sums = {name: value.detach() for name, value in over_batch.items()}
         rest: dict[str, Tensor] = {}
-        for number, (part, gradient) in enumerate(zip(parts, kept, strict=True)):
+        for number, (part, gradients) in enumerate(zip(parts, kept, strict=True)):
             self._seed("step", self.step, number)
-            terms = self._forward(part)
-            clouds = terms.pop("clouds")
+            terms, embeddings = self._forward(part)
             others = self.model.total(terms)
-            carried = (clouds * gradient).sum()
+            carried = sum((embeddings[name] * gradient).sum() for name, gradient in gradients.items())
             (carried + others / len(parts)).backward()
             _add(rest, terms, len(parts))
         sums |= rest
         return {**sums, "total": self.model.total(sums)}
 
-    def _forward(self, part: Batch) -> dict[str, Tensor]:
+    def _own_gradients(self, everyone: Mapping[str, Tensor], sizes: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Of each of this process's parts: the gradient with respect to each embedding (B, ...)."""
+        first, count = self.group.rank * sum(sizes), sum(sizes)
+        found: list[dict[str, Tensor]] = [{} for _ in sizes]
+        for name, values in everyone.items():
+            if values.grad is None:  # no batch term uses it with these options
+                continue
+            own = (values.grad[first : first + count] * self.group.world).split(list(sizes))
+            for part, gradient in zip(found, own, strict=True):
+                part[name] = gradient
+        return found
+
+    def _forward(self, part: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Terms, and embeddings for `batch_terms`."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            return self.model(part)
+            terms = self.model(part)
+        return terms, {name: terms.pop(name) for name in self.model.embeddings}
 
     def _norms(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        encoder = [p for p in self.model.representation.encoder.parameters() if p.requires_grad]
+        shared = [p for p in self.model.representation.parameters() if p.requires_grad]
         found = {}
-        for name, weight in self.model.objective.weights.items():
-            if terms[name].requires_grad:
-                gradients = torch.autograd.grad(weight * terms[name], encoder, retain_graph=True, allow_unused=True)
-                found[f"gradient/{name}"] = torch.stack([g.norm() for g in gradients if g is not None]).norm()
+        for name, weight in self.model.weights.items():
+            if name in terms and terms[name].requires_grad:
+                gradients = torch.autograd.grad(weight * terms[name], shared, retain_graph=True, allow_unused=True)
+                reached = [g.norm() for g in gradients if g is not None]
+                if reached:  # a term may train other parts only
+                    found[f"gradient/{name}"] = torch.stack(reached).norm()
         return found
 
     def _seed(self, purpose: str, step: int, part: int) -> None:
@@ -172,8 +198,12 @@ class PretrainTrainer:
 
 
 def _split(batch: Batch, parts: int) -> list[Batch]:
-    size = len(batch["points"]) // parts
+    size = _size(batch) // parts
     return [{name: values[i * size : (i + 1) * size] for name, values in batch.items()} for i in range(parts)]
+
+
+def _size(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
 
 
 def _add(sums: dict[str, Tensor], terms: Mapping[str, Tensor], parts: int) -> None:
@@ -181,10 +211,10 @@ def _add(sums: dict[str, Tensor], terms: Mapping[str, Tensor], parts: int) -> No
         sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach() / parts
 
 
-def _parameter_groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+def _parameter_groups(model: nn.Module, undecayed: Sequence[str], decay: float) -> list[dict[str, Any]]:
     """No decay on biases, norms, temperatures and tokens, as in every recipe this follows."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    free = [p for name, p in named if p.ndim < 2 or name.rpartition(".")[2] in ("cls_token", "cls_pos", "mask_token")]
+    free = [p for name, p in named if p.ndim < 2 or name.rpartition(".")[2] in undecayed]
     ids = {id(p) for p in free}
     return [
         {"params": [p for _, p in named if id(p) not in ids], "weight_decay": decay},

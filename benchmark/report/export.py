@@ -9,41 +9,86 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import ConfigError
-from benchmark.report.conditions import pooling_key, reported_as
-from benchmark.report.record import Record
-from benchmark.report.stats import wilson
-from benchmark.report.table import render
-from benchmark.report.tables import cells_table
-from benchmark.storage import write_atomically
+from benchmark.records.flat_rows import counts, facts, names, order
+from benchmark.records.record import Record
+from benchmark.report.statistics.intervals import wilson
+from benchmark.report.tables.clar_1 import cells_table
+from benchmark.report.tables.forms import csv_cell, render
+from benchmark.report.tables.protocol_note import departure
+from benchmark.system.errors import ConfigError
+from benchmark.system.files import write_atomically
 
 FORMATS = ("csv", "parquet", "latex", "leaderboard-json")
+TITLE = (
+    "Success rates of manipulation policies, cell by cell. value = k / n of the selected checkpoint on fresh seeds; "
+    "ci95: Wilson's interval of these rollouts alone"
+)
+
+
+COLUMNS = (
+    "suite",
+    "protocol",
+    "task",
+    "method",
+    "head",
+    "seed",
+    "departs_from_paper",
+    "reference",
+    "conditions",
+    "reported_as",
+    "kind",
+    "training",
+    "untrained",
+    "random_teacher",
+    "retest_k",
+    "retest_n",
+    "retest_rate",
+    "retest_low",
+    "retest_high",
+    "best_k",
+    "best_n",
+    "last_k",
+    "last_n",
+    "errors",
+    "failed_actions",
+    "selected_epoch",
+    "optimizer_steps",
+    "parameters_encoder",
+    "parameters_trained",
+    "seconds",
+    "success_rule",
+    "horizon",
+    "demo_hash",
+    "identity_hash",
+    "fingerprint",
+    "commit",
+)
+"""`kind` is the method's, as its card says."""
 
 
 def rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Sorted by suite, protocol, task, method, head and seed. Rates in 0..1; low and high are Wilson's 95 %."""
-    ordered = sorted(records, key=lambda r: (r.suite, r.protocol, r.task, r.method, r.head, r.seed))
+    ordered = sorted(records, key=order)
     return [_row(record) for record in ordered]
 
 
 def _row(r: Record) -> dict[str, Any]:
-    test, best, last = r.retest.tally, r.best, r.last
+    test = r.retest.tally
     low, high = wilson(test.k, test.n)
-    return {
-        "suite": r.suite, "protocol": r.protocol, "task": r.task, "method": r.method, "head": r.head, "seed": r.seed,
-        "reference": r.reference, "conditions": pooling_key(r), "reported_as": reported_as(r),
-        "kind": r.card.get("kind"), "training": r.card.get("training"),
-        "untrained": bool(r.weights.get("untrained")),
-        "random_teacher": bool(r.weights.get("pretraining", {}).get("untrained_teacher")),
-        "retest_k": test.k, "retest_n": test.n, "retest_rate": test.k / test.n if test.n else None,
-        "retest_low": low, "retest_high": high, "best_k": best.k, "best_n": best.n, "last_k": last.k, "last_n": last.n,
-        "errors": r.errors, "selected_epoch": r.selected_epoch, "optimizer_steps": r.training.get("optimizer_steps"),
-        "parameters_encoder": r.training.get("parameters_encoder"),
-        "parameters_trained": r.training.get("parameters_trained"), "seconds": sum(r.timings.values()),
-        "success_rule": r.success_rule, "horizon": r.horizon, "demo_hash": r.demo_hash,
-        "identity_hash": r.identity_hash, "fingerprint": r.fingerprint,
-        "commit": (r.provenance.get("git") or {}).get("commit"),
-    }  # fmt: skip
+    known = (
+        names(r)
+        | counts(r)
+        | facts(r)
+        | {
+            "departs_from_paper": " ".join(departure(r.protocol)),
+            "selected_epoch": r.selected_epoch,
+            "retest_rate": test.rate if test.n else None,
+            "retest_low": low,
+            "retest_high": high,
+        }
+    )
+    known["kind"] = known["method_kind"]
+    return {column: known[column] for column in COLUMNS}
 
 
 def export(records: Sequence[Record], form: str, to: Path) -> Path:
@@ -55,12 +100,12 @@ def export(records: Sequence[Record], form: str, to: Path) -> Path:
         text = io.StringIO()
         writer = csv.DictWriter(text, list(made[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(made)
+        writer.writerows({k: csv_cell(v) if isinstance(v, str) else v for k, v in row.items()} for row in made)
         data = text.getvalue().encode()
     elif form == "latex":
         data = render(cells_table(records), "latex").encode()
     elif form == "leaderboard-json":
-        data = (json.dumps(leaderboard(made), indent=1, sort_keys=True) + "\n").encode()
+        data = (json.dumps(leaderboard(made), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
     else:
         data = _parquet(made)
     write_atomically(to, lambda file: file.write(data))
@@ -75,23 +120,42 @@ def leaderboard(made: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Only what was run is there; who averages has to decide what to do about what was not.
     """
     boards: dict[str, dict[tuple[str, ...], dict[str, Any]]] = {}
+    departs: dict[str, str] = {}
     for row in made:
+        departs[f"{row['suite']}/{row['protocol']}"] = row["departs_from_paper"]
         board = boards.setdefault(f"{row['suite']}/{row['protocol']}", {})
-        entry = board.setdefault((row["method"], row["head"], row["conditions"]), {
-            "method": row["method"], "head": row["head"], "conditions": row["conditions"],
-            "untrained": row["untrained"], "random_teacher": row["random_teacher"],
-            "metric": "success_rate of the selected checkpoint on fresh seeds",
-            "tasks": {},
-        })  # fmt: skip
+        entry = board.setdefault(
+            (row["method"], row["head"], row["conditions"]),
+            {
+                "method": row["method"],
+                "head": row["head"],
+                "conditions": row["conditions"],
+                "untrained": row["untrained"],
+                "random_teacher": row["random_teacher"],
+                "metric": "success_rate of the selected checkpoint on fresh seeds",
+                "tasks": {},
+            },
+        )
         runs = entry["tasks"].setdefault(row["task"], [])
-        runs.append({
-            "seed": row["seed"], "value": row["retest_rate"], "k": row["retest_k"], "n": row["retest_n"],
-            "ci95": [row["retest_low"], row["retest_high"]], "reference": row["reference"],
-            "identity_hash": row["identity_hash"], "demo_hash": row["demo_hash"],
-        })  # fmt: skip
+        runs.append(
+            {
+                "seed": row["seed"],
+                "value": row["retest_rate"],
+                "k": row["retest_k"],
+                "n": row["retest_n"],
+                "ci95": [row["retest_low"], row["retest_high"]],
+                "reference": row["reference"],
+                "identity_hash": row["identity_hash"],
+                "demo_hash": row["demo_hash"],
+            }
+        )
     return {
         "format": 1,
-        "boards": [{"board": name, "entries": list(entries.values())} for name, entries in sorted(boards.items())],
+        "title": TITLE,
+        "boards": [
+            {"board": name, "departs_from_paper": departs[name], "entries": list(entries.values())}
+            for name, entries in sorted(boards.items())
+        ],
     }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.report.record import Evaluation, Record, Tally
-from benchmark.report.stats import wilson
-from benchmark.storage import write_atomically
+from benchmark.records.record import Evaluation, Record, Tally
+from benchmark.report.statistics.intervals import wilson
+from benchmark.system.files import write_atomically
 from envs.camera import Orbit, parse_camera
 
 
@@ -20,7 +21,8 @@ def plot_cell(record: Record, path: Path) -> None:
     figure = Figure(figsize=(6.4, 3.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    epochs = [e.epoch for e in record.evaluations]
+    steps = dict(enumerate(record.training.get("evaluated_at_steps", ()), start=1))  # of training by steps
+    epochs = [steps.get(e.epoch, e.epoch) for e in record.evaluations]
     rates = [100 * e.tally.rate for e in record.evaluations]
     bands = [wilson(e.tally.k, e.tally.n) for e in record.evaluations]
     axes.fill_between(
@@ -29,20 +31,29 @@ def plot_cell(record: Record, path: Path) -> None:
     axes.plot(epochs, rates, "o-", color="#0072b2", markersize=4, label=f"evaluation, {record.best.n} rollouts each")
     best = record.best
     axes.plot(
-        [record.selected_epoch], [100 * best.rate], "*", color="#d55e00", markersize=15,
+        [steps.get(record.selected_epoch, record.selected_epoch)],
+        [100 * best.rate],
+        "*",
+        color="#d55e00",
+        markersize=15,
         label=f"best* {best.k}/{best.n}",
-    )  # fmt: skip
+    )
     test = record.retest.tally
     low, high = wilson(test.k, test.n)
     axes.axhspan(100 * low, 100 * high, color="#009e73", alpha=0.12, linewidth=0)
     axes.axhline(
-        100 * test.rate, color="#009e73", linestyle="--",
+        100 * test.rate,
+        color="#009e73",
+        linestyle="--",
         label=f"retest {test.k}/{test.n} [{100 * low:.0f}, {100 * high:.0f}], of this training seed",
-    )  # fmt: skip
+    )
     axes.set(
-        xlabel="epoch", ylabel="success, %", ylim=(-3, 103), xlim=(0, epochs[-1] * 1.02),
+        xlabel="optimiser step" if steps else "epoch",
+        ylabel="success, %",
+        ylim=(-3, 103),
+        xlim=(0, epochs[-1] * 1.02),
         title=f"{record.task}, {record.method}, {record.head}, seed {record.seed} ({record.protocol})",
-    )  # fmt: skip
+    )
     axes.grid(alpha=0.3)
     axes.legend(loc="best", fontsize=8)
     _save(figure, path)
@@ -64,8 +75,14 @@ def plot_shifts(record: Record, found: dict[str, Evaluation], path: Path) -> Non
     ):
         places = [place for place, _ in points]
         bands = [wilson(tally.k, tally.n) for _, tally in points]
-        axes.fill_between(places, [100 * low for low, _ in bands], [100 * high for _, high in bands], color="#0072b2",
-                          alpha=0.15, linewidth=0)  # fmt: skip
+        axes.fill_between(
+            places,
+            [100 * low for low, _ in bands],
+            [100 * high for _, high in bands],
+            color="#0072b2",
+            alpha=0.15,
+            linewidth=0,
+        )
         axes.plot(places, [100 * tally.rate for _, tally in points], "o-", color="#0072b2", markersize=4)
         axes.axvline(1.0 if axis == "distance" else 0.0, color="#888888", linestyle=":", linewidth=1)
         unit = "times as far" if axis == "distance" else "degrees"
@@ -79,10 +96,15 @@ def shift_curves(record: Record, found: dict[str, Evaluation]) -> dict[tuple[str
     curves: dict[tuple[str, str], list[tuple[float, Tally]]] = {}
     for name, evaluation in found.items():
         camera, orbit = parse_camera(name)
-        moved = {} if orbit is None else {
-            axis: getattr(orbit, axis) for axis in ("azimuth", "elevation", "distance")
-            if getattr(orbit, axis) != getattr(Orbit(), axis)
-        }  # fmt: skip
+        moved = (
+            {}
+            if orbit is None
+            else {
+                axis: getattr(orbit, axis)
+                for axis in ("azimuth", "elevation", "distance")
+                if getattr(orbit, axis) != getattr(Orbit(), axis)
+            }
+        )
         if len(moved) == 1:
             ((axis, value),) = moved.items()
             still = (getattr(Orbit(), axis), record.retest.tally)
@@ -90,13 +112,13 @@ def shift_curves(record: Record, found: dict[str, Evaluation]) -> dict[tuple[str
     return {key: sorted(points, key=lambda point: point[0]) for key, points in curves.items()}
 
 
-def plot_pretraining(card: dict[str, Any], path: Path) -> None:
-    """Each term over epochs, on its own logarithmic axis: training, and held-out frames."""
+def plot_pretraining(card: dict[str, Any], trained: Sequence[str], path: Path) -> None:
+    """Each trained term over epochs, on its own logarithmic axis: training, and held-out frames."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     history = card["history"]
-    terms = [name for name in history[-1]["train"] if name not in ("total", "seen")]
+    terms = [name for name in history[-1]["train"] if name in trained]
     figure = Figure(figsize=(4.2 * len(terms), 3.4), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(f"{card['method']}, {card['label']}", fontsize=10)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,15 +19,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.report.page import facts
-from benchmark.report.table import Table, render
+from benchmark.report.tables.forms import render
+from benchmark.report.tables.table import Table
+from benchmark.system.files import explain
 
 ASSETS = ("style.css", "draw.js", "cloud.js", "index.js", "cell.js")
 MARKER = "report.json"
 """Says that a folder is a report, and may be written anew."""
 
 
-def build(placed: facts.Placed, tables: Sequence[Table], notes: Sequence[str], to: Path,
-          media: Mapping[str, dict[str, Any]] | None = None) -> Path:  # fmt: skip
+def build(
+    placed: facts.Placed,
+    tables: Sequence[Table],
+    notes: Sequence[str],
+    to: Path,
+    media: Mapping[str, dict[str, Any]] | None = None,
+) -> Path:
     """Write the report into `to` and return its first page.
 
     placed: records task by task with their paths. notes: what could not be read or filmed. media: of some cells, by
@@ -51,9 +59,11 @@ def build(placed: facts.Placed, tables: Sequence[Table], notes: Sequence[str], t
     protocols = sorted({record.protocol for _, record in placed})
     words = {
         "@TABLES@": "\n".join(render(table, "html") for table in tables),
-        "@NOTES@": _list([*notes, *apart]), "@MADE@": made, "@COUNT@": f"{len(placed):,}",
+        "@NOTES@": _list([*notes, *apart]),
+        "@MADE@": made,
+        "@COUNT@": f"{len(placed):,}",
         "@PROTOCOLS@": html.escape(", ".join(protocols) or "none"),
-    }  # fmt: skip
+    }
     page = _asset("index.html")
     for key, value in words.items():
         page = page.replace(key, value)
@@ -67,7 +77,8 @@ def claim(to: Path) -> None:
     """Make the folder a report's. Raises `FileExistsError` if it is something else's."""
     if to.exists() and (not to.is_dir() or (any(to.iterdir()) and not (to / MARKER).exists())):
         raise FileExistsError(f"{to} is something else than a report; give --to another folder")
-    to.mkdir(parents=True, exist_ok=True)
+    with explain(to):
+        to.mkdir(parents=True, exist_ok=True)
     if not (to / MARKER).exists():
         _write(to / MARKER, "{}")
 
@@ -98,5 +109,13 @@ def _list(notes: Sequence[str]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")  # made again from the records at any time: no fsync for each of thousands
+    """Whole or not at all. Made again from the records at any time, so there is no fsync for each of thousands."""
+    begun = path.with_name(f".{path.name}")
+    with explain(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            begun.write_text(text, encoding="utf-8", errors="replace")
+            os.replace(begun, path)
+        except OSError:
+            begun.unlink(missing_ok=True)
+            raise

@@ -9,22 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.report.conditions import comparable, reference_mark
-from benchmark.report.inference.crossed import Scope
-from benchmark.report.inference.outcomes import scope_of
+from benchmark.records.flat_rows import names
+from benchmark.records.read import BadRecord
+from benchmark.records.record import Evaluation, Record
+from benchmark.records.shifted_retests import read_shifts
+from benchmark.report.comparisons.comparable import comparable, reference_mark
+from benchmark.report.method_colours import colour_of
 from benchmark.report.plots import shift_curves
-from benchmark.report.record import BadRecord, Evaluation, Record
-from benchmark.report.shifts import read_shifts
-from benchmark.report.stats import (
-    inflation,
-    iqm,
-    iqm_interval,
-    kendall_tau,
-    mean,
-    wilson,
-)
-from benchmark.report.table_intervals import Runs, interval_notes, rates_interval, shared_variances
-from benchmark.report.tables import mark
+from benchmark.report.statistics.crossed import Scope
+from benchmark.report.statistics.intervals import inflation, iqm, iqm_interval, kendall_tau, mean, wilson
+from benchmark.report.statistics.outcomes import scope_of
+from benchmark.report.tables.mean_cells import Runs, interval_notes, rates_interval, shared_variances
+from benchmark.report.tables.measured_cells import mark
 
 Placed = Sequence[tuple[Path, Record]]
 
@@ -43,16 +39,25 @@ def row(record: Record) -> dict[str, Any]:
     looks = [e.tally.n for e in record.evaluations if e.tally.n]
     known = bool(test.n and best.n)
     return {
-        "id": slug(record), "suite": record.suite, "protocol": record.protocol, "task": record.task,
-        "method": record.method, "head": record.head, "seed": record.seed, "note": _note([record]),
-        "best": [best.k, best.n], "retest": [test.k, test.n], "low": low, "high": high, "last": [last.k, last.n],
-        "errors": record.errors, "gap": best.rate - test.rate if known else None,
+        "id": slug(record),
+        **names(record),
+        "note": _note([record]),
+        "best": [best.k, best.n],
+        "retest": [test.k, test.n],
+        "low": low,
+        "high": high,
+        "last": [last.k, last.n],
+        "errors": record.errors,
+        "failed_actions": record.failed_actions,
+        "gap": best.rate - test.rate if known else None,
         "expected": inflation(test.rate, len(looks), round(mean(looks))) if known and looks else None,
-        "steps": record.training.get("optimizer_steps"), "batch": record.training.get("batch_size"),
-        "seconds": round(sum(record.timings.values()), 1), "encoder": record.training.get("parameters_encoder"),
+        "steps": record.training.get("optimizer_steps"),
+        "batch": record.training.get("batch_size"),
+        "seconds": round(sum(record.timings.values()), 1),
+        "encoder": record.training.get("parameters_encoder"),
         "trained": record.training.get("parameters_trained"),
         "curve": [[e.epoch, e.tally.k, e.tally.n] for e in record.evaluations],
-    }  # fmt: skip
+    }
 
 
 def _note(records: Sequence[Record]) -> str:
@@ -64,16 +69,32 @@ def cell(record: Record, path: Path, media: dict[str, Any] | None = None) -> dic
     """All that a cell's own page shows."""
     shifts, damage = shifts_of(path, record)
     return {
-        **row(record), "title": record.card.get("title", record.method), "record": path.name,
-        "selected": record.selected_epoch, "evaluations": [_episodes(e) for e in record.evaluations],
-        "retested": _episodes(record.retest), "losses": record.training.get("train_loss", []),
-        "shifts": {name: _episodes(e) for name, e in shifts.items()}, "damage": damage,
-        "curves": _curves(record, shifts), "timings": record.timings, "card": record.card,
-        "identity": record.identity, "identity_hash": record.identity_hash, "demo_hash": record.demo_hash,
-        "demos": record.demos, "success_rule": record.success_rule, "horizon": record.horizon,
-        "fingerprint": record.fingerprint, "weights": record.weights, "frozen": record.frozen,
-        "provenance": record.provenance, "migrated": record.migrated, "media": media or {},
-    }  # fmt: skip
+        **row(record),
+        "title": record.card.get("title", record.method),
+        "record": path.name,
+        "selected": record.selected_epoch,
+        "evaluations": [_episodes(e) for e in record.evaluations],
+        "retested": _episodes(record.retest),
+        "losses": record.training.get("train_loss", []),
+        "held_out": [[e.epoch, e.valid_loss] for e in record.evaluations if e.valid_loss is not None],
+        "shifts": {name: _episodes(e) for name, e in shifts.items()},
+        "damage": damage,
+        "curves": _curves(record, shifts),
+        "timings": record.timings,
+        "card": record.card,
+        "identity": record.identity,
+        "identity_hash": record.identity_hash,
+        "demo_hash": record.demo_hash,
+        "demos": record.demos,
+        "success_rule": record.success_rule,
+        "horizon": record.horizon,
+        "fingerprint": record.fingerprint,
+        "weights": record.weights,
+        "frozen": record.frozen,
+        "provenance": record.provenance,
+        "migrated": record.migrated,
+        "media": media or {},
+    }
 
 
 def _episodes(evaluation: Evaluation) -> dict[str, Any]:
@@ -94,10 +115,13 @@ def _curves(record: Record, shifts: dict[str, Evaluation]) -> list[dict[str, Any
     found = []
     for (camera, axis), points in shift_curves(record, shifts).items():
         bands = [wilson(tally.k, tally.n) for _, tally in points]
-        found.append({
-            "camera": camera, "axis": axis,
-            "points": [[x, t.rate, *band] for (x, t), band in zip(points, bands, strict=True) if t.n],
-        })  # fmt: skip
+        found.append(
+            {
+                "camera": camera,
+                "axis": axis,
+                "points": [[x, t.rate, *band] for (x, t), band in zip(points, bands, strict=True) if t.n],
+            }
+        )
     return found
 
 
@@ -119,11 +143,15 @@ def _group(suite: str, protocol: str, members: Placed) -> dict[str, Any]:
         by_method[record.method, record.head][record.task].append(record)
     tasks = sorted({record.task for _, record in members})
     return {
-        "suite": suite, "protocol": protocol, "tasks": tasks,
+        "suite": suite,
+        "protocol": protocol,
+        "tasks": tasks,
         "methods": [_method(*key, by_task, tasks) for key, by_task in sorted(by_method.items())],
-        "heads": _heads(by_method), "cameras": _cameras(members), "apart": apart,
+        "heads": _heads(by_method),
+        "cameras": _cameras(members),
+        "apart": apart,
         "intervals": interval_notes(kept),
-    }  # fmt: skip
+    }
 
 
 def _method(method: str, head: str, by_task: dict[str, list[Record]], tasks: list[str]) -> dict[str, Any]:
@@ -138,16 +166,23 @@ def _method(method: str, head: str, by_task: dict[str, list[Record]], tasks: lis
     runs = {task: [(r.retest.tally.k, r.retest.tally.n) for r, _ in of_task] for task, of_task in retests.items()}
     phases = sorted({name for record in records for name in record.timings})
     found: dict[str, Any] = {
-        "method": method, "head": head, "note": _note(records), "cells": len(records), "tasks": len(runs),
-        "of": len(tasks), "seeds": len({r.seed for r in records}),
+        "method": method,
+        "head": head,
+        "note": _note(records),
+        "cells": len(records),
+        "tasks": len(runs),
+        "of": len(tasks),
+        "seeds": len({r.seed for r in records}),
         "steps": mean([r.training.get("optimizer_steps", 0) for r in records]),
         "seconds": mean([sum(r.timings.values()) for r in records]),
         "phases": {n: mean([r.timings.get(n, 0.0) for r in records]) for n in phases},
         "encoder": records[0].training.get("parameters_encoder"),
         "trained": records[0].training.get("parameters_trained"),
         "by_task": {task: list(rates_interval(retests, [task])[:3]) for task in retests},
+        "counts": {task: _counts(of_task) for task, of_task in by_task.items()},
+        "colour": colour_of(method),
         "epochs": _epochs(by_task),
-    }  # fmt: skip
+    }
     if runs:
         average, low, high, _ = rates_interval(retests, list(retests))
         over_seeds = all(len(of_task) > 1 for of_task in retests.values())
@@ -157,6 +192,12 @@ def _method(method: str, head: str, by_task: dict[str, list[Record]], tasks: lis
         iqm_low, iqm_high, by_seed = iqm_interval(runs, shared_variances(retests), joint)
         found |= {"iqm": iqm(every), "iqm_low": iqm_low, "iqm_high": iqm_high, "by_seed": by_seed}
     return found
+
+
+def _counts(records: Sequence[Record]) -> list[int]:
+    """Successes and episodes of the retests of one task, training seeds, episodes that could not be run."""
+    tallies = [record.retest.tally for record in records]
+    return [sum(t.k for t in tallies), sum(t.n for t in tallies), len(records), sum(r.errors for r in records)]
 
 
 def _epochs(by_task: dict[str, list[Record]]) -> dict[str, list[list[float]]]:

@@ -17,14 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import ConfigError
-from benchmark.progress import bar
-from benchmark.report.audit import other_simulator
+from benchmark.records.actions import LARGEST, BadActions, read_actions, retest_actions
+from benchmark.records.record import Record, Row
+from benchmark.records.replay_actions import Simulator, without_simulator
 from benchmark.report.page import facts
-from benchmark.report.record import Record, Row
-from benchmark.storage import write_json
+from benchmark.system.checked_json import read_bytes
+from benchmark.system.errors import ConfigError
+from benchmark.system.files import StorageError, explain, write_json
+from benchmark.system.progress import bar
+from envs.description import describe
 from envs.pool import EnvConfig, Pool, WorkerError
-from envs.registry import env_class
 from envs.spec import ObservationRequest, read_crop
 
 Cloud = tuple[np.ndarray, np.ndarray]
@@ -42,9 +44,8 @@ def films_wanted(placed: facts.Placed, words: Sequence[str]) -> list[tuple[Path,
     found: list[tuple[Path, Record]] = []
     for word in words:
         own = [
-            (path, r) for path, r in placed
-            if word in f"{r.protocol}/{r.suite}/{r.task}/{r.method}/{r.head}-s{r.seed}"
-        ]  # fmt: skip
+            (path, r) for path, r in placed if word in f"{r.protocol}/{r.suite}/{r.task}/{r.method}/{r.head}-s{r.seed}"
+        ]
         if not own:
             raise ConfigError(
                 f"--films {word}: no cell is called so; it is a part of protocol/suite/task/method/head-s0"
@@ -53,8 +54,13 @@ def films_wanted(placed: facts.Placed, words: Sequence[str]) -> list[tuple[Path,
     return found
 
 
-def film(cells: facts.Placed, folder: Path) -> list[str]:
-    """Videos under `folder` of the cells that have none yet. Those that cannot be filmed are named."""
+def film(cells: facts.Placed, folder: Path, simulators: Sequence[str] = (), python: str | None = None) -> list[str]:
+    """Videos under `folder` of the cells that have none yet. Those that cannot be filmed are named.
+
+    simulators: those in files, `path/to/file.py:Class`, that may be run. python: the interpreter that holds the
+    simulator, None for this one.
+    """
+    with_ = Simulator(1, python, files=tuple(simulators))
     left: list[str] = []
     if cells:
         _encoder()
@@ -62,7 +68,9 @@ def film(cells: facts.Placed, folder: Path) -> list[str]:
         for path, record in cells:
             if filmed(record, path, folder) is None:
                 try:
-                    write_json(folder / f"{facts.slug(record)}.json", _film(record, path, folder, facts.slug(record)))
+                    write_json(folder / f"{facts.slug(record)}.json", _film(record, path, folder, with_))
+                except StorageError:
+                    raise  # the pages would meet the same disk
                 except (WorkerError, OSError, KeyError, ValueError, ImportError, zipfile.BadZipFile) as error:
                     left.append(f"not filmed: {record.task}/{record.method}: {error}")
             advance()
@@ -80,21 +88,24 @@ def filmed(record: Record, path: Path, folder: Path) -> dict[str, Any] | None:
 
 
 def _fingerprint(path: Path) -> str:
-    with path.with_suffix(".actions.npz").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(read_bytes(retest_actions(path), LARGEST)).hexdigest()
 
 
-def _film(record: Record, path: Path, folder: Path, name: str) -> dict[str, Any]:
-    env = record.env
-    if other := other_simulator(record):
-        raise ValueError(f"it was {other}")
-    with np.load(path.with_suffix(".actions.npz")) as kept:
-        actions = {int(seed): kept[seed] for seed in kept.files}
+def _film(record: Record, path: Path, folder: Path, with_: Simulator) -> dict[str, Any]:
+    env, name = record.env, facts.slug(record)
+    if missing := without_simulator(record, with_):
+        raise ValueError(missing)
+    try:
+        kept = read_actions(retest_actions(path), record.longest)
+    except BadActions as error:
+        raise ValueError(f"{retest_actions(path).name}: {error}") from error
+    actions = {int(seed): played for seed, played in kept.items()}
     films: list[dict[str, str]] = []
     clouds: list[dict[str, Any]] = []
     odd: list[str] = []
-    folder.mkdir(parents=True, exist_ok=True)
-    with Pool(EnvConfig(env, record.task, seen_by(record)), 1) as pool:
+    with explain(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with Pool(EnvConfig(env, record.task, seen_by(record, with_.python), with_.python), 1) as pool:
         for seed, won, steps, _ in chosen(record.retest.episodes):
             frames, views, flags = replayed(pool, seed, actions[seed])
             word = "success" if won else "failure"
@@ -102,7 +113,8 @@ def _film(record: Record, path: Path, folder: Path, name: str) -> dict[str, Any]
                 odd.append(f"seed {seed}: a {word} in the record, and not when its actions are played here")
                 continue
             file = f"{name}-{seed}.mp4"
-            write_video(folder / file, frames)
+            with explain(folder / file):
+                write_video(folder / file, frames)
             films.append({"file": file, "label": f"{word}, seed {seed}, {steps} steps"})
             if views and not clouds:
                 clouds += [packed(*views[step], f"seed {seed}, step {step}") for step in (0, len(views) // 2)]
@@ -115,10 +127,10 @@ def chosen(episodes: Sequence[Row]) -> list[Row]:
     return [row for won in (1, 0) for row in [row for row in played if row[1] == won][:EACH]]
 
 
-def seen_by(record: Record) -> ObservationRequest:
+def seen_by(record: Record, python: str | None = None) -> ObservationRequest:
     """Pictures of the record's camera, and the cloud where its method looks at one."""
     observed = dict(record.identity["observation"])
-    cameras = tuple(observed.get("cameras") or env_class(record.env).cameras[:1])
+    cameras = tuple(observed.get("cameras") or describe(record.env, python).cameras[:1])
     fields: tuple[str, ...] = ("rgb", "proprio")
     options: dict[str, Any] = {}
     if "points" in observed["fields"]:
@@ -173,9 +185,11 @@ def packed(points: np.ndarray, valid: np.ndarray, label: str) -> dict[str, Any]:
     raw = np.round(65535 * scaled).astype("<u2")
     said = f"the cloud that the method saw, {label}; robot frame, colour is height"
     return {
-        "points": base64.b64encode(raw.tobytes()).decode(), "low": low.astype(float).tolist(),
-        "high": high.astype(float).tolist(), "label": said,
-    }  # fmt: skip
+        "points": base64.b64encode(raw.tobytes()).decode(),
+        "low": low.astype(float).tolist(),
+        "high": high.astype(float).tolist(),
+        "label": said,
+    }
 
 
 def _encoder() -> Any:

@@ -6,12 +6,26 @@ function fill(c) {
   const rate = ([k, n]) => `${k}/${n}${n ? ` = ${percent(k / n)} %` : ""}`;
   document.title = `${c.task}, ${c.method}, ${c.head}, seed ${c.seed}`;
   $("title").textContent = `${c.task}: ${c.method} under ${c.head}, seed ${c.seed}`;
-  $("summary").textContent =
-    `${c.title}. ${c.suite}, protocol ${c.protocol}. Retest ${rate(c.retest)} [${Math.round(100 * c.low)}, ${Math.round(100 * c.high)}] of these rollouts (one training seed: says nothing about retraining), ` +
-    `best* ${rate(c.best)} at epoch ${c.selected}, last ${rate(c.last)}${c.errors ? `, ${c.errors} episodes that could not be run` : ""}${c.note ? `; ${c.note}` : ""}.` +
+  $("summary").textContent = `${c.title}. ${c.suite}, protocol ${c.protocol}${c.note ? `; ${c.note}` : ""}.`;
+  const tile = (value, what) => make("li", {}, make("b", {}, value), make("span", {}, what));
+  const share = ([k, n]) => (n ? `${Math.round((100 * k) / n)} %` : "–");
+  $("tiles").append(
+    tile(
+      share(c.retest),
+      `retest: ${c.retest[0]}/${c.retest[1]} fresh episodes, 95 % interval [${Math.round(100 * c.low)}, ${Math.round(100 * c.high)}]`,
+    ),
+    tile(share(c.best), `best*: ${c.best[0]}/${c.best[1]} at epoch ${c.selected}, the highest evaluation`),
+    tile(share(c.last), `last: ${c.last[0]}/${c.last[1]}, the last checkpoint`),
+    tile(
+      whole(c.errors),
+      `episodes that could not be run${c.failed_actions ? `; ${c.failed_actions} ended by a failed action` : ""}`,
+    ),
+  );
+  $("luck").textContent =
+    "The interval is of these episodes: one training seed says nothing about training again." +
     (c.expected == null
       ? ""
-      : ` best* is ${(100 * c.gap).toFixed(1)} points above the retest; luck alone would give ${(100 * c.expected).toFixed(1)}.`);
+      : ` best* is ${(100 * c.gap).toFixed(1)} points above the retest; choosing the luckiest evaluation alone would give ${(100 * c.expected).toFixed(1)}.`);
   const wilson = (k, n) => {
     const z = 1.959963984540054,
       p = k / n,
@@ -42,26 +56,33 @@ function fill(c) {
     ],
   });
 
-  const strip = (what, e) =>
-    make(
-      "div",
-      { class: "row" },
-      make("span", { class: "what" }, `${what}: ${e.k}/${e.n}`),
-      make(
-        "span",
-        { class: "episodes", role: "img", "aria-label": `${what}: ${e.k} of ${e.n} succeed` },
-        e.episodes.map(([seed, won, steps]) =>
-          make(
-            "i",
-            {
-              class: won > 0 ? "won" : null,
-              title: `seed ${seed}: ${won > 0 ? "success" : won < 0 ? "could not be run" : "failure"} in ${steps} steps`,
-            },
-            won < 0 ? "×" : "",
-          ),
+  const outcome = won => (won > 0 ? "success" : won < 0 ? "could not be run" : "failure");
+  const strip = (what, e) => {
+    const said = make("output", { class: "note episodes-said", "aria-live": "polite" });
+    const marks = make(
+      "span",
+      {
+        class: "episodes",
+        role: "img",
+        "aria-label": `${what}: ${e.k} of ${e.n} succeed`,
+        onclick: event => {
+          const mark = event.target.closest("i");
+          if (!mark) return;
+          for (const other of marks.querySelectorAll(".chosen")) other.classList.remove("chosen");
+          mark.classList.add("chosen");
+          said.textContent = mark.title;
+        },
+      },
+      e.episodes.map(([seed, won, steps]) =>
+        make(
+          "i",
+          { class: won > 0 ? "won" : null, title: `seed ${seed}: ${outcome(won)} in ${steps} steps` },
+          won < 0 ? "×" : "",
         ),
       ),
     );
+    return make("div", { class: "row" }, make("span", { class: "what" }, `${what}: ${e.k}/${e.n}`), marks, said);
+  };
   $("episodes-body").append(
     strip("retest", c.retested),
     make(
@@ -69,6 +90,11 @@ function fill(c) {
       {},
       make("summary", {}, `The ${c.evaluations.length} evaluations`),
       c.evaluations.map(e => strip(`epoch ${e.epoch}${e.epoch === c.selected ? " (selected)" : ""}`, e)),
+    ),
+    asTable(
+      "Episodes of the retest",
+      ["seed", "outcome", "steps"],
+      c.retested.episodes.map(([seed, won, steps]) => [seed, outcome(won), steps]),
     ),
   );
 
@@ -78,10 +104,13 @@ function fill(c) {
       make(
         "div",
         { class: "films" },
-        c.media.films.map(f =>
+        // failures first: they say what to mend
+        [...c.media.films]
+          .sort((a, b) => a.label.startsWith("success") - b.label.startsWith("success"))
+          .map(f =>
           make(
             "figure",
-            {},
+            { class: f.label.startsWith("success") ? "won" : "lost" },
             make("video", {
               src: `media/${f.file}`,
               controls: "",
@@ -124,18 +153,20 @@ function fill(c) {
     });
   }
   if (c.damage) shifts.append(make("p", {}, c.damage));
-  if (!Object.keys(c.shifts).length) shifts.append(make("p", { class: "note" }, "None were played."));
+  $("camera").hidden = !c.damage && !Object.keys(c.shifts).length;
 
-  const losses = c.losses.filter(v => v > 0);
+  const held = c.held_out.filter(p => p[1] > 0);
+  const losses = [...c.losses, ...held.map(p => p[1])].filter(v => v > 0);
   chart($("loss-chart"), {
     series: [
       { label: "training", points: c.losses.map((v, i) => [i + 1, v]).filter(p => p[1] > 0), mark: false, band: false },
+      { label: "held-out demonstrations", points: held, band: false },
     ],
     x: "epoch",
     y: "loss",
     log: true,
     range: { y: [Math.min(...losses), Math.max(...losses)] },
-    label: "Training loss over epochs",
+    label: "Loss over epochs",
   });
 
   const facts = [

@@ -19,10 +19,9 @@ const COLUMNS = [
   { name: "seed", value: c => c.seed },
   { name: "suite", word: true, value: c => c.suite },
   { name: "protocol", word: true, value: c => c.protocol },
-  { name: "best*", value: c => rate(c.best), show: c => `${c.best[0]}/${c.best[1]}` },
-  { name: "retest", value: c => rate(c.retest), show: c => `${c.retest[0]}/${c.retest[1]}` },
-  { name: "95 %", value: c => c.low, show: c => `[${Math.round(100 * c.low)}, ${Math.round(100 * c.high)}]` },
-  { name: "last", value: c => rate(c.last), show: c => `${c.last[0]}/${c.last[1]}` },
+  { name: "retest", value: c => rate(c.retest), show: c => bar(c.retest, c.low, c.high) },
+  { name: "best*", value: c => rate(c.best), show: c => counted(c.best) },
+  { name: "last", value: c => rate(c.last), show: c => counted(c.last) },
   { name: "gap", value: c => c.gap, show: c => (c.gap == null ? "–" : (100 * c.gap).toFixed(1)) },
   { name: "expected", value: c => c.expected, show: c => (c.expected == null ? "–" : (100 * c.expected).toFixed(1)) },
   { name: "errors", value: c => c.errors },
@@ -32,6 +31,17 @@ const COLUMNS = [
   { name: "encoder parameters", value: c => c.encoder, show: c => whole(c.encoder) },
   { name: "trained parameters", value: c => c.trained, show: c => whole(c.trained) },
 ];
+const counted = ([k, n]) => (n ? `${Math.round((100 * k) / n)} % (${k}/${n})` : "–");
+
+// The rate with its interval and counts, over a bar as long as the rate.
+function bar([k, n], low, high) {
+  if (!n) return make("span", { class: "rate" }, "no episode");
+  const text = `${Math.round((100 * k) / n)} % [${Math.round(100 * low)}, ${Math.round(100 * high)}] (${k}/${n})`;
+  return make("span", { class: "rate", style: `--share: ${(100 * k) / n}%` }, text);
+}
+
+const FEW = 30; // cells that are listed at first: enough to see what there is, and the charts stay near
+let all = false;
 let sorted = { column: COLUMNS[0], up: true };
 
 function compareBy({ value, word }, up) {
@@ -88,7 +98,7 @@ function list() {
   );
   chosen.sort(compareBy(sorted.column, sorted.up));
   const rows = document.createDocumentFragment();
-  for (const c of chosen) {
+  for (const c of all ? chosen : chosen.slice(0, FEW)) {
     rows.append(
       make(
         "tr",
@@ -105,7 +115,35 @@ function list() {
   }
   $("list").tBodies[0].replaceChildren(rows);
   $("count").textContent = `${chosen.length} of ${cells.length}`;
+  $("more").hidden = all || chosen.length <= FEW;
+  $("more").textContent = `Show the other ${chosen.length - FEW}`;
+  remember();
 }
+
+$("more").onclick = () => {
+  all = true;
+  list();
+};
+
+// -- what is chosen is in the address, so that a link shows the same ----------------------------------------------------
+
+function remember() {
+  const chosen = new URLSearchParams();
+  for (const id of ["find", ...FILTERS.map(f => `by-${f}`)]) if ($(id).value) chosen.set(id, $(id).value);
+  if (groups.length && $("group").value !== "") {
+    const g = groups[$("group").value];
+    chosen.set("suite", g.suite);
+    chosen.set("protocol", g.protocol);
+  }
+  const address = `${location.pathname}?${chosen}${location.hash}`;
+  try {
+    history.replaceState(null, "", address);
+  } catch {
+    // some browsers refuse it for pages from disk: then the address stays as it was
+  }
+}
+
+const asked = new URLSearchParams(location.search);
 
 for (const f of FILTERS) {
   $(`by-${f}`).append(
@@ -113,11 +151,12 @@ for (const f of FILTERS) {
     ...[...new Set(cells.map(c => c[f]))].sort().map(v => make("option", { value: v }, v)),
   );
   $(`by-${f}`).onchange = list;
+  if (asked.has(`by-${f}`)) $(`by-${f}`).value = asked.get(`by-${f}`);
 }
+$("find").value = asked.get("find") ?? "";
 $("find").oninput = list;
 $("filters").onsubmit = e => e.preventDefault();
 listHead();
-list();
 
 // -- a suite ----------------------------------------------------------------------------------------------------------
 
@@ -130,6 +169,7 @@ function epochs(g) {
       .map((m, look) => ({
         label: named(m),
         look,
+        colour: m.colour,
         points: m.epochs[task] ?? (m.tasks === 1 && task === "mean" ? [] : []),
       }))
       .filter(s => s.points.length),
@@ -151,6 +191,7 @@ function trees(g) {
             low: m.by_task[task][1],
             high: m.by_task[task][2],
             look,
+            colour: m.colour,
           },
       )
       .filter(Boolean),
@@ -164,6 +205,7 @@ function inflated(g) {
   const series = g.methods.map((m, look) => ({
     label: named(m),
     look,
+    colour: m.colour,
     line: false,
     band: false,
     points: own
@@ -204,6 +246,93 @@ function inflated(g) {
       `over ${known.length} cells. The luck of choosing the best of several looks alone would give ${(100 * mean(known.map(c => c.expected))).toFixed(1)} points (dotted) ` +
       "if every checkpoint were as good as the selected one; where checkpoints differ, less of it is luck. Solid: no gap."
     : "";
+}
+
+// -- the summary: methods x tasks -------------------------------------------------------------------------------------
+
+// White to blue, and the ink that is better read on it: black or white, whose contrasts are equal at 0.179.
+function shade(v) {
+  const colour = [247, 251, 255].map((a, i) => Math.round(a + ([8, 69, 148][i] - a) * v));
+  const [r, g, b] = colour.map(c => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  return { fill: `rgb(${colour})`, ink: 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff" };
+}
+
+function heatCell(g, m, task) {
+  const found = m.by_task[task],
+    counts = m.counts[task];
+  if (!found) return make("td", { class: "none" }, counts?.[3] ? "errors only" : "–");
+  const [v, low, high] = found,
+    { fill, ink } = shade(v),
+    [k, n, seeds] = counts;
+  const said = `${task}, ${named(m)}: ${percent(v)} % [${percent(low)}, ${percent(high)}], ${k}/${n}, seeds: ${seeds}`;
+  const choose = () => {
+    $("by-suite").value = g.suite;
+    $("by-protocol").value = g.protocol;
+    $("by-task").value = task;
+    $("by-method").value = m.method;
+    $("find").value = "";
+    list();
+    $("cells").scrollIntoView();
+  };
+  return make(
+    "td",
+    { style: `background: ${fill}; color: ${ink}` },
+    make(
+      "button",
+      { type: "button", title: said, onclick: choose },
+      make("b", {}, String(Math.round(100 * v))),
+      make("small", {}, `${Math.round(100 * low)}–${Math.round(100 * high)}`),
+      make("small", {}, `${k}/${n}${seeds > 1 ? ` · ${seeds} s` : ""}`),
+    ),
+  );
+}
+
+function summary(g) {
+  const best = [...g.methods].sort((a, b) => b.tasks - a.tasks || (b.mean ?? -1) - (a.mean ?? -1));
+  const own = cells.filter(c => c.suite === g.suite && c.protocol === g.protocol);
+  $("summary-text").textContent =
+    `Retest in %, its 95 % interval, successes of episodes${own.some(c => c.seed) ? ", training seeds (s)" : ""}. ` +
+    "A field chooses its cells in the list below.";
+  $("heat").tHead.replaceChildren(
+    make(
+      "tr",
+      {},
+      make("th", { scope: "col", class: "word" }, "method, head"),
+      make("th", { scope: "col" }, "mean"),
+      g.tasks.map(t => make("th", { scope: "col" }, t)),
+    ),
+  );
+  $("heat").tBodies[0].replaceChildren(
+    ...best.map(m =>
+      make(
+        "tr",
+        {},
+        make("th", { scope: "row", class: "word" }, named(m), m.note ? make("small", {}, m.note) : ""),
+        m.mean == null
+          ? make("td", { class: "none" }, "–")
+          : make(
+              "td",
+              {},
+              make("b", {}, percent(m.mean)),
+              make("small", {}, `${Math.round(100 * m.low)}–${Math.round(100 * m.high)}`),
+              make("small", {}, `${m.tasks}/${m.of} tasks`),
+            ),
+        g.tasks.map(t => heatCell(g, m, t)),
+      ),
+    ),
+  );
+  const errors = own.reduce((sum, c) => sum + c.errors, 0),
+    few = best.filter(m => m.tasks < m.of).map(named),
+    single = best.filter(m => m.mean != null && !m.over_seeds).map(named);
+  const notes = [
+    few.length ? `Their mean is over some of the tasks alone: ${few.join("; ")}.` : "",
+    single.length
+      ? `One training seed on some task, so that the mean's interval is of these checkpoints' episodes and says nothing about training again: ${single.join("; ")}.`
+      : "",
+    errors ? `${errors} episodes could not be run; they count neither way.` : "",
+    ...g.apart,
+  ];
+  $("summary-notes").replaceChildren(...notes.filter(Boolean).map(n => make("li", {}, n)));
 }
 
 const BUDGET = [
@@ -259,17 +388,17 @@ function budgets(g) {
   );
 }
 
+// A section that has nothing to show is not there, nor is the link to it.
+function collapse(id, empty) {
+  $(id).hidden = empty;
+  document.querySelector(`nav a[href="#${id}"]`).hidden = empty;
+}
+
 function heads(g) {
   const place = $("heads-body");
   place.replaceChildren();
+  collapse("heads", !g.heads);
   if (!g.heads) {
-    place.append(
-      make(
-        "p",
-        { class: "note" },
-        "These cells have one head. Rankings of encoders depend on the head (Hu et al. 2023); run another with --head.",
-      ),
-    );
     return;
   }
   const { heads, methods, cells: rates, tau, tasks } = g.heads;
@@ -323,14 +452,7 @@ function cameras(g) {
   const place = $("cameras-body");
   place.replaceChildren();
   const kinds = [...new Set(g.cameras.map(c => `${c.task}|${c.camera}|${c.axis}`))];
-  if (!kinds.length)
-    place.append(
-      make(
-        "p",
-        { class: "note" },
-        "No cell of these was retested with the camera moved (bench run --shift azimuth=-40:40:10).",
-      ),
-    );
+  collapse("cameras", !kinds.length);
   for (const kind of kinds) {
     const [task, camera, axis] = kind.split("|"),
       own = g.cameras.filter(c => `${c.task}|${c.camera}|${c.axis}` === kind);
@@ -341,6 +463,7 @@ function cameras(g) {
         label: `${c.method}, ${c.head}, seed ${c.seed}`,
         points: c.points,
         look: g.methods.findIndex(m => m.method === c.method && m.head === c.head),
+        colour: g.methods.find(m => m.method === c.method && m.head === c.head)?.colour,
       })),
       x: axis === "distance" ? "times as far" : "degrees",
       y: "success, %",
@@ -357,16 +480,48 @@ function show() {
     ...tasks.map(t => make("option", { value: t }, t === "mean" ? "mean over the tasks that a method has" : t)),
   );
   if (tasks.includes(before)) $("epochs-task").value = before;
-  for (const part of [epochs, trees, inflated, budgets, heads, cameras]) part(g);
+  for (const part of [summary, epochs, trees, inflated, budgets, heads, cameras]) part(g);
+}
+
+// -- the papers' tables: of which rows there are records -----------------------------------------------------------------
+
+function fold() {
+  let hidden = 0;
+  for (const table of document.querySelectorAll("table.paper")) {
+    let part = [];
+    const close = () => {
+      if (part.some(row => [...row.cells].slice(2).every(cell => cell.textContent === "missing"))) {
+        hidden += 1;
+        for (const row of part) row.classList.add("unmeasured");
+      }
+      part = [];
+    };
+    for (const row of table.tBodies[0].rows) {
+      if (row.classList.contains("rule")) close();
+      part.push(row);
+    }
+    close();
+  }
+  $("unmeasured-line").hidden = !hidden;
+  $("unmeasured-count").textContent = `(${hidden} of the papers' rows have none)`;
+  const apply = () => $("tables").classList.toggle("folded", !$("unmeasured").checked);
+  $("unmeasured").onchange = apply;
+  apply();
 }
 
 $("group").append(...groups.map((g, i) => make("option", { value: i }, `${g.suite}, protocol ${g.protocol}`)));
 if (groups.length) {
-  $("group").onchange = show;
+  $("group").onchange = () => {
+    show();
+    remember();
+  };
   $("epochs-task").onchange = () => epochs(groups[$("group").value]);
   const most = groups.map(g => cells.filter(c => c.suite === g.suite && c.protocol === g.protocol).length);
-  $("group").value = most.indexOf(Math.max(...most));
+  const wanted = groups.findIndex(g => g.suite === asked.get("suite") && g.protocol === asked.get("protocol"));
+  $("group").value = wanted < 0 ? most.indexOf(Math.max(...most)) : wanted;
   show();
 } else {
-  $("charts").remove();
+  for (const id of ["summary", "charts"]) $(id).remove();
 }
+list();
+fold();

@@ -1,0 +1,6 @@
+"""`python -m benchmark.cli` is `bench`."""
+
+from benchmark.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""`bench export`: records for others' tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli import option_types as kinds
+from benchmark.cli.errors import explained
+from benchmark.cli.options import Data, Out, Records, WithReference, app, echo, read_records, split
+
+
+@app.command()
+@explained
+def export(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[policy CELL]", help="a trained policy as a folder; without it the records"),
+    ] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", parser=kinds.export_format, metavar="NAME", help="csv | parquet | latex | leaderboard-json"
+        ),
+    ] = "csv",
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", parser=kinds.place, metavar="PLACE", help="default: records.FORMAT; of a policy a folder"),
+    ] = None,
+    suite: Annotated[str | None, typer.Option("--suite", help="of this suite only")] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", help="under this protocol only")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="of a policy: FILE.py:Class that may be run, or several by comma"),
+    ] = None,
+    simulator: Annotated[
+        str | None,
+        typer.Option("--simulator", help="of a policy: path/to/file.py:Class that may be run"),
+    ] = None,
+    python: Annotated[
+        str | None, typer.Option("--python", help="of a policy: the simulator's interpreter, if another")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="of a policy: the file that the record was made with")
+    ] = None,
+    records: Records = None,
+    with_reference: WithReference = False,
+    out: Out = Path("runs"),
+    data: Data = None,
+) -> None:
+    """Write records as flat rows, or a policy as a folder.
+
+    `export policy CELL --to FOLDER` writes a policy that acts without this benchmark's data and simulator.
+    """
+    from benchmark.report.export import export as write
+    from benchmark.system.errors import ConfigError
+
+    if what:
+        if what[0] != "policy" or len(what) != 2 or to is None:
+            raise ConfigError("give `bench export policy CELL --to FOLDER`, or no word at all to export the records")
+        if suite or protocol:
+            raise ConfigError("--suite and --protocol choose records; a policy's CELL is a part of its record's path")
+        _export_policy(what[1], to, records, out, data, method, simulator, python, weights)
+        return
+    to = kinds.new_file(to) if to is not None else None
+    found = read_records(records, out, with_reference)
+    found = [r for r in found if suite in (None, r.suite) and protocol in (None, r.protocol)]
+    if not found:
+        raise ConfigError("no records there; `bench run` makes them, --with-reference takes this project's own")
+    suffix = {"latex": "tex", "leaderboard-json": "json"}.get(form, form)
+    echo(f"{write(found, form, to or Path(f'records.{suffix}'))}: {len(found)} cells")
+
+
+def _export_policy(
+    cell: str,
+    to: Path,
+    records: list[Path] | None,
+    out: Path,
+    data: Path | None,
+    method: str | None,
+    simulator: str | None,
+    python: str | None,
+    weights: str | None,
+) -> None:
+    from benchmark.experiment.cell_of_record import NotHere, Where, cell_of
+    from benchmark.experiment.policy_bundle import BadBundle, export_policy
+    from benchmark.records.gather import all_files
+    from benchmark.records.paths import Paths, work_of
+    from benchmark.records.read import BadRecord
+    from benchmark.settings.catalog import register_baselines
+    from benchmark.system.errors import ConfigError
+
+    register_baselines()
+    there = [(path, record) for path, record in all_files(records, out) if cell in str(path)]
+    bad = [record for _, record in there if isinstance(record, BadRecord)]
+    if bad:
+        raise bad[0]
+    found = [(path, record) for path, record in there if not isinstance(record, BadRecord)]
+    if len(found) != 1:
+        what = "no record" if not found else f"{len(found)} records, such as {found[0][0]} and {found[1][0]}"
+        raise ConfigError(f"{cell!r} is a part of the path of {what}; it must be one record's")
+    ((path, record),) = found
+    work = work_of(path)
+    if work is None:
+        raise BadBundle(f"{path} lies in no OUT/records, so its checkpoints are not known; export it where it was made")
+    if ".py:" in record.env and record.env != simulator:
+        raise ConfigError(f"its simulator is a file, which is loaded only where you name it: --simulator {record.env}")
+    files = tuple(split(method, "--method") or ()), (simulator,) if simulator else ()
+    where = Where(data, python, *files, weights)
+    try:
+        made = cell_of(record, where)
+    except NotHere as error:
+        raise BadBundle(f"{path}: {error}") from error
+    root = work.parents[5]
+    folder = export_policy(record, made, Paths(root, data or root / "data"), to)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    echo(f"{folder}: {made.label}, epoch {record.selected_epoch}, {size / 1e6:.1f} MB")

@@ -1,0 +1,119 @@
+"""`bench table` and `bench ledger`: the papers' tables beside what was measured."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.errors import explained
+from benchmark.cli.option_types import whole
+from benchmark.cli.options import (
+    Format,
+    Json,
+    Out,
+    Protocol,
+    Records,
+    Suite,
+    WithReference,
+    app,
+    echo,
+    print_json,
+    read_placed,
+    read_records,
+    width,
+)
+from benchmark.settings.catalog import register_baselines
+
+
+@app.command()
+@explained
+def table(
+    number: Annotated[
+        int,
+        typer.Argument(
+            parser=whole(1, 99),
+            metavar="[NUMBER]",
+            help="of the paper; CLAR: 1, 3 multi-task, 4 perspective, 5 ablation",
+        ),
+    ] = 1,
+    paper: Annotated[str, typer.Option("--paper", help="clar | clamp")] = "clar",
+    form: Format = "terminal",
+    protocol: Protocol = "clar",
+    suite: Annotated[str | None, typer.Option("--suite", help="default: the table's")] = None,
+    method: Annotated[str, typer.Option("--method", help="table 5: clar | clar-small")] = "clar",
+    records: Records = None,
+    with_reference: WithReference = False,
+    out: Out = Path("runs"),
+    cells: Annotated[bool, typer.Option("--cells", help="one row a cell instead of the paper's groups")] = False,
+    as_json: Json = False,
+) -> None:
+    """Render a paper's table beside what was measured."""
+    from benchmark.report.comparisons.comparable import other_labels
+    from benchmark.report.tables.clar_1 import cells_table
+    from benchmark.report.tables.forms import render
+    from benchmark.report.tables.marks import as_data
+    from benchmark.report.tables.only_printed import check_number
+    from benchmark.report.tables.papers import SUITES, paper_table
+    from benchmark.report.tables.protocol_note import named
+    from benchmark.settings.labels import check_base
+    from benchmark.settings.load import choices, load_settings
+    from benchmark.settings.user_files import in_own_folder
+    from benchmark.system.errors import ConfigError
+
+    check_number(paper, number)
+    own = SUITES.get((paper, number))
+    placed, chosen = [], None
+    if own is not None:
+        base = check_base("protocol", protocol, [*choices("protocol"), *in_own_folder("protocol")])
+        chosen = load_settings(suite or own, base, "mlp").suite
+        wanted = load_settings(own, base, "mlp").suite
+        if not cells and chosen.tasks != wanted.tasks:
+            raise ConfigError(
+                f"table {number} has the tasks of {own}, which {chosen.name} has not; --cells lists any suite"
+            )
+        placed = read_placed(records, out, with_reference)
+    if cells and chosen is not None:
+        found = [r for _, r in placed if r.suite == chosen.name and r.protocol == protocol]
+        result = cells_table(found, f"Cells of {chosen.name}, protocol {protocol}")
+        others = other_labels([r for _, r in placed], chosen.name, protocol)
+        result = named(result, chosen.name, protocol)
+        result = dataclasses.replace(result, notes=(*result.departs, *result.notes, *others))
+    else:
+        result = paper_table(paper, number, placed, chosen, protocol, method)
+    print_json(as_data(result)) if as_json else echo(render(result, form, width()), nl=False)
+
+
+@app.command(name="ledger")
+@explained
+def ledger_(
+    form: Format = "markdown",
+    protocol: Protocol = "clar",
+    suite: Suite = "metaworld-15",
+    records: Annotated[
+        list[Path] | None, typer.Option("--records", help="folders of records; default: results/measured")
+    ] = None,
+    methods: Annotated[
+        bool, typer.Option("--methods", help="method by method: what it is, needs, and how much was measured")
+    ] = False,
+) -> None:
+    """List which printed numbers are reproduced, and which not yet."""
+    from benchmark.records.gather import MEASURED
+    from benchmark.report.tables.forms import render
+    from benchmark.report.tables.ledger import ledger
+    from benchmark.report.tables.method_status import method_status
+    from benchmark.report.tables.protocol_note import named
+    from benchmark.settings.catalog import cards
+    from benchmark.settings.labels import base_of
+    from benchmark.settings.load import load_settings
+
+    register_baselines()
+    found = read_records(records or [MEASURED], Path())
+    chosen = load_settings(suite, base_of(protocol), "mlp").suite
+    if methods:
+        echo(render(method_status(found, cards(), chosen, protocol), form, width()), nl=False)
+        return
+    result = ledger(found, cards(), chosen, protocol)
+    echo(render(named(result, suite, protocol), form, width()), nl=False)

@@ -1,0 +1,101 @@
+"""Demonstrations as training data: which observations and which actions belong to a row of a batch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.data.episodes import Episodes, equal_pieces
+from benchmark.system.errors import ConfigError
+from methods.policy import Looks
+
+
+class Joined:
+    """Tensors (T_i, ...) end to end without a copy: files of features that are larger than the memory."""
+
+    def __init__(self, parts: Sequence[Tensor]) -> None:
+        devices = {part.device for part in parts}
+        self.parts, self.device = parts, parts[0].device if len(devices) == 1 else torch.device("cpu")
+        self.ends = torch.tensor([len(part) for part in parts]).cumsum(0)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """Rows of any shape, as a tensor's own indexing gives them."""
+        flat = rows.flatten().cpu()
+        owner = torch.bucketize(flat, self.ends, right=True)
+        found = torch.empty((len(flat), *self.parts[0].shape[1:]), dtype=self.parts[0].dtype, device=self.device)
+        for number, part in enumerate(self.parts):
+            mine = owner == number
+            own = flat[mine] - (int(self.ends[number]) - len(part))
+            found[mine] = part[own.to(part.device)].to(self.device)
+        return found.view(*rows.shape, *found.shape[1:])
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Training data: fields (T, ...), with the frozen part's outputs, `feature`, in place of the method's input.
+
+    steps: frames of each episode, one number if all are of one length; they follow each other. None: a single one. A
+    window never leaves its episode: at the ends the first observation and the last action are repeated.
+    """
+
+    inputs: Mapping[str, Tensor]
+    actions: Tensor
+    steps: int | Sequence[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    @functools.cached_property
+    def episodes(self) -> Episodes:
+        """Raises ValueError for episodes that are not as many frames as there are."""
+        steps = self.steps or max(1, len(self))
+        episodes = equal_pieces(len(self), steps) if isinstance(steps, int) else Episodes(tuple(steps))
+        if episodes.rows != len(self):
+            raise ValueError(f"episodes of {episodes.rows} frames together, and there are {len(self)}")
+        return episodes
+
+    @functools.cached_property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Of each frame its episode's first frame, and the one behind its last: (T,) int64 on the CPU."""
+        own, lengths = self.episodes.owners, np.array(self.episodes.lengths, np.int64)
+        first = self.episodes.starts[own]
+        return torch.from_numpy(first), torch.from_numpy(first + lengths[own])
+
+    def rows(self, head: Looks) -> Tensor:
+        """Those that the head is trained on, in order: none of an episode that is too short. Raises `ConfigError` if
+        all are."""
+        every = torch.arange(len(self))
+        first, end = self.ends
+        if len(self) and not (longest := int((end - first).max())) > head.left_out:
+            raise ConfigError(
+                f"head.pad_after leaves out the last {head.left_out} frames of an episode, and episodes have {longest}"
+            )
+        return every[every < end - head.left_out] if head.left_out else every
+
+    def batch(
+        self, rows: Tensor, device: torch.device, head: Looks | None = None
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Inputs (B, ...), or (B, obs_steps, ...), and targets (B, A), or (B, chunk, A), as the policy wants them; and
+        (B, chunk) bool, True where a target lies outside the episode, whose last (first) action stands there.
+        """
+        seen, aimed = rows, rows
+        padded = torch.zeros(len(rows), 1, dtype=torch.bool)
+        if head is not None and (head.obs_steps > 1 or head.chunk > 1):
+            first, end = (of_each[rows].unsqueeze(1) for of_each in self.ends)
+            if head.obs_steps > 1:
+                seen = (rows.unsqueeze(1) + torch.arange(1 - head.obs_steps, 1)).maximum(first)
+            if head.chunk > 1:
+                aimed = rows.unsqueeze(1) + torch.arange(-head.lead, head.chunk - head.lead)
+                wanted, aimed = aimed, aimed.maximum(first).minimum(end - 1)
+                padded = wanted != aimed
+        inputs = {n: v[seen.to(v.device)].to(device, non_blocking=True) for n, v in self.inputs.items()}
+        targets = self.actions[aimed.to(self.actions.device)].to(device, non_blocking=True)
+        return inputs, targets, padded.to(device, non_blocking=True)

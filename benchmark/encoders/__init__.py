@@ -1,0 +1,1 @@
+"""Weight files of encoders, and certificates of what each encoder computes."""

@@ -1,0 +1,1 @@
+"""A cell from nothing to its record, and what its policy can be asked afterwards."""

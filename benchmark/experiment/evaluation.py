@@ -1,0 +1,45 @@
+"""Rollouts to what a record keeps of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmark.experiment.rollout import Episode
+from benchmark.records.hash_chain import actions_digest
+from benchmark.records.joint_tasks import of_rows
+from benchmark.records.record import Evaluation
+
+
+def evaluation_of(
+    epoch: int,
+    episodes: Sequence[Episode],
+    checkpoint: str | None,
+    train: float | None = None,
+    valid: float | None = None,
+) -> Evaluation:
+    """checkpoint: hash of the weights that were played."""
+    rows = [(e.seed, int(e.success), e.steps, e.error) for e in episodes]
+    ended = {e.seed: e.ended for e in episodes if e.ended is not None}
+    return dataclasses.replace(
+        of_rows(epoch, rows, ended),
+        train_loss=train,
+        valid_loss=valid,
+        checkpoint=checkpoint,
+        actions=actions_digest(actions_of(episodes)),
+    )
+
+
+def actions_of(episodes: Sequence[Episode]) -> dict[str, np.ndarray]:
+    """By the episodes' seeds, as they are kept beside a record."""
+    return {str(episode.seed): episode.actions.astype(np.float32, copy=False) for episode in episodes}
+
+
+def failed_actions(episodes: Sequence[Episode]) -> str:
+    """How many episodes ended by an action that failed, and why; empty where none did."""
+    why = Counter(e.ended for e in episodes if e.ended is not None and not e.success)
+    said = ", ".join(f"{reason} ({count})" for reason, count in why.most_common())
+    return f"{why.total()} of {len(episodes)} ended by a failed action: {said}" if why else ""

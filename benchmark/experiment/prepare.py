@@ -1,0 +1,146 @@
+"""A cell's policy, untrained, and the samples it learns from.
+
+What is frozen is encoded once and kept (`benchmark.data.features`); what is trained gets the observations themselves.
+Of a joint policy the tasks' samples follow each other and are shuffled together.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.data.episodes import end_to_end
+from benchmark.data.features import FeatureCache, encode_rows, histories, mapped
+from benchmark.data.observations import cache_key, load_or_render
+from benchmark.data.residence import Residence
+from benchmark.data.samples import Samples
+from benchmark.experiment.cell import Cell
+from benchmark.experiment.probe import Built
+from benchmark.experiment.task_data import TaskData
+from benchmark.records.paths import Paths
+from benchmark.settings import seeds
+from benchmark.settings.instructions import InstructionFeatures
+from benchmark.system.phase_times import Clock
+from methods.base import Representation
+from methods.code import code_facts
+from methods.policy import Policy
+
+
+@dataclass(frozen=True)
+class Prepared:
+    policy: Policy
+    train: Samples
+    valid: Samples
+
+
+def prepare(
+    cell: Cell,
+    paths: Paths,
+    task_data: Sequence[TaskData],
+    instruction_features: InstructionFeatures | None,
+    device: torch.device,
+    bf16: bool,
+    clock: Clock,
+    built: Built | None = None,
+) -> Prepared:
+    """Build the policy, fit its normalisers on the training demonstrations, encode once what is frozen.
+
+    Nothing is rendered where the features are there already and no normaliser has to be fitted. What is trained on is
+    held in memory up to `runtime.resident_gb`. built: the same representation that would be built here, if the probe
+    was left with one.
+    """
+    residence = Residence(cell.settings.runtime.resident_gb * 1e9, device)
+    env = cell.settings.simulator()
+    torch.manual_seed(seeds.training_seed(cell.seed, "init"))
+    representation = (built.take() if built else None) or cell.build(cell.specs())
+    if representation is not None and representation.frozen_part is not None and representation.card.weights:
+        # the head's start must not depend on how many numbers the encoder drew: it may be trained without it
+        torch.manual_seed(seeds.training_seed(cell.seed, "head"))
+    policy = cell.build_policy(representation, instruction_features.dim if instruction_features else 0).to(device)
+    seen = [functools.cache(functools.partial(_fields, cell, paths, of_task, clock)) for of_task in task_data]
+    if representation is not None and type(representation).fit is not Representation.fit:
+        pairs = zip(task_data, seen, strict=True)
+        training = [{name: array[: s.demos.train_rows] for name, array in fields().items()} for s, fields in pairs]
+        representation.fit({name: _cat([mapped(part[name]) for part in training]) for name in training[0]})
+    if representation is not None:
+        representation.freeze_as_card_says()
+    train: list[Samples] = []
+    valid: list[Samples] = []
+    for of_task, fields in zip(task_data, seen, strict=True):
+        tensors = _inputs(cell, paths, of_task, fields, policy, residence, bf16, clock)
+        targets = torch.from_numpy(of_task.demos.arrays["actions"])
+        if cell.settings.of_task(of_task.task).clip_actions:
+            targets = targets.clamp(torch.tensor(env.action_spec.low), torch.tensor(env.action_spec.high))
+        demos = of_task.demos
+        if instruction_features is not None:
+            instruction = instruction_features.of_demonstrations(of_task.task, demos.episodes.lengths)
+            tensors["language"] = torch.from_numpy(instruction).to(device)
+        rows = slice(0, demos.train_rows), slice(demos.train_rows, None)
+        episodes = demos.episodes.first(demos.train), demos.episodes.after(demos.train)
+        for part, own, found in zip(rows, episodes, (train, valid), strict=True):
+            found.append(Samples({n: t[part] for n, t in tensors.items()}, targets[part].to(device), own.lengths))
+    joined, held_out = _together(train, residence), _together(valid, residence)
+    policy.fit(joined.actions, torch.cat([part.inputs["proprio"] for part in train]))
+    return Prepared(policy, joined, held_out)
+
+
+def _fields(cell: Cell, paths: Paths, of_task: TaskData, clock: Clock) -> dict[str, np.ndarray]:
+    with clock("observations"):
+        rendered = load_or_render(paths.caches, of_task.demos, cell.request, of_task.pool, of_task.fingerprint)
+    count = cell.past_actions
+    if count:
+        rendered["past_actions"] = histories(of_task.demos.of_each("actions"), count)
+    return rendered
+
+
+def _inputs(
+    cell: Cell,
+    paths: Paths,
+    of_task: TaskData,
+    fields: Callable[[], dict[str, np.ndarray]],
+    policy: Policy,
+    residence: Residence,
+    bf16: bool,
+    clock: Clock,
+) -> dict[str, Tensor]:
+    """Of every frame of one task: the method's input, or `feature` where that does not change in training."""
+    part = policy.representation.frozen_part if policy.representation is not None and len(policy.sets) == 1 else None
+    if part is None:
+        return residence.place(fields())
+    # what a policy over it reads by itself
+    names = cell.policy.card.observes if cell.policy is not None else ()
+    own = residence.place({name: fields()[name] for name in names}) if names else {}
+    if not list(part.parameters()):  # a control: nothing is worth keeping
+        with clock("features"):
+            feature = encode_rows(policy, fields(), slice(0, of_task.demos.episodes.rows), residence.device, bf16)
+        return {"feature": feature.to(residence.device), **residence.place({"proprio": fields()["proprio"]}), **own}
+    cache = FeatureCache(
+        paths.caches,
+        f"{of_task.task}-{cell.method_name}",
+        cache_key(of_task.demos, cell.request, of_task.fingerprint),
+        policy,
+        cell.options,
+        code_facts(cell.method),
+        residence.device,
+        bf16,
+    )
+    with clock("features"):
+        stored, proprio = cache.load(fields, of_task.demos.episodes)
+    return {**residence.place({"feature": stored, "proprio": proprio}), **own}
+
+
+def _together(parts: Sequence[Samples], residence: Residence) -> Samples:
+    if len(parts) == 1:
+        return parts[0]
+    inputs = {name: residence.end_to_end([part.inputs[name] for part in parts]) for name in parts[0].inputs}
+    steps = end_to_end([part.episodes for part in parts]).lengths
+    return Samples(inputs, torch.cat([part.actions for part in parts]), steps)
+
+
+def _cat(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

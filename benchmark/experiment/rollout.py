@@ -1,0 +1,124 @@
+"""Rollouts: the policy in the simulator, many episodes at once, each named by its seed.
+
+The parent encodes the observations of the live episodes in one batch and sends every worker its action; a worker
+whose episode has ended gets the next seed at once. Outcomes depend on seeds alone: not on the number of workers, nor
+on the order in which they finish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from benchmark.policy.episode_memory import Memory
+from benchmark.system.progress import Advance
+from envs.pool import Pool, Worker, WorkerDied, WorkerError
+from envs.spec import Observation
+
+RETRIES = 2
+"""How often an episode is run again when its worker dies, before it counts as an error."""
+
+PolicyFunction = Callable[[Observation, Sequence[Memory]], np.ndarray]
+"""Stacked observations (B, ...) and what is remembered of each episode to actions (B, A)."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One rollout. `error` is None or why it could not be run: errors are neither successes nor failures.
+
+    actions: (steps, A) float32 as sent to the simulator, so that the episode can be replayed.
+    ended: why the simulator ended it, None if time or success did. Without success it is a failure like any other.
+    """
+
+    seed: int
+    success: bool
+    steps: int
+    error: str | None
+    actions: np.ndarray = field(repr=False, compare=False)
+    ended: str | None = None
+
+
+@dataclass
+class _Live:
+    index: int
+    seed: int
+    attempt: int
+    memory: Memory
+
+
+def rollout(
+    pool: Pool,
+    policy: PolicyFunction,
+    seeds: Sequence[int],
+    horizon: int,
+    success_rule: str,
+    advance: Advance = lambda *_a, **_k: None,
+    together: bool = True,
+    remember: Callable[[int], Memory] = Memory,
+) -> list[Episode]:
+    """One episode for each seed, in the order of `seeds`.
+
+    success_rule: `any-step` counts an episode whose flag was up at any step and stops it there, which changes no
+        outcome; `last-step` runs to the horizon, or to where the simulator ends it, and counts the flag of its last
+        step.
+    together: wait for all live episodes and encode them in one batch (right for a GPU), or serve each batch of
+        whoever is waiting (right where policy and simulators share the cores). Outcomes are the same.
+    remember: what an episode starts with, from its seed.
+    """
+    results: dict[int, Episode] = {}
+    queue = list(enumerate(seeds))[::-1]
+    live: dict[Worker, _Live] = {}
+
+    def start(worker: Worker, index: int, seed: int, attempt: int) -> None:
+        live[worker] = _Live(index, seed, attempt, remember(seed))
+        worker.ask("reset", seed)
+
+    def finish(worker: Worker, success: bool, error: str | None = None, ended: str | None = None) -> None:
+        episode = live.pop(worker)
+        played = episode.memory.actions
+        actions = np.stack(played) if played else np.zeros((0, 0), np.float32)
+        results[episode.index] = Episode(episode.seed, success, len(played), error, actions, ended)
+        advance(note=f"{sum(one.success for one in results.values())}/{len(results)} succeeded")
+        if queue:
+            start(worker, *queue.pop(), 0)
+
+    def replace(worker: Worker, reason: str) -> None:
+        episode = live.pop(worker)
+        fresh = pool.replace(worker)
+        if episode.attempt < RETRIES:
+            start(fresh, episode.index, episode.seed, episode.attempt + 1)
+        else:
+            live[fresh] = episode
+            finish(fresh, success=False, error=reason)
+
+    for worker in list(pool.workers):
+        if queue:
+            start(worker, *queue.pop(), 0)
+    observed: list[Worker] = []
+    while live:
+        for worker in pool.ready([worker for worker in live if worker not in observed]):
+            try:
+                reply = worker.answer()
+            except WorkerDied as death:
+                replace(worker, str(death))
+                continue
+            except WorkerError as error:
+                finish(worker, success=False, error=str(error))
+                continue
+            _, success, ended = reply or (0.0, False, None)  # a reset has no reply
+            if success and success_rule == "any-step":
+                finish(worker, success=True)
+            elif ended is not None or len(live[worker].memory.actions) == horizon:
+                finish(worker, success=bool(success), ended=ended)
+            else:
+                observed.append(worker)
+        if observed and (not together or len(observed) == len(live)):
+            stacked = {name: np.stack([w.observation[name] for w in observed]) for name in observed[0].observation}
+            memories = [live[worker].memory for worker in observed]
+            for worker, action in zip(observed, policy(stacked, memories), strict=True):
+                live[worker].memory.actions.append(action)
+                worker.ask("step", action)
+            observed = []
+    return [results[index] for index in range(len(seeds))]

@@ -1,0 +1,73 @@
+"""A task of a cell, ready to be learned and played: its demonstrations and its simulators."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.data.collect_demos import demo_path, load_or_collect
+from benchmark.data.demos import Demos
+from benchmark.data.observations import open_pool
+from benchmark.experiment.cell import Cell
+from benchmark.records.paths import Paths
+from envs.pool import Pool
+from envs.spec import ObservationRequest
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """fingerprint: of the simulator and renderer in `pool`."""
+
+    task: str
+    demos: Demos
+    pool: Pool
+    fingerprint: str
+
+
+def load_demos(cell: Cell, paths: Paths, workers: int) -> list[Demos]:
+    """Of each of the cell's tasks, collected if they are not there."""
+    settings, suite = cell.settings, cell.settings.suite
+    return [
+        load_or_collect(
+            paths.data, suite.name, suite.env, task, settings.of_task(task), workers, settings.env_python, _stored(cell)
+        )
+        for task in cell.tasks
+    ]
+
+
+def demo_file(cell: Cell, paths: Paths, task: str) -> Path:
+    """Where `load_demos` finds those of one task. Raises `NoSimulator`."""
+    settings, suite = cell.settings, cell.settings.suite
+    return demo_path(
+        paths.data, suite.name, suite.env, task, settings.of_task(task), settings.env_python, _stored(cell)
+    )
+
+
+def _stored(cell: Cell) -> ObservationRequest | None:
+    return None if cell.settings.simulator().restorable else cell.stored
+
+
+def join_hashes(demos: Sequence[Demos]) -> str:
+    """The demonstrations' own hash; of several tasks, the hash of theirs."""
+    hashes = [one.content_hash for one in demos]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("|".join(hashes).encode()).hexdigest()
+
+
+@contextmanager
+def open_task_data(cell: Cell, demos: Sequence[Demos], workers: int) -> Iterator[list[TaskData]]:
+    """`workers` simulators of each task; those of one task are busy at a time."""
+    with ExitStack() as stack:
+        task_data = []
+        for task, own in zip(cell.tasks, demos, strict=True):
+            pool, fingerprint = open_simulators(cell, task, cell.request, workers)
+            task_data.append(TaskData(task, own, stack.enter_context(pool), fingerprint))
+        yield task_data
+
+
+def open_simulators(cell: Cell, task: str, request: ObservationRequest, workers: int) -> tuple[Pool, str]:
+    """A pool for one task of the cell and its fingerprint."""
+    settings = cell.settings
+    return open_pool(settings.suite.env, task, request, workers, settings.env_python, settings.runtime.worker_timeout)

@@ -1,0 +1,1 @@
+"""Frames to pre-train on, from whoever recorded them."""

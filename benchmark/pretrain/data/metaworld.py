@@ -1,0 +1,90 @@
+"""Frames of MetaWorld: the scripted experts' demonstrations, rendered from their states for each camera."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from benchmark.data.cache_places import Places, in_order
+from benchmark.data.collect_demos import load_or_collect
+from benchmark.data.demos import Demos
+from benchmark.data.episodes import Episodes
+from benchmark.data.observations import cache_key, load_or_render, open_pool, rendered
+from benchmark.pretrain.data.config import DataConfig
+from benchmark.pretrain.data.frames import CLOUD, PICTURE, Shard
+from benchmark.settings.load import load_protocol
+from envs.description import describe
+from envs.spec import ObservationRequest
+
+TIMEOUT = 180.0
+
+
+def open_shards(config: DataConfig, places: Places, pictures: bool, workers: int) -> list[Shard]:
+    """One shard for each task and camera (one for each task if clouds are fused), prepared where it is missing."""
+    protocol = dataclasses.replace(
+        load_protocol("clar"),
+        train_demos=config.demos - config.held_out,
+        valid_demos=config.held_out,
+        horizon=config.horizon,
+        min_success_steps=config.min_success_steps,
+        max_expert_failures=config.max_expert_failures,
+    )
+    cameras = [config.cameras] if config.cloud == "fused" else [(name,) for name in config.cameras]
+    fingerprint = _fingerprint(config, _request(config, cameras[0], pictures))
+    shards = []
+    for task in config.tasks:
+        demos = load_or_collect(in_order(places)[0], "pretraining", config.kind, task, protocol, workers)
+        thin = _every(demos, config.stride)
+        for chosen in cameras:
+            request = _request(config, chosen, pictures)
+            fields = rendered(places, thin, request, fingerprint)
+            if fields is None:
+                pool, _ = open_pool(config.kind, task, request, workers, None, TIMEOUT)
+                with pool:
+                    fields = load_or_render(places, thin, request, pool, fingerprint)
+            shards.append(_shard(config, thin, fields, cache_key(thin, request, fingerprint)))
+    return shards
+
+
+def _request(config: DataConfig, cameras: tuple[str, ...], pictures: bool) -> ObservationRequest:
+    """With the simulator's crop as numbers, so that a changed crop is other frames, rendered anew."""
+    request = ObservationRequest(
+        fields=CLOUD + PICTURE if pictures else CLOUD,
+        cameras=cameras,
+        height=config.height,
+        width=config.width,
+        num_points=config.num_points,
+        render=config.render,
+    )
+    return describe(config.kind).resolve(request)
+
+
+def _fingerprint(config: DataConfig, request: ObservationRequest) -> str:
+    """The simulator's and renderer's, which all tasks share."""
+    pool, fingerprint = open_pool(config.kind, config.tasks[0], request, 1, None, TIMEOUT)
+    pool.close()
+    return fingerprint
+
+
+def _every(demos: Demos, stride: int) -> Demos:
+    """Every `stride`-th step; being other data, it has another hash, and its own place in every cache."""
+    rows = np.concatenate([np.arange(own.start, own.stop, stride) for own in demos.episodes.spans()])
+    lengths = tuple(-(-length // stride) for length in demos.episodes.lengths)
+    arrays = {name: array[rows] for name, array in demos.arrays.items()}
+    return dataclasses.replace(demos, arrays=arrays, episodes=Episodes(lengths))
+
+
+def _shard(config: DataConfig, demos: Demos, fields: Mapping[str, np.ndarray], key: str) -> Shard:
+    episode = demos.episodes.owners
+    return Shard(
+        source=config.name,
+        task=demos.task,
+        fields=fields,
+        instructions=(describe(demos.env).instruction(demos.task),) * len(episode),
+        trajectories=tuple(f"{config.name}/{demos.task}/{number}" for number in episode),
+        held_out=episode >= demos.train,
+        key=key,
+        licence=config.licence,
+    )

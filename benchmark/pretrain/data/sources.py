@@ -1,0 +1,60 @@
+"""Pre-training data by name: `conf/data/NAME.yaml` to frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from benchmark.data.cache_places import Places
+from benchmark.pretrain.data.config import DataConfig
+from benchmark.pretrain.data.frames import Frames, Shard
+from benchmark.settings.load import CONF, choices, settle
+from benchmark.settings.overrides import merged
+from benchmark.system.errors import ConfigError
+from benchmark.system.progress import say
+from envs.names import expanded
+from envs.registry import UnknownName
+
+
+def load_data(name: str, overrides: Sequence[str] = ()) -> DataConfig:
+    """A source with its overrides, `NAME.FIELD=VALUE`. Raises `UnknownName` or `ConfigError`."""
+    if name not in choices("data"):
+        raise UnknownName("data", name, choices("data"))
+    values: Any = OmegaConf.load(CONF / "data" / f"{name}.yaml")
+    own = [text.removeprefix(f"{name}.") for text in overrides if text.startswith(f"{name}.")]
+    plain: Any = merged(values, own, name)
+    return settle(DataConfig, plain, name)
+
+
+def check_sources(configs: Sequence[DataConfig]) -> None:
+    """What is not on this disk stops before any work. Raises `ConfigError`."""
+    for config in configs:
+        if config.kind != "metaworld" and not config.root:
+            raise ConfigError(f"{config.name} needs the folder of its demonstrations: {config.name}.root=FOLDER")
+        if config.root and not expanded(config.root).is_dir():
+            raise ConfigError(f"{config.name}.root={config.root} is no folder")
+
+
+def open_frames(configs: Sequence[DataConfig], places: Places, pictures: bool, workers: int) -> Frames:
+    """The frames of all sources, prepared where they are not there. pictures: also what a teacher needs."""
+    check_sources(configs)
+    shards: list[Shard] = []
+    for config in configs:
+        shards += _open(config, places, pictures, workers)
+        licences = sorted({shard.licence for shard in shards if shard.source == config.name})
+        say(f"{config.name}: {sum(map(len, shards)):,} frames so far; licence: {'; '.join(licences)}")
+    return Frames(tuple(shards), {config.name: config.weight for config in configs})
+
+
+def _open(config: DataConfig, places: Places, pictures: bool, workers: int) -> list[Shard]:
+    from benchmark.pretrain.data import calibrated, metaworld, rh20t, rlbench
+
+    readers = {
+        "metaworld": metaworld.open_shards,
+        "rlbench": rlbench.open_shards,
+        "calibrated": calibrated.open_shards,
+        "rh20t": rh20t.open_shards,
+    }
+    return readers[config.kind](config, places, pictures, workers)

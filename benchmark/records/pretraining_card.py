@@ -1,0 +1,86 @@
+"""The card inside a checkpoint of `bench pretrain`: what a record says of the pre-training its weights come from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmark.settings.load import settle
+from benchmark.settings.pretraining import PretrainConfig, config_class
+from envs.files import why_no_file
+from envs.registry import UnknownName
+from methods.errors import BadWeights
+
+
+def config_of(card: dict[str, Any]) -> PretrainConfig:
+    """Raises `UnknownName` for a method without a pre-training, `ConfigError` for settings that it has not."""
+    facts = {"name": card["method"], "source": "", "log_every": 1, **card["identity"]["config"]}
+    return settle(config_class(card["method"]), facts, card["label"])
+
+
+def facts_for_record(path: Path) -> dict[str, Any] | None:
+    """What a record says of the pre-training its weights come from; None if they carry no card of ours."""
+    card = card_inside(path)
+    if card is None:
+        return None
+    return {
+        "label": card["label"],
+        "variant": config_of(card).variant,
+        "teacher": card["teacher"],
+        "untrained_teacher": card["untrained_teacher"],
+        "data": {name: d["frames"] for name, d in card["data"].items()},
+        "data_hash": card["data_hash"],
+        "steps": card["steps"],
+        "epochs": card["epochs"],
+        "commit": card["provenance"]["git"]["commit"],
+    }
+
+
+def seen_tasks(path: Path) -> dict[str, str]:
+    """Task -> source of the demonstrations that weights were pre-trained on; {} without a card."""
+    card = card_inside(path)
+    return {task: source for source, d in card["data"].items() for task in d["tasks"]} if card else {}
+
+
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "method": str,
+    "label": str,
+    "identity": dict,
+    "data": dict,
+    "data_hash": str,
+    "teacher": str,
+    "untrained_teacher": bool,
+    "steps": int,
+    "epochs": int,
+    "provenance": dict,
+}
+
+
+def card_inside(path: Path) -> dict[str, Any] | None:
+    """The card in a checkpoint of ours; None for other files. Raises FileNotFoundError, or `BadWeights` for a card that
+    is damaged.
+    """
+    import torch
+
+    if why := why_no_file(path):
+        raise FileNotFoundError(f"{path} {why}; `bench pretrain` leaves OUT/pretrain/METHOD/NAME/NAME.pt")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        text = content["card"]
+    except Exception:  # `read_tensors` says what is wrong with a file that is damaged
+        return None
+    try:
+        card = json.loads(text)
+        wrong = [name for name, kind in KINDS.items() if not isinstance(card[name], kind)]
+        config_of(card)
+        _ = [(source["frames"], list(source["tasks"])) for source in card["data"].values()]
+        _ = card["identity"]["teacher"], card["provenance"]["git"]["commit"]
+    except UnknownName as error:
+        raise BadWeights(f"{path} is said to be of {card['method']}, which has no pre-training here") from error
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BadWeights(f"{path} carries a damaged card ({why})") from error
+    if wrong:
+        raise BadWeights(f"{path} carries a damaged card ({', '.join(wrong)})")
+    return dict(card)

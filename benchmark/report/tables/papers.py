@@ -1,0 +1,54 @@
+"""Any table of the two papers, from whatever records are there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.records.record import Record
+from benchmark.report.comparisons.comparable import other_labels
+from benchmark.report.tables.clar_1 import clar_table_1
+from benchmark.report.tables.clar_3 import clar_table_3
+from benchmark.report.tables.clar_4 import clar_table_4
+from benchmark.report.tables.clar_5 import clar_table_5
+from benchmark.report.tables.only_printed import check_number, printed_table
+from benchmark.report.tables.protocol_note import named
+from benchmark.report.tables.table import Table
+from benchmark.settings.suite import Suite
+
+SUITES = {
+    ("clar", 1): "metaworld-15",
+    ("clar", 3): "metaworld-multitask",
+    ("clar", 4): "metaworld-perspective",
+    ("clar", 5): "clar-ablation",
+}
+"""The suite whose records fill a table; the others are printed beside "missing"."""
+
+
+def paper_table(
+    paper: str,
+    number: int,
+    records: Sequence[tuple[Path, Record]],
+    suite: Suite | None,
+    protocol: str,
+    method: str = "clar",
+) -> Table:
+    """records: task by task. suite: in place of the table's own, None for tables without. method: of table 5.
+
+    Raises `ConfigError` for a table that the paper does not have.
+    """
+    check_number(paper, number)
+    if suite is None:
+        return printed_table(paper, number)
+    plain = [record for _, record in records]
+    if number == 3:
+        table, _ = clar_table_3(records, suite, protocol)
+    elif number == 4:
+        table, _ = clar_table_4(records, suite, protocol)
+    elif number == 5:
+        table, _ = clar_table_5(plain, suite, protocol, method)
+    else:
+        table, _ = clar_table_1(plain, suite, protocol)
+    table = named(table, suite.name, protocol)
+    return dataclasses.replace(table, notes=(*table.departs, *table.notes, *other_labels(plain, suite.name, protocol)))

@@ -1,0 +1,48 @@
+"""What a protocol has otherwise than the paper's, for tables that stand beside printed numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from benchmark.report.tables.table import Table
+from benchmark.settings.load import choices, load_protocol
+
+PAPERS = "clar"
+OURS = {"name", "title", "source", "retest_rollouts"}
+"""Words, and what no paper's protocol has."""
+
+
+@functools.cache
+def departure(protocol: str) -> tuple[str, ...]:
+    """A note for a table's foot that names every difference; none for the paper's own protocol.
+
+    protocol: a name, or a label that says what was overridden (`clar+epochs=2`, see `benchmark.settings.labels`).
+    """
+    if protocol == PAPERS:
+        return ()
+    base, _, overridden = protocol.partition("+")
+    differs: dict[str, str] = {}
+    if base in choices("protocol"):  # records may come from elsewhere
+        paper, own = load_protocol(PAPERS), load_protocol(base)
+        for name in (field.name for field in dataclasses.fields(own) if field.name not in OURS):
+            if getattr(paper, name) != getattr(own, name):
+                differs[name] = f"{name} {_said(getattr(own, name))} for {_said(getattr(paper, name))}"
+        for part in filter(None, overridden.split(",")):
+            key, _, value = part.partition("=")
+            usual = _said(getattr(paper, key, None)) if hasattr(paper, key) else None
+            differs[key] = f"{key} {value} for {usual}" if usual else f"{key} {value}" if value else key
+    why = f" ({', '.join(differs.values())})" if differs else ""
+    return (f"protocol {protocol} is not the paper's{why}: its numbers do not compare with the printed ones.",)
+
+
+def named(table: Table, suite: str | None, protocol: str) -> Table:
+    """The table with its suite, its protocol and what that has otherwise than the paper's: CSV and JSON say them."""
+    return dataclasses.replace(table, suite=suite, protocol=protocol, departs=departure(protocol))
+
+
+def _said(value: Any) -> str:
+    """A mapping part by part: 2d 64 and 3d 64."""
+    return " and ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, Mapping) else str(value)

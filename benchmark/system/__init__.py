@@ -1,0 +1,1 @@
+"""Files, processes and text: what a program needs of a machine, whatever it computes."""
