@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import ctypes.util
+import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 from baselines import BASELINES
-from benchmark.config import load_settings
-from benchmark.protocol import Settings, Suite
+from baselines.hub import FAMILIES
+from baselines.hub.packages import mend_torchvision
+from benchmark.settings.load import load_settings
+from benchmark.settings.settings import Settings
+from benchmark.settings.suite import Suite
 from envs.render import GLMissing, choose_backend
 from methods import registry
 
 registry.add(BASELINES)
+registry.add_families(FAMILIES)
+# of scripts/test_tools.sh; by its last name it is installed code, and not a user's own
+TIMM = Path(__file__).resolve().parents[1] / ".tools" / "timm" / "site-packages"
+if importlib.util.find_spec("timm") is None and TIMM.is_dir():
+    sys.path.append(str(TIMM))
+mend_torchvision()  # before transformers looks for it
 with contextlib.suppress(GLMissing):
     choose_backend()  # before any test imports mujoco
 TOY = f"{Path(__file__).parent / 'toy_env.py'}:Toy"
@@ -38,7 +49,12 @@ def toy() -> str:
 
 
 @pytest.fixture
-def toy_settings() -> Settings:
+def toy_settings(toy_settings_once: Settings) -> Settings:
+    return toy_settings_once
+
+
+@pytest.fixture(scope="session")
+def toy_settings_once() -> Settings:
     """A whole experiment on the toy simulator that takes seconds."""
     import dataclasses
 

@@ -15,7 +15,7 @@ from tests.conftest import TOY
 
 pytestmark = pytest.mark.slow  # each command is a process that imports torch
 ROOT = Path(__file__).resolve().parents[1]
-MINE = '''
+MINE = """
 import torch
 from methods.base import Representation
 from methods.card import MethodCard, VectorInput
@@ -35,7 +35,7 @@ class Mine(Representation):
 
     def encode(self, observations):
         return self.network(observations["ground_truth"]) * width
-'''
+"""
 TINY = [
     "--suite", "metaworld-15", "--protocol", "quick", "--tasks", "near", f"suite.env={TOY}", "suite.tasks.easy=[near]",
     "suite.observation.cameras=[front]", "protocol.train_demos=2", "protocol.valid_demos=1", "protocol.horizon=20",

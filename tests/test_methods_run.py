@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cell import Paths, make_cells
-from benchmark.config import load_settings
-from benchmark.experiment import run_cell
+from benchmark.experiment.make_cells import make_cells
+from benchmark.experiment.run_cell import run_cell
+from benchmark.records.paths import Paths
+from benchmark.settings.load import load_settings
 from methods.registry import method_class
 
 SHORT = [
     "protocol.train_demos=1", "protocol.valid_demos=1", "protocol.horizon=50", "protocol.epochs=1",
     "protocol.evaluate_every=1", "protocol.rollouts=1", "protocol.retest_rollouts=1", "runtime.workers=1",
 ]  # fmt: skip
+FAST = ["suite.observation.render=fast"]
+"""For other tests' pictures: a tenth of the time."""
 
 
 @pytest.mark.gl

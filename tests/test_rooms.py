@@ -1,4 +1,4 @@
-"""Imports run one way, envs <- methods <- baselines <- benchmark, and no room reaches into another's private names."""
+"""Imports run one way, envs <- methods <- baselines <- benchmark <- repbench; no room uses another's private names."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ ALLOWED = {
     "methods": {"methods", "envs"},
     "baselines": {"baselines", "methods", "envs"},
     "benchmark": {"benchmark", "baselines", "methods", "envs"},
+    "repbench": {"repbench", "benchmark", "baselines", "methods", "envs"},
 }
 FILES = [path for room in ALLOWED for path in sorted((ROOT / room).rglob("*.py"))]
 
@@ -60,10 +61,89 @@ def test_the_rule_finds_what_it_forbids() -> None:
     assert forbidden("benchmark", "from envs.camera import project") == []
 
 
+ORDER = (
+    ("system",), ("settings",), ("policy",), ("data",), ("training",), ("records",), ("report",), ("encoders",),
+    ("experiment", "pretrain"), ("launch", "perf"), ("cli",),
+)  # fmt: skip
+"""Rooms of benchmark/. Each imports from those before it, never from one behind it or beside it."""
+FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
+
+
+def upward(path: str, source: str) -> list[str]:
+    """Imports of `benchmark/ROOM/...` that run against the order."""
+    room = Path(path).parts[1]
+    found = []
+    for module, name in imports(ast.parse(source)):
+        parts = [*module.split("."), name]
+        if parts[0] == "benchmark" and parts[1] in FLOOR and parts[1] != room and FLOOR[parts[1]] >= FLOOR[room]:
+            found.append(f"{room} imports {module}")
+    return found
+
+
+INSIDE = [
+    path for path in FILES if path.relative_to(ROOT).parts[0] == "benchmark" and len(path.relative_to(ROOT).parts) > 2
+]
+
+
+@pytest.mark.parametrize("path", INSIDE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_rooms_of_benchmark_have_an_order(path: Path) -> None:
+    assert upward(str(path.relative_to(ROOT)), path.read_text()) == []
+
+
+def test_the_order_finds_what_it_forbids() -> None:
+    assert upward("benchmark/data/x.py", "from benchmark.records.read import read") == [
+        "data imports benchmark.records.read"
+    ]
+    assert upward("benchmark/pretrain/x.py", "from benchmark.experiment import cell") == [
+        "pretrain imports benchmark.experiment"
+    ]
+    assert upward("benchmark/perf/x.py", "def f():\n    import benchmark.cli.main") == [
+        "perf imports benchmark.cli.main"
+    ]
+    assert upward("benchmark/report/x.py", "from benchmark.records.read import read") == []
+
+
+def test_benchmark_has_rooms_and_nothing_beside_them() -> None:
+    loose = {path.name for path in (ROOT / "benchmark").iterdir() if path.name != "__pycache__"}
+    assert loose - {"conf", "py.typed"} == {"__init__.py", "__main__.py", *FLOOR}
+
+
+def test_no_circle() -> None:
+    """Also of imports inside functions and for types alone."""
+    modules = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
+    arrows = {}
+    for module, path in modules.items():
+        named = imports(ast.parse(path.read_text()))
+        arrows[module] = {f"{m}.{n}" if f"{m}.{n}" in modules else m for m, n in named} & set(modules) - {module}
+    assert circles(arrows) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+
+
+def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
+    """Groups of modules that reach each other."""
+    reached = {}
+    for start in arrows:
+        seen, todo = set(), list(arrows[start])
+        while todo:
+            module = todo.pop()
+            if module not in seen:
+                seen.add(module)
+                todo += arrows.get(module, ())
+        reached[start] = seen
+    found: list[set[str]] = []
+    for module in arrows:
+        if module in reached[module]:
+            group = {other for other in reached[module] if module in reached[other]}
+            if group not in found:
+                found.append(group)
+    return found
+
+
 def test_listing_imports_neither_torch_nor_a_simulator() -> None:
     code = (
-        "import sys, benchmark.cli as c; c.register_baselines(); from benchmark.catalog import listing; "
-        "listing('all'); print([m for m in ('torch', 'mujoco', 'metaworld', 'gymnasium') if m in sys.modules])"
+        "import sys, benchmark.cli.main; from benchmark.settings.catalog import listing, register_baselines; "
+        "register_baselines(); listing('all'); "
+        "print([m for m in ('torch', 'mujoco', 'metaworld', 'gymnasium') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -80,8 +160,8 @@ def test_torch_is_told_of_the_machine_before_it_is_loaded() -> None:
         assert done.stdout.strip() == said, "the user's own setting stays"
 
 
-def test_the_four_packages_come_from_this_checkout() -> None:
-    from benchmark.doctor import check_checkout
+def test_all_packages_come_from_this_checkout() -> None:
+    from benchmark.system.doctor import check_checkout
 
     finding = check_checkout()
     assert finding.verdict == "ok", finding

@@ -112,3 +112,23 @@ def test_workers_import_no_torch(config: EnvConfig) -> None:
         maps = Path(f"/proc/{pool.workers[0].process.pid}/maps").read_text()
         assert "libtorch" not in maps
         assert "numpy" in maps
+
+
+def test_what_a_simulator_prints_is_not_on_standard_output(tmp_path: Path) -> None:
+    """Megabytes and bytes that are no text, too: standard output is for results alone."""
+    noisy = tmp_path / "noisy.py"
+    noisy.write_text(
+        f"import os, sys\nsys.path.insert(0, {str(Path(TOY).parent)!r})\nfrom toy_env import Toy\n"
+        "class Noisy(Toy):\n"
+        "    def reset(self, seed):\n"
+        "        os.write(1, bytes(range(128, 256)) * 16384)\n"
+        "        print('noise')\n        return super().reset(seed)\n"
+    )
+    code = (
+        "from envs.pool import *\nfrom envs.spec import ObservationRequest\n"
+        f"with Pool(EnvConfig({f'{noisy}:Noisy'!r}, 'near', ObservationRequest(('proprio',))), 1) as pool:\n"
+        "    print(len(list(pool.map('reset', [(1,)]))))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert done.stdout == b"1\n"
+    assert len(done.stderr) > 2**20

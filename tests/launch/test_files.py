@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -12,22 +13,23 @@ from typing import Any
 
 import pytest
 
-from benchmark import pulse as pulse_module
-from benchmark.cell import Paths
-from benchmark.launch import go, queue
+from benchmark.launch import squeue, start_sweep
+from benchmark.launch.cell_spec import specs_of
 from benchmark.launch.forecast import forecast
-from benchmark.launch.go import launch
 from benchmark.launch.local import Result, slots
 from benchmark.launch.logs import find_cell, follow_logs
+from benchmark.launch.make_sweep import OtherCode, make_sweep
 from benchmark.launch.profile import load_profile, resources, take_launcher_options
-from benchmark.launch.spec import specs_of
+from benchmark.launch.start_sweep import launch
 from benchmark.launch.status import Jobs, State, cell_state, done_state, status_table
-from benchmark.launch.sweep import OtherCode, make_sweep
-from benchmark.launch.sweep_file import Entry, NoSweep, Sweep, find, load
-from benchmark.protocol import ConfigError
-from benchmark.provenance import git_state
-from benchmark.pulse import ATTEMPTS, FILE, Pulse, await_silence, this_start
-from benchmark.storage import Busy
+from benchmark.launch.sweep_file import MOVED, Entry, NoSweep, Sweep, find, load
+from benchmark.records.paths import Paths
+from benchmark.system import heartbeat as heartbeat_module
+from benchmark.system.errors import ConfigError
+from benchmark.system.files import Busy
+from benchmark.system.heartbeat import ATTEMPTS, FILE, Heartbeat, this_start, wait_until_heartbeat_stops
+from benchmark.system.provenance import git_state
+from envs.names import UnsafeName
 from envs.registry import UnknownName
 from tests.conftest import TOY
 from tests.test_cli import here
@@ -51,8 +53,8 @@ def test_the_state_of_a_cell_is_in_its_files(tmp_path: Path) -> None:
         json.dumps({"evaluations": [{"epoch": 20, "tally": {"k": 3, "n": 25, "errors": 0}}]})
     )
     assert cell_state(one, none).state == "stopped"
-    with Pulse(one.work, START) as pulse:
-        pulse.say(phase="training", epoch=30, epochs=150, epoch_at_start=20, training_since=time.time() - 600)
+    with Heartbeat(one.work, START) as heartbeat:
+        heartbeat.say(phase="training", epoch=30, epochs=150, epoch_at_start=20, training_since=time.time() - 600)
         alive = cell_state(one, none)
         assert (alive.state, alive.epoch, alive.last, alive.restarts) == ("running", "30/150", "3/25", 0)
         assert alive.left == "2.0 h", "ten epochs took ten minutes, 120 are left"
@@ -60,7 +62,7 @@ def test_the_state_of_a_cell_is_in_its_files(tmp_path: Path) -> None:
         assert silent.state == "stopped"
         assert "no sign of life for 8 min, was training" in silent.detail
     assert not (one.work / FILE).exists()
-    with Pulse(one.work, START):
+    with Heartbeat(one.work, START):
         assert cell_state(one, none).restarts == 1
     (one.work / "error.txt").write_text("Traceback\nValueError: why\n")
     assert cell_state(one, none).detail == "ValueError: why"
@@ -83,7 +85,7 @@ def test_slurm_and_the_files_correct_each_other(tmp_path: Path) -> None:
     assert cell_state(one, Jobs("7_3", None, True)).detail == "job 7_3 gone from the queue"
     down = cell_state(one, Jobs("7_3", None, False))
     assert (down.state, down.detail) == ("waiting", "job 7_3 and Slurm does not answer")
-    with Pulse(one.work, {**START, "job": "7_3"}):
+    with Heartbeat(one.work, {**START, "job": "7_3"}):
         assert cell_state(one, Jobs("7_3", None, True)).state == "stopped", "its file is fresh, but Slurm knows better"
         assert cell_state(one, Jobs("7_3", None, False)).state == "running", "Slurm is down: the files are believed"
         assert cell_state(one, Jobs("8_3", None, True)).state == "running", "another job, perhaps of another sweep"
@@ -92,13 +94,13 @@ def test_slurm_and_the_files_correct_each_other(tmp_path: Path) -> None:
 def test_a_sign_of_life_from_another_machine_keeps_others_away(tmp_path: Path) -> None:
     """For filesystems whose locks do not reach other machines."""
     said: list[str] = []
-    await_silence(tmp_path, "cell", said.append, beat=0.1)
-    with Pulse(tmp_path, START):
-        await_silence(tmp_path, "cell", said.append, beat=0.1)
+    wait_until_heartbeat_stops(tmp_path, "cell", said.append, beat=0.1)
+    with Heartbeat(tmp_path, START):
+        wait_until_heartbeat_stops(tmp_path, "cell", said.append, beat=0.1)
         assert not said, "on this machine the lock has settled it"
-    with Pulse(tmp_path, {**START, "host": "elsewhere"}) as other:
+    with Heartbeat(tmp_path, {**START, "host": "elsewhere"}) as other:
         start = time.monotonic()
-        await_silence(tmp_path, "cell", said.append, beat=0.1)
+        wait_until_heartbeat_stops(tmp_path, "cell", said.append, beat=0.1)
         assert time.monotonic() - start >= 0.3, "gone is who has not renewed his sign for three beats"
         assert "elsewhere" in said[0]
         other._stop.set()
@@ -109,13 +111,13 @@ for k in range(20):
     open({str(other.path)!r} + "~", "w").write(json.dumps(data)); __import__("os").replace({str(other.path)!r} + "~", {str(other.path)!r})
 """])  # fmt: skip  # noqa: E501
         with pytest.raises(Busy, match="on elsewhere"):
-            await_silence(tmp_path, "cell", said.append, beat=0.6)
+            wait_until_heartbeat_stops(tmp_path, "cell", said.append, beat=0.6)
 
 
 def test_every_start_is_listed_with_its_machine(tmp_path: Path) -> None:
-    with Pulse(tmp_path, START):
+    with Heartbeat(tmp_path, START):
         pass
-    with Pulse(tmp_path, {**START, "device": "NVIDIA H200", "torch": "2.14.0"}) as second:
+    with Heartbeat(tmp_path, {**START, "device": "NVIDIA H200", "torch": "2.14.0"}) as second:
         assert [a["torch"] for a in second.attempts] == ["2.13.0", "2.14.0"]
     assert [a["device"] for a in json.loads((tmp_path / ATTEMPTS).read_text())] == ["cpu", "NVIDIA H200"]
 
@@ -137,12 +139,12 @@ def test_slurm_that_does_not_answer_is_no_slurm(tmp_path: Path, monkeypatch: pyt
     fake.write_text("#!/bin/sh\necho '12_3|RUNNING|None'; echo '12_4|PENDING|Priority'\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(queue, "PATIENCE", 0.5)
-    assert queue.waiting_and_running() == {"12_3": ("RUNNING", "None"), "12_4": ("PENDING", "Priority")}
+    monkeypatch.setattr(squeue, "PATIENCE", 0.5)
+    assert squeue.waiting_and_running() == {"12_3": ("RUNNING", "None"), "12_4": ("PENDING", "Priority")}
     fake.write_text("#!/bin/sh\nexit 1\n")
-    assert queue.waiting_and_running() is None
+    assert squeue.waiting_and_running() is None
     fake.write_text("#!/bin/sh\nsleep 9\n")
-    assert queue.waiting_and_running() is None
+    assert squeue.waiting_and_running() is None
 
 
 def test_profiles_are_the_projects_or_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +160,7 @@ def test_profiles_are_the_projects_or_the_users(tmp_path: Path, monkeypatch: pyt
         load_profile("labb", {})
     with pytest.raises(ConfigError, match="a local launcher has no option gpus; it has jobs, memory_gb"):
         load_profile("local", {"gpus": 1})
-    with pytest.raises(ConfigError, match="launcher.time must be a whole number, not '1-00:00'"):
+    with pytest.raises(ConfigError, match="launcher.time='1-00:00' is not allowed: it must be a whole number"):
         load_profile("slurm", {"time": "1-00:00"})
     with pytest.raises(ConfigError, match="give launcher.KEY=VALUE"):
         take_launcher_options(["launcher.qos"])
@@ -194,6 +196,15 @@ def test_a_sweep_grows_and_its_cells_keep_their_numbers(tmp_path: Path) -> None:
         made(tmp_path, [1], "mine", ("protocol.epochs=3", "protocol.evaluate_every=1"))
 
 
+def test_a_sweep_of_an_earlier_version_finds_its_work_where_it_is_now(tmp_path: Path) -> None:
+    first = made(tmp_path, [0], "mine")
+    file = first.folder / "sweep.json"
+    file.write_text(file.read_text().replace(first.work, "benchmark.launch.cells"))
+    assert load(first.folder).work == first.work == "benchmark.launch.cell_work"
+    for now in MOVED.values():
+        assert {"prepare", "run"} <= set(vars(importlib.import_module(now)))
+
+
 def test_what_is_no_part_of_an_identity_is_as_it_was_said_last(tmp_path: Path) -> None:
     """A pre-training whose data lay elsewhere failed for ever: the sweep kept the first command's folder."""
     first = made(tmp_path, [1, 2], "mine", ("runtime.threads=1",))
@@ -204,7 +215,7 @@ def test_what_is_no_part_of_an_identity_is_as_it_was_said_last(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["../other", "a/b", "", ".hidden", "two words"])
 def test_a_name_names_a_folder(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="it names a folder and the jobs"):
+    with pytest.raises(UnsafeName, match="names files and folders"):
         made(tmp_path, [0], name)
 
 
@@ -282,7 +293,7 @@ def test_of_a_large_sweep_the_cells_worth_a_look_are_shown(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_what_goes_wrong_before_a_cell_begins_is_its_failure(tmp_path: Path) -> None:
     sweep = made(tmp_path, [0])
-    command = [sys.executable, "-m", "benchmark.launch.worker", str(sweep.folder), "run", "0", str(os.getpid())]
+    command = [sys.executable, "-m", "benchmark.launch.job", str(sweep.folder), "run", "0", str(os.getpid())]
     assert subprocess.run(command, capture_output=True, cwd=ROOT).returncode == 1
     state = cell_state(sweep.entries[0], Jobs())
     assert state.state == "failed"
@@ -306,14 +317,14 @@ def test_a_forecast_counts_hours_of_what_is_measured(tmp_path: Path, monkeypatch
     said = forecast(sweep, load_profile("lab", {}))
     assert said["hours"] == 3.0, "one and a half for each of two"
     assert "about 6.0 GPU-hours" in said["text"], "two GPUs each"
-    with pytest.raises(ConfigError, match="launcher.gpus must be a number"):
+    with pytest.raises(ConfigError, match="launcher.gpus='many' is not allowed: it must be a number"):
         load_profile("lab", {"gpus": "many"})
 
 
 def test_only_records_that_are_there_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A retry of one of three cells, of which none has a record, ends with one."""
     sweep = made(tmp_path, [0, 1, 2])
-    monkeypatch.setattr(go, "_in_process", lambda _sweep, numbers: Result(done=numbers))
+    monkeypatch.setattr(start_sweep, "_in_process", lambda _sweep, numbers: Result(done=numbers))
     assert "1 of 3 cells have their records" in launch(sweep, {"kind": "debug"}, only=[1])["text"]
 
 
@@ -338,4 +349,6 @@ def test_there_is_no_sweep(tmp_path: Path) -> None:
 
 
 def test_the_beat_is_shorter_than_a_silence() -> None:
-    assert pulse_module.SILENCE * pulse_module.BEAT >= 60, "a node that hangs on its filesystem for a minute is alive"
+    assert heartbeat_module.BEATS_MISSED * heartbeat_module.BEAT >= 60, (
+        "a node that hangs on its filesystem for a minute is alive"
+    )

@@ -17,8 +17,8 @@ import methods.clar.representation
 from baselines.dp3 import DP3
 from baselines.dp3_policy import DP3Policy
 from baselines.r3m import R3MResNet18
-from benchmark.certified import certify, complaint, lines, main, read_table, renew, shipped
-from benchmark.encoders import encoder_specs
+from benchmark.encoders.specs import encoder_specs
+from benchmark.encoders.write_certificates import certify, complaint, lines, main, read_table, renew, shipped
 from methods import preprocess
 from methods.behaviour import behaviour, departures
 from methods.clar.representation import CLAR
@@ -111,7 +111,7 @@ def test_a_change_of_what_is_computed_is_noticed(
     problem = complaint(line, here, TABLE)
     assert problem is not None
     assert f"{name} computes something else than at version 1" in problem
-    assert "raise `version` on its card and run `python -m benchmark.certified`" in problem
+    assert "raise `version` on its card and run `python -m benchmark.encoders.write_certificates`" in problem
 
 
 def test_a_mutated_picture_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,15 +155,16 @@ def test_a_line_is_not_overwritten_while_its_version_stays(tmp_path: Path, monke
     assert path.read_bytes() == written, "what is as it was stays to the last byte"
     mutated_normalisation(monkeypatch, "dp3")
     refused = renew(names, path)
-    assert [text.split()[0] for text in refused] == names
+    assert [text.split()[0] for text in refused] == [line for name in names for line in (name, f"{name}+color=true")]
     assert path.read_bytes() == written
-    monkeypatch.setattr("benchmark.certified.renew", lambda *_: refused)
+    monkeypatch.setattr("benchmark.encoders.write_certificates.renew", lambda *_: refused)
     assert main(names) == 1
     monkeypatch.setattr(DP3, "card", dataclasses.replace(DP3.card, version=2))
-    assert [text.split()[0] for text in renew(names, path)] == ["dp3-policy"], "its own version was not raised"
+    kept = ["dp3-policy", "dp3-policy+color=true"]
+    assert [text.split()[0] for text in renew(names, path)] == kept, "its own version was not raised"
     table = read_table(path)
     assert table["dp3"]["version"] == 2
     assert table["dp3"]["blocks"] != json.loads(written)["dp3"]["blocks"]
     monkeypatch.setattr(DP3, "card", dataclasses.replace(DP3.card, version=1))
     assert "is at version 1 and its certificate at 2" in renew(["dp3"], path)[0], "nor may a version go back"
-    assert DP3Policy.card.version == 1
+    assert DP3Policy.card.version == TABLE["dp3-policy"]["version"]

@@ -17,7 +17,7 @@ from methods.clar.contrast import FORMS, Form, GlobalContrast, Temperature, cont
 from methods.clar.encoder import EncoderConfig
 from methods.clar.local import DeformableSampling, LocalAlignment, project, visible
 from methods.clar.mae import Decoder, chamfer, draw_mask, draw_masked_count, split_patches
-from methods.clar.pretraining import Objective, Pretraining
+from methods.clar.pretraining import Options, Pretraining
 from methods.clar.representation import CLAR
 
 TINY = EncoderConfig(patches=8, patch_points=4, width=32, depth=2, heads=2, hidden=(8, 16, 16))
@@ -53,13 +53,13 @@ def batch(size: int = 4, seed: int = 0) -> dict[str, Tensor]:
 def model(**options: Any) -> Pretraining:
     torch.manual_seed(0)
     options = {"local_width": 32, "local_heads": 4, **options}
-    return Pretraining(TinyCLAR(SPECS, norm="workspace"), Objective(**options), teacher_dim=16, map_dim=24)
+    return Pretraining(TinyCLAR(SPECS, norm="workspace"), Options(**options), teacher_dim=16, map_dim=24)
 
 
 def terms_of(m: Pretraining, b: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = m(b)
     if "clouds" in found:
-        found |= m.contrast_terms(found.pop("clouds"), b)
+        found |= m.batch_terms({"clouds": found.pop("clouds")}, b)
     return found
 
 
@@ -354,7 +354,7 @@ def test_the_switches_of_table_v(options: dict[str, bool], terms: set[str]) -> N
 
 def test_nothing_to_train_for_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing is left"):
-        Objective(mae=False, contrast=False, local=False)
+        Options(mae=False, contrast=False, local=False)
 
 
 def test_every_parameter_is_trained_by_the_whole_objective() -> None:

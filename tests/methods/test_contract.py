@@ -31,8 +31,9 @@ def cases() -> list[object]:
     found: list[object] = []
     for name in [*sorted(NAMES.values()), TINY_VGGT]:
         marks = [] if name in FAST or name == TINY_VGGT else [pytest.mark.slow]
-        if name == "vggt" and importlib.util.find_spec("vggt") is None:
-            marks.append(pytest.mark.skip(reason="the vggt package is not installed; tiny_vggt stands in"))
+        absent = [p for p, _ in method_class(name).card.requires if importlib.util.find_spec(p) is None]
+        if absent:
+            marks.append(pytest.mark.skip(reason=f"the package {absent[0]} is not installed"))
         found.append(pytest.param(name, marks=marks, id=name.rpartition(":")[2]))
     return found
 

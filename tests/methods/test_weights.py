@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from baselines.clip import CLIP
-from baselines.lift3d import SCALING, Lift3D
 from baselines.r3m import R3MResNet18
 from baselines.spa import SPA
 from baselines.vc1 import VC1
@@ -147,57 +146,6 @@ def test_openais_torchscript_archive_is_read_without_running_it(tmp_path: Path, 
     torch.save({**module.state_dict(), "visual.extra": torch.zeros(1)}, tmp_path / "extra.pt")
     with pytest.raises(BadWeights, match="1 not of this network"):
         target.load_weights([tmp_path / "extra.pt"])
-
-
-def lift3d_layout(source: Lift3D) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Lift3D's file after its first LoRA wrap, and the same weights merged."""
-    merged, split = {}, {}
-    for name, tensor in source.transformer.state_dict().items():
-        if ".lora_" in name:
-            continue
-        block, kind = name.rpartition(".attn.in_proj_")[::2]
-        if ".attn.in_proj_" not in name:
-            split[name.replace("attn.out_proj", "attn.proj")] = merged[name] = tensor
-            continue
-        pieces = list(tensor.chunk(3))
-        for index, letter in enumerate("qkv"):
-            where = f"{block}.attn.{letter}_proj"
-            split[f"{where}.{kind}"] = pieces[index]
-            if kind == "weight":
-                a, b = torch.randn(2, 768), torch.randn(768, 2)
-                split[f"{where}.w_lora_A"], split[f"{where}.w_lora_B"] = a, b
-                pieces[index] = pieces[index] + SCALING * b @ a
-        merged[name] = torch.cat(pieces)
-    own = {
-        name: torch.randn_like(source.state_dict()[name])
-        for name in ("cls_token", "cls_pos", "norm.weight", "norm.bias")
-    }
-    image = {
-        "conv1.weight": torch.zeros(768, 3, 32, 32),
-        "class_embedding": torch.zeros(768),
-        "ln_pre.weight": torch.ones(768),
-    }
-    split |= own | image | {"positional_embedding": torch.randn(50, 768), "patch_embed.EncP.raw.weight": torch.zeros(3)}
-    return split, merged | own
-
-
-@pytest.mark.slow
-def test_lift3ds_checkpoint_is_merged_and_its_grid_taken(tmp_path: Path) -> None:
-    split, merged = lift3d_layout(build(Lift3D, 0))
-    torch.save({"model": split}, tmp_path / "lift3d.pth")
-    target = build(Lift3D, 1)
-    tokenizer = fingerprint(target.tokenizer)
-    target.load_weights([tmp_path / "lift3d.pth"])
-    for name, tensor in target.transformer.state_dict().items():
-        if ".lora_" not in name:
-            torch.testing.assert_close(tensor, merged[name])
-    assert torch.equal(target.norm.bias, merged["norm.bias"])
-    assert torch.equal(target.position_grid[:, 2, 3], split["positional_embedding"][1 + 2 * 7 + 3])
-    assert fingerprint(target.tokenizer) == tokenizer, "the tokenizer starts from scratch"
-    del split["resblocks.0.attn.k_proj.weight"]
-    torch.save(split, tmp_path / "broken.pth")
-    with pytest.raises(BadWeights, match=r"lacks .*0\.attn\.k_proj"):
-        target.load_weights([tmp_path / "broken.pth"])
 
 
 def test_clars_checkpoint_keeps_its_workspace(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.pretrain.frames import Frames, Shard
+from benchmark.pretrain.data.frames import Frames, Shard
 from envs import camera
 from tests.pretrain.scenes import COLOURS, NAMES, SIZE
 

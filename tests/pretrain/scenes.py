@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.pretrain.frames import Frames, Shard
+from benchmark.pretrain.data.frames import Frames, Shard
 from envs import camera
 
 COLOURS = np.array([[220, 40, 40], [40, 180, 60], [50, 80, 220], [230, 200, 40]], np.uint8)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.errors import ConfigError
-from benchmark.pretrain.sources import load_data, open_frames
+from benchmark.pretrain.data.sources import load_data, open_frames
+from benchmark.system.errors import ConfigError
 from envs import camera
 
 STEPS, WIDTH, HEIGHT = 6, 80, 60

@@ -7,8 +7,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from benchmark.errors import ConfigError
-from benchmark.pretrain.order import batches, shares, stream
+from benchmark.pretrain.batch_order import batches, shares, stream
+from benchmark.system.errors import ConfigError
 
 
 def test_a_pass_takes_every_frame_once_and_no_batch_two_of_one_trajectory() -> None:

@@ -9,24 +9,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.pretrain.batches import Loader
 from benchmark.pretrain.retrieval import _chance, retrieval
-from benchmark.pretrain.run import cloud_range
 from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
 from methods.clar.encoder import EncoderConfig
+from methods.clar.objective import cloud_range
 from methods.clar.pretraining import Pretraining
 from methods.clar.representation import CLAR
 from methods.clar.teacher import RandomTeacher
 from tests.methods.test_clar_objective import SPECS
 from tests.pretrain import planted
-from tests.pretrain.test_training import build, config, run, taught_frames
+from tests.pretrain.test_training import build, config, loader_of, run, taught_frames
 
 CPU = torch.device("cpu")
 
 
 def recall(model: Pretraining, frames: object, taught: TeacherFeatures, galleries: int = 2) -> dict[str, float]:
-    found = retrieval(model, frames, taught, galleries, 0, CPU)  # type: ignore[arg-type]
+    found = retrieval(model, loader_of(frames, taught, 1), galleries, 0, CPU)
     return {row["query"]: row["recall"] for row in found["results"]}
 
 
@@ -34,7 +33,7 @@ def test_an_oracle_finds_everything_and_a_constant_what_chance_gives(tmp_path: P
     frames, taught, _ = taught_frames(tmp_path)
     model = build(config())
     rows = frames.rows(held_out=True)
-    batch = Loader(frames, taught, 1, 0).batch(rows, 0)
+    batch = loader_of(frames, taught, 1).batch(rows, 0)
     by_cloud = {tuple(p.flatten().tolist()): f for p, f in zip(batch["points"], batch["image_feature"], strict=True)}
 
     class Oracle(nn.Module):
@@ -46,7 +45,7 @@ def test_an_oracle_finds_everything_and_a_constant_what_chance_gives(tmp_path: P
     oracle.encode = oracle.forward  # type: ignore[assignment]
     model.representation = oracle  # type: ignore[assignment]
     model.contrast.project = nn.Identity()  # type: ignore[assignment]
-    found = retrieval(model, frames, taught, 3, 0, CPU)
+    found = retrieval(model, loader_of(frames, taught, 1), 3, 0, CPU)
     assert found["gallery"] == 6, "held-out trajectories: 2 of one task, seen by two cameras, and 4 of the other"
     results = {row["query"]: row for row in found["results"]}
     assert results["image@1"]["recall"] == 1 and results["image@1"]["queries"] == 18
@@ -66,7 +65,7 @@ def test_chance_is_that_of_a_blind_draw() -> None:
 def test_without_contrast_or_held_out_frames_there_is_nothing_to_measure(tmp_path: Path) -> None:
     frames, taught, _ = taught_frames(tmp_path)
     with pytest.raises(ValueError, match="without contrast"):
-        retrieval(build(config("contrast=false")), frames, taught, 1, 0, CPU)
+        retrieval(build(config("contrast=false")), loader_of(frames, taught, 1), 1, 0, CPU)
 
 
 class Learner(CLAR):
@@ -81,12 +80,12 @@ def test_a_planted_correspondence_is_learnt(tmp_path: Path) -> None:
     taught = TeacherFeatures(frames, RandomTeacher(size=32, patch=4, dim=64, map_dim=64), tmp_path, CPU)
     # the planted things lie around the origin, not in the cube of norm=fixed
     c = config("epochs=24", "batch_size=64", "learning_rate=2e-3", "norm=task")
-    model = Pretraining(Learner(SPECS, norm=c.norm), c.objective(), 64, 64)
-    low, high = cloud_range(frames)
+    model = Pretraining(Learner(SPECS, norm=c.norm), c.options(), 64, 64)
+    low, high = cloud_range(frames.training())
     corners = torch.from_numpy(np.stack([low, high])).unsqueeze(0)
     model.representation.fit({"points": corners, "points_valid": torch.ones(1, 2, dtype=torch.bool)})
     before = recall(model, frames, taught)
-    loader = Loader(frames, taught, 64, 0)
+    loader = loader_of(frames, taught, 64)
     trainer = PretrainTrainer(model, c, loader.steps_per_epoch, CPU)
     terms = run(trainer, loader, 24 * loader.steps_per_epoch)
     after = recall(model, frames, taught)

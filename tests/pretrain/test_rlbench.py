@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.errors import ConfigError
-from benchmark.pretrain import panda, rlbench
-from benchmark.pretrain.data_config import DataConfig
-from benchmark.pretrain.pickles import Plain, Refused, read_pickle
-from benchmark.pretrain.sources import load_data, open_frames
+from benchmark.pretrain.data import panda_base, rlbench
+from benchmark.pretrain.data.config import DataConfig
+from benchmark.pretrain.data.safe_pickle import Plain, Refused, read_pickle
+from benchmark.pretrain.data.sources import load_data, open_frames
+from benchmark.system.errors import ConfigError
 from methods.clar.local import project, visible
 
 BASE = np.array([-0.27, -0.01, 0.77])
@@ -106,7 +106,7 @@ def write_episode(
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(path)
         joints = np.array([0, 0.17, 0, -0.87, 0, 1.22, 0.79]) + rng.normal(0, 0.3, 7)
-        position, axis = panda.flange(joints)
+        position, axis = panda_base.flange(joints)
         observations.append(classes.Observation(
             joint_positions=joints, joint_velocities=np.zeros(7), gripper_open=1.0, front_rgb=None,
             gripper_pose=np.append(BASE + position + 0.1034 * axis, [0, 0, 0, 1]), task_low_dim_state=np.zeros(3),
@@ -253,11 +253,11 @@ def test_damage_and_gaps_are_named(dataset: Path, tmp_path: Path) -> None:
 def test_a_pandas_base_is_found_and_another_robot_is_refused() -> None:
     rng = np.random.default_rng(0)
     joints = rng.normal(0, 0.5, (20, 7)) + np.array([0, 0.17, 0, -1.2, 0, 1.5, 0.8])
-    tips = np.stack([position + 0.1034 * axis for position, axis in map(panda.flange, joints)])
-    assert np.allclose(panda.find_base(joints, tips + BASE), BASE, atol=1e-6)
-    longer = np.stack([position + 0.15 * axis for position, axis in map(panda.flange, joints)])
-    assert np.allclose(panda.find_base(joints, longer + BASE), BASE, atol=2e-3), "another tool's length is fitted"
-    with pytest.raises(panda.NotAPanda, match=r"DATA.base=\[x,y,z\]"):
-        panda.find_base(joints, 1.2 * tips)
+    tips = np.stack([position + 0.1034 * axis for position, axis in map(panda_base.flange, joints)])
+    assert np.allclose(panda_base.find_base(joints, tips + BASE), BASE, atol=1e-6)
+    longer = np.stack([position + 0.15 * axis for position, axis in map(panda_base.flange, joints)])
+    assert np.allclose(panda_base.find_base(joints, longer + BASE), BASE, atol=2e-3), "another tool's length is fitted"
+    with pytest.raises(panda_base.NotAPanda, match=r"DATA.base=\[x,y,z\]"):
+        panda_base.find_base(joints, 1.2 * tips)
     still = np.repeat(joints[:1], 5, axis=0)
-    assert np.allclose(panda.find_base(still, np.repeat(tips[:1], 5, axis=0) + BASE), BASE, atol=1e-3)
+    assert np.allclose(panda_base.find_base(still, np.repeat(tips[:1], 5, axis=0) + BASE), BASE, atol=1e-3)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +12,20 @@ import torch
 
 from benchmark.policy.policy import PolicyDiverged
 from benchmark.pretrain.batches import Loader
-from benchmark.pretrain.config import PretrainConfig, load_pretrain
-from benchmark.pretrain.parallel import Group
+from benchmark.pretrain.processes import Group
 from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
-from benchmark.workfolder import OtherSettings
+from benchmark.settings.clar_pretraining import ClarPretrainConfig
+from benchmark.settings.pretraining import load_pretrain
+from benchmark.system.errors import OtherSettings
 from methods.clar.encoder import EncoderConfig
-from methods.clar.pretraining import Pretraining
+from methods.clar.objective import ClarObjective
+from methods.clar.pretraining import Options, Pretraining
 from methods.clar.representation import CLAR
 from methods.clar.teacher import RandomTeacher
 from tests.methods.test_clar_objective import SPECS
 from tests.pretrain import scenes
+from tests.pretrain.in_two import assert_two_processes_have
 
 TINY = EncoderConfig(patches=8, patch_points=8, width=32, depth=2, heads=2, drop_path=0.1, hidden=(8, 16, 16))
 
@@ -35,9 +34,11 @@ class TinyCLAR(CLAR):
     config = TINY
 
 
-def config(*overrides: str) -> PretrainConfig:
+def config(*overrides: str) -> ClarPretrainConfig:
     small = ["epochs=4", "warmup_epochs=1", "batch_size=8", "local_width=32", "local_heads=4", "log_every=1"]
-    return load_pretrain("clar", [*small, *overrides])
+    found = load_pretrain("clar", [*small, *overrides])
+    assert isinstance(found, ClarPretrainConfig)
+    return found
 
 
 def taught_frames(tmp: Path, frames: Any = None) -> tuple[Any, TeacherFeatures, RandomTeacher]:
@@ -50,12 +51,18 @@ def taught_frames(tmp: Path, frames: Any = None) -> tuple[Any, TeacherFeatures, 
     return frames, TeacherFeatures(frames, teacher, tmp, torch.device("cpu")), teacher
 
 
-def build(c: PretrainConfig) -> Pretraining:
+def build(c: ClarPretrainConfig) -> Pretraining:
     torch.manual_seed(0)
-    return Pretraining(TinyCLAR(SPECS, norm=c.norm, feature=c.feature), c.objective(), 16, 64)
+    return Pretraining(TinyCLAR(SPECS, norm=c.norm, feature=c.feature), c.options(), 16, 64)
 
 
-def trainer_of(c: PretrainConfig, loader: Loader, group: Group | None = None) -> PretrainTrainer:
+def loader_of(frames: Any, taught: TeacherFeatures, size: int = 8, seed: int = 0, rank: int = 0,
+              world: int = 1) -> Loader:  # fmt: skip
+    objective = ClarObjective(TinyCLAR, SPECS, Options(), "fixed", "cls+max")
+    return Loader(frames, objective, taught, size, seed, rank, world)
+
+
+def trainer_of(c: ClarPretrainConfig, loader: Loader, group: Group | None = None) -> PretrainTrainer:
     return PretrainTrainer(build(c), c, loader.steps_per_epoch, torch.device("cpu"), group)
 
 
@@ -71,7 +78,7 @@ def test_resumed_in_mid_epoch_it_ends_with_the_same_weights(tmp_path: Path) -> N
     frames, taught, teacher = taught_frames(tmp_path)
     before = teacher.of_patch.clone(), teacher.of_grid.clone(), taught.texts.clone()
     c = config()
-    loader = Loader(frames, taught, 8, 0)
+    loader = loader_of(frames, taught)
     assert loader.steps_per_epoch == 8
     whole = trainer_of(c, loader)
     expected = run(whole, loader, 19)
@@ -92,7 +99,7 @@ def test_resumed_in_mid_epoch_it_ends_with_the_same_weights(tmp_path: Path) -> N
 
 def test_the_loss_falls_and_the_rate_follows_its_schedule(tmp_path: Path) -> None:
     frames, taught, _ = taught_frames(tmp_path)
-    loader = Loader(frames, taught, 8, 0)
+    loader = loader_of(frames, taught)
     trainer = trainer_of(config("learning_rate=2e-3"), loader)
     terms = run(trainer, loader, 32)
     assert sum(t["total"] for t in terms[-6:]) < 0.8 * sum(t["total"] for t in terms[:6])
@@ -104,7 +111,7 @@ def test_the_loss_falls_and_the_rate_follows_its_schedule(tmp_path: Path) -> Non
 
 def test_gradient_norms_are_those_of_each_weighted_term(tmp_path: Path) -> None:
     frames, taught, _ = taught_frames(tmp_path)
-    loader = Loader(frames, taught, 8, 0)
+    loader = loader_of(frames, taught)
     terms = run(trainer_of(config(), loader), loader, 1, norms=True)[0]
     names = {name for name in terms if name.startswith("gradient/")}
     assert names == {f"gradient/{term}" for term in ("mae", "image", "text", "local")}
@@ -129,7 +136,7 @@ def gradients(trainer: PretrainTrainer) -> torch.Tensor:
 
 def test_parts_of_a_batch_have_the_whole_batchs_gradient(tmp_path: Path) -> None:
     frames, taught, _ = taught_frames(tmp_path)
-    loader = Loader(frames, taught, 8, 0)
+    loader = loader_of(frames, taught)
     batch = next(loader.start(0, 1))
     whole = still(trainer_of(config("mae=false"), loader))
     parts = still(trainer_of(config("mae=false", "accumulate=4"), loader))
@@ -147,7 +154,7 @@ def test_parts_of_a_batch_have_the_whole_batchs_gradient(tmp_path: Path) -> None
 
 def test_a_pass_that_is_made_twice_counts_once_in_batchnorm(tmp_path: Path) -> None:
     frames, taught, _ = taught_frames(tmp_path)
-    loader = Loader(frames, taught, 8, 0)
+    loader = loader_of(frames, taught)
     trainer = trainer_of(config("accumulate=2"), loader)
     run(trainer, loader, 3)
     seen = trainer.model.state_dict()["representation.encoder.patch_embed.first.1.num_batches_tracked"]
@@ -158,32 +165,16 @@ def test_a_pass_that_is_made_twice_counts_once_in_batchnorm(tmp_path: Path) -> N
 def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
     """Gathered negatives: each process has half of the batch, and contrast sees all of it."""
     frames, taught, _ = taught_frames(tmp_path)
-    loader = Loader(frames, taught, 8, 0)
+    loader = loader_of(frames, taught)
     alone = still(trainer_of(config("mae=false", "local=false"), loader))
     alone.train_step(next(loader.start(0, 1)))
     expected = gradients(alone)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    script = Path(__file__).parent / "two_processes.py"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.pretrain.two_processes", str(tmp_path)], cwd=script.parents[2],
-            env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    assert [process.wait(timeout=300) for process in processes] == [0, 0]
-    for accumulate in (1, 2):
-        for rank in range(2):
-            found = torch.load(tmp_path / f"gradient-{accumulate}-{rank}.pt")
-            assert ((found - expected).norm() / expected.norm()).item() < 1e-5
+    assert_two_processes_have(expected, tmp_path)
 
 
 def test_bfloat16_trains(tmp_path: Path) -> None:
     frames, taught, _ = taught_frames(tmp_path)
-    loader = Loader(frames, taught, 8, 0)
+    loader = loader_of(frames, taught)
     full, half = (run(trainer_of(config(f"precision={p}"), loader), loader, 1)[0] for p in ("fp32", "bf16"))
     assert set(half) == set(full)
     assert all(half[name] == pytest.approx(full[name], rel=0.05) for name in full), (half, full)
@@ -193,7 +184,7 @@ def test_bfloat16_trains(tmp_path: Path) -> None:
 
 def test_diverging_is_named(tmp_path: Path) -> None:
     frames, taught, _ = taught_frames(tmp_path)
-    loader = Loader(frames, taught, 8, 0)
+    loader = loader_of(frames, taught)
     trainer = trainer_of(config(), loader)
     with torch.no_grad():
         next(trainer.model.representation.encoder.parameters()).fill_(torch.nan)
@@ -205,7 +196,7 @@ def test_diverging_is_named(tmp_path: Path) -> None:
     ("overrides", "message"),
     [(["batch_size=1"], "at least 2"), (["accumulate=3"], "no multiple"), (["mask_low=0.9"], "between 0 and 1"),
      (["mae=false", "contrast=false", "local=false"], "nothing is left"), (["warmup_epochs=4"], "less than"),
-     (["form=nce"], "none of infonce"), (["epochs=many"], "must be int"), (["precision=fp16"], "none of fp32"),
+     (["form=nce"], "none of infonce"), (["epochs=many"], "must be a whole"), (["precision=fp16"], "none of fp32"),
      (["local_heads=5"], "no multiple"), (["augment=flip"], "none of none"),
      (["norm=limits"], "none of fixed, task")],
 )  # fmt: skip
@@ -234,18 +225,18 @@ def test_what_another_teachers_code_made_is_taught_again(
 ) -> None:
     """The same weights under changed code, and a file that was cut off: named, and never used."""
     _, taught, _ = taught_frames(tmp_path)
-    first = [{name: array.copy() for name, array in images.items()} for images in taught.images]
+    first = [{name: array.copy() for name, array in images.items()} for images in taught.arrays]
     assert "made again" not in capfd.readouterr().err
     real = RandomTeacher.images
     monkeypatch.setattr(RandomTeacher, "images", lambda self, rgb: tuple(1.01 * part for part in real(self, rgb)))
     changed = taught_frames(tmp_path)[1]
     said = capfd.readouterr().err
     assert said.count("was made by other code or weights") == len(first) == said.count("made again")
-    for before, after in zip(first, changed.images, strict=True):
+    for before, after in zip(first, changed.arrays, strict=True):
         np.testing.assert_allclose(after["image_feature"], 1.01 * before["image_feature"], rtol=1e-5)
-    expected = np.array(changed.images[0]["image_map"])
-    file = Path(str(changed.images[0]["image_map"].filename))  # type: ignore[attr-defined]
+    expected = np.array(changed.arrays[0]["image_map"])
+    file = Path(str(changed.arrays[0]["image_map"].filename))  # type: ignore[attr-defined]
     file.write_bytes(file.read_bytes()[:-100])
     again = taught_frames(tmp_path)[1]
     assert f"{file.parent} has a damaged image_map.npy" in capfd.readouterr().err
-    np.testing.assert_array_equal(again.images[0]["image_map"], expected)
+    np.testing.assert_array_equal(again.arrays[0]["image_map"], expected)

@@ -1,21 +1,22 @@
-"""One of the processes of `test_two_processes_have_one_processs_gradient`."""
+"""One of the processes of `test_two_processes_have_one_processs_gradient`, of CLAR or of the toy objective."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
-from benchmark.pretrain.batches import Loader
-from benchmark.pretrain.parallel import Group
-from tests.pretrain.test_training import config, gradients, still, taught_frames, trainer_of
+from benchmark.pretrain.processes import Group
 
 
 def main(folder: Path) -> None:
+    from tests.pretrain.test_training import config, gradients, loader_of, still, taught_frames, trainer_of
+
     group = Group.join(torch.device("cpu"))
     frames, taught, _ = taught_frames(folder)
-    loader = Loader(frames, taught, 8, 0, group.rank, group.world)
+    loader = loader_of(frames, taught, rank=group.rank, world=group.world)
     for accumulate in (1, 2):
         trainer = still(trainer_of(config("mae=false", "local=false", f"accumulate={accumulate}"), loader, group))
         trainer.train_step(next(loader.start(0, 1)))
@@ -23,5 +24,18 @@ def main(folder: Path) -> None:
     group.leave()
 
 
+def toy(folder: Path) -> None:
+    from tests.pretrain import toy_objective
+    from tests.pretrain.test_objective import build
+
+    toy_objective.register(pytest.MonkeyPatch())
+    group = Group.join(torch.device("cpu"))
+    for accumulate in (1, 2):
+        trainer, loader = build(f"accumulate={accumulate}", group=group)
+        trainer.train_step(next(loader.start(0, 1)))
+        torch.save(toy_objective.gradient(trainer.model), folder / f"gradient-{accumulate}-{group.rank}.pt")  # type: ignore[arg-type]
+    group.leave()
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    {"clar": main, "toy": toy}["toy" if sys.argv[2:] == ["toy"] else "clar"](Path(sys.argv[1]))

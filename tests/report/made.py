@@ -9,18 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.report.joint import of_rows
+from benchmark.records.joint_tasks import of_rows
+from benchmark.records.paths import record_path
+from benchmark.records.record import Record
+from benchmark.records.shifted_retests import write_shifts
+from benchmark.records.write import write
 from benchmark.report.page.film import packed, write_video
-from benchmark.report.record import Record, write
-from benchmark.report.shifts import write_shifts
-from tests.benchmark.test_tables import record
+from tests.made_records import agreeing
+from tests.report.test_tables import record
 
 TASKS = ("reach", "hammer", "box-close")
 RATES = {"dp3": 0.8, "pointnet": 0.7, "proprio-only": 0.25, '<b>odd & "named"': 0.5}
 EPOCHS = range(10, 151, 10)
 
 
-def one(task: str, method: str, head: str = "mlp", seed: int = 0, rollouts: int = 25, retest: int = 100) -> Record:
+def one(
+    task: str, method: str, head: str = "mlp", seed: int = 0, rollouts: int = 25, retest: int = 100,
+    suite: str = "metaworld-15",
+) -> Record:  # fmt: skip
     """Evaluations around the method's rate and a retest at it; everything else as a real record has it."""
     known = method if method in ("dp3", "pointnet", "proprio-only") else "dp3"
     draw = np.random.default_rng([len(task), len(method), len(head), seed])
@@ -31,26 +37,19 @@ def one(task: str, method: str, head: str = "mlp", seed: int = 0, rollouts: int 
 
     evaluations = [of_rows(epoch, played(rollouts, 10_000 * epoch)) for epoch in EPOCHS]
     best = max(evaluations, key=lambda e: e.tally.rate)
-    training = {
-        "optimizer_steps": 46_950, "batch_size": 16, "parameters_encoder": 59_072, "parameters_trained": 250_000,
-        "train_loss": [1 / (1 + i) for i in range(150)],
-    }  # fmt: skip
     rows = played(retest, 1)
     if task == "hammer" and method == "pointnet":
         rows = ((rows[0][0], 0, 0, "the worker died </script>"), *rows[1:])
     made = record(task, known, (1, 1, 1), head=head, seed=seed)
-    return dataclasses.replace(
-        made, method=method, evaluations=tuple(evaluations), selected_epoch=best.epoch,
-        retest=of_rows(best.epoch, rows), identity={**made.identity, "task": task},
-        identity_hash=f"{task}{method}{head}{seed}", training=training,
+    return agreeing(dataclasses.replace(
+        made, method=method, suite=suite, evaluations=tuple(evaluations), retest=of_rows(best.epoch, rows),
         timings={"training": 900.0 + seed, "rollouts": 300.0},
         provenance={"command": "bench run", "git": {"commit": "c0ffee"}},
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def place(made: Record, root: Path) -> tuple[Path, Record]:
-    folder = "".join(c if c.isalnum() or c in "-+=." else "_" for c in made.method)
-    path = root / made.protocol / made.suite / made.task / folder / f"{made.head}-s{made.seed}.json"
+    path = record_path(root, made.protocol, made.suite, made.task, made.method, made.head, made.seed)
     write(made, path)
     return path, made
 
@@ -60,7 +59,7 @@ def several(root: Path) -> list[tuple[Path, Record]]:
         place(one(task, method, head, seed), root)
         for task in TASKS for method in RATES for head in ("mlp", "bnmlp") for seed in range(3)
     ]  # fmt: skip
-    path, moved = place(dataclasses.replace(one("reach", "dp3"), suite="metaworld-perspective"), root)
+    path, moved = place(one("reach", "dp3", suite="metaworld-perspective"), root)
     angles = {f"corner@azimuth={a}": moved.retest for a in (-20, -10, 10, 20)}
     write_shifts(path, moved.identity_hash, moved.selected_epoch, {"corner2": moved.retest, **angles})
     return [*placed, (path, moved)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import re
 import shutil
@@ -13,16 +14,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
-from benchmark.cli import app
+from benchmark.cli.main import app
+from benchmark.records.read import read_all
+from benchmark.records.record import Record
+from benchmark.records.shifted_retests import write_shifts
 from benchmark.report.page import facts
 from benchmark.report.page.build import build
 from benchmark.report.page.film import chosen, film, filmed, films_wanted, packed
-from benchmark.report.record import Record, read_all
-from benchmark.report.shifts import write_shifts
-from benchmark.report.stats import inflation, wilson
-from benchmark.report.table import Table
+from benchmark.report.statistics.intervals import inflation, wilson
+from benchmark.report.tables.table import Table
 from tests.report.made import RATES, TASKS, one, place, several
 
 MEASURED = Path(__file__).resolve().parents[2] / "results" / "measured"
@@ -174,13 +177,15 @@ def test_what_is_damaged_is_named_and_the_others_are_shown(tmp_path: Path) -> No
     path, _ = place(one("reach", "dp3"), tmp_path / "records")
     path.with_name("mlp-s1.json").write_text("{")
     done = CliRunner().invoke(app, ["report", "--to", str(tmp_path / "r"), "--records", str(tmp_path / "records")])
-    assert done.exit_code == 0 and "damaged: " in done.stdout and "1 cells" in done.stdout
-    assert "mlp-s1.json is no record" in (tmp_path / "r/index.html").read_text()
+    why = "mlp-s1.json, because it is no record"
+    assert done.exit_code == 0 and why in done.stdout and "1 cells" in done.stdout
+    assert why in (tmp_path / "r/index.html").read_text()
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--records", "nowhere"], "--records nowhere: no such folder"), (["--out", "nowhere"], "no records under"),
+    [(["--records", "nowhere"], "--records nowhere: no such folder"),
+     (["--out", "nowhere"], "there is no folder nowhere/records"),
      (["--films", "no-such-cell"], "no cell is called so"),
      (["--to", str(MEASURED)], "something else than a report")],
 )  # fmt: skip
@@ -243,3 +248,14 @@ def test_a_measured_cell_is_filmed_as_it_was(tmp_path: Path) -> None:
             assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 224, 224)
             seed = int(one_film["file"].rpartition("-")[2].removesuffix(".mp4"))
             assert sum(1 for _ in video.decode(stream)) == steps[seed] + 1 + 20
+
+
+@pytest.mark.parametrize("name", ["index", "cell", "phone"])
+def test_the_docs_show_the_page_as_it_is(name: str) -> None:
+    """`python scripts/screenshots.py` takes them anew."""
+    spec = importlib.util.spec_from_file_location("screenshots", MEASURED.parents[1] / "scripts/screenshots.py")
+    assert spec is not None and spec.loader is not None
+    screenshots = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(screenshots)
+    with Image.open(MEASURED.parents[1] / f"docs/report-{name}.png") as shown:
+        assert shown.text[screenshots.KEY] == screenshots.assets_hash()  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmark.report.inference.planned import power
+from benchmark.report.statistics.planned_power import power
 from tests.simulations import shares
 
 COUNTS = (2, 3, 5, 10)

@@ -6,14 +6,14 @@ from itertools import combinations
 
 import numpy as np
 
-from benchmark.report.inference.betting import evidence_of
-from benchmark.report.inference.crossed import Contrast, Scope, contrast
-from benchmark.report.inference.family import maybe_best
-from benchmark.report.inference.looks import LOOKS
-from benchmark.report.inference.one_seed import over_tasks
-from benchmark.report.inference.planned import Setting
-from benchmark.report.inference.rate import within_0_and_1
-from benchmark.report.paired import Pairs, difference, exact_mcnemar
+from benchmark.report.statistics.betting import evidence_of
+from benchmark.report.statistics.crossed import Contrast, Scope, contrast
+from benchmark.report.statistics.declared_looks import LOOKS
+from benchmark.report.statistics.family import maybe_best
+from benchmark.report.statistics.one_seed import over_tasks
+from benchmark.report.statistics.paired import Pairs, difference, exact_mcnemar
+from benchmark.report.statistics.planned_power import Setting
+from benchmark.report.statistics.rate import within_0_and_1
 from tests.simulations.policies import play, play_shifted, task_means
 
 Arms = list[list[np.ndarray]]

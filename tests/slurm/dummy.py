@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from pathlib import Path
 from typing import Any
 
 from benchmark.launch.sweep_file import FORMAT, Sweep, load
-from benchmark.pulse import Pulse, this_start
-from benchmark.report.record import read, write
-from benchmark.storage import Busy, exclusive, write_json
+from benchmark.records.read import read
+from benchmark.records.record import Record
+from benchmark.records.write import write
+from benchmark.system.files import Busy, exclusive, write_json
+from benchmark.system.heartbeat import Heartbeat, this_start
+from tests.made_records import agreeing
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "results/measured/clar/metaworld-15/reach/dp3/mlp-s0.json"
+
+
+@functools.cache
+def model() -> Record:
+    return read(MODEL)
+
+
+def made(number: int) -> Record:
+    """The record of one cell: a real one's outcomes under a suite of its own."""
+    return agreeing(dataclasses.replace(model(), suite="dummy", task="task", seed=number, migrated={}, seal=""))
 
 
 def make(out: Path, count: int, profile: dict[str, Any]) -> Sweep:
@@ -24,7 +38,7 @@ def make(out: Path, count: int, profile: dict[str, Any]) -> Sweep:
         label = f"dummy/task/dp3/mlp-s{number}"
         record = out / "records" / f"clar/{label}.json"
         cells.append({"label": label, "spec": {}, "record": str(record), "work": str(out / "work" / label),
-                      "identity_hash": read(MODEL).identity_hash, "group": f"group {number % 5}"})  # fmt: skip
+                      "identity_hash": made(number).identity_hash, "group": f"group {number % 5}"})  # fmt: skip
     data = {
         "format": FORMAT, "work": "tests.slurm.dummy", "command": "dummy", "code": {}, "any_code": True,
         "profile": profile, "out": str(out), "data": str(out / "data"), "made": time.time(), "cells": cells,
@@ -44,10 +58,10 @@ def run(sweep: Sweep, number: int) -> int:
         with exclusive(entry.work / "lock", entry.label, wait=False):
             if entry.done:
                 return 0
-            with Pulse(entry.work, this_start("cpu", "none", 1, None)):
+            with Heartbeat(entry.work, this_start("cpu", "none", 1, None)):
                 time.sleep(0.1)
                 _note(sweep, f"run {entry.label}")
-                write(dataclasses.replace(read(MODEL), seed=number), entry.record)
+                write(made(number), entry.record)
     except Busy:
         return 3
     return 0

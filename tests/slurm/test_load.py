@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.launch.go import launch
 from benchmark.launch.profile import load_profile
+from benchmark.launch.start_sweep import launch
 from benchmark.launch.status import states
-from benchmark.report.record import read
+from benchmark.records.read import read
 from tests.slurm import dummy
 from tests.slurm.test_slurm import queue, until
 from tests.test_cli import bench

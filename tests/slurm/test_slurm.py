@@ -49,7 +49,7 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
 def results(folder: Path) -> dict[str, dict[str, Any]]:
     """Everything of a record but when, where and how long."""
     return {
-        name: {key: value for key, value in record.items() if key not in ("timings", "provenance")}
+        name: {key: value for key, value in record.items() if key not in ("timings", "provenance", "seal")}
         for name, record in records(folder).items()
     }
 
@@ -216,7 +216,7 @@ def test_a_cell_that_raises_and_a_simulator_that_is_killed(
     broken.write_text(text.replace("return self.network(", f"{fault}\n        return self.network("))
     sweep(tmp_path, "--method", f"state,{broken}:Broken")
     until(lambda: half_way(tmp_path), 60, "a checkpoint")
-    simulators = [p for p in cell_processes(tmp_path) if "envs.worker" in " ".join(p.cmdline())]
+    simulators = [p for p in cell_processes(tmp_path) if "envs.serving" in " ".join(p.cmdline())]
     for process in simulators:
         process.kill()  # as the kernel does when memory runs out
     assert simulators
@@ -229,7 +229,7 @@ def test_a_cell_that_raises_and_a_simulator_that_is_killed(
     assert "encode raised ArithmeticError: too broken (broken.py, line" in state["detail"]
     assert "Traceback" in bench("logs", "broken", cwd=tmp_path)[1]
     broken.write_text(broken.read_text().replace(f"{fault}\n        ", ""))
-    code, out, err = bench("retry", "--failed", "launcher.mem=500MB", cwd=tmp_path, PYTHONPATH=str(ROOT))
+    code, out, err = bench("retry", "launcher.mem=500MB", cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert code == 0, err
     assert "1 cells submitted" in out
     finished(tmp_path, 2)

@@ -1,0 +1,44 @@
+"""That `bench perf` measures what it says; how fast this machine is, no test may ask."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.perf.measure import measure, measure_encoders, render_report
+
+
+@pytest.mark.gl
+@pytest.mark.slow
+def test_every_measurement_has_a_floor_and_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.perf import measure as module
+    from benchmark.perf import rollouts_and_training
+
+    monkeypatch.setattr(module, "ROUNDS", 1)
+    monkeypatch.setattr(module, "resolve_workers", lambda _: 1)
+    monkeypatch.setattr(rollouts_and_training, "EPOCHS", 1)
+    report = measure("reach", 0.4, naive=True)
+    whats = [row["what"] for row in report["rows"]]
+    for words in ("point-cloud rollouts, free policy", "render=fast", "render=paper", "training dp3", "share of a step",
+                  "worker", "5,000 clouds", "naive loop"):  # fmt: skip
+        assert any(words in what for what in whats), words
+    for row in report["rows"]:
+        assert row["ours"] > 0
+        assert row["floor"] > 0
+        assert row["ratio"] == pytest.approx(row["ours"] / row["floor"])
+    text = render_report(report)
+    assert report["machine"]["cpu"] in text
+    assert len(text.splitlines()) == 4 + len(report["rows"])
+
+
+@pytest.mark.slow
+def test_the_encoders_have_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.perf import encoding
+
+    monkeypatch.setattr(encoding, "caching", lambda: (1.0, 60.0))  # a minute of its own
+    report = measure_encoders(["dp3", "r3m-resnet18"], repeats=1)
+    whats = " ".join(row["what"] for row in report["rows"])
+    for words in ("encode dp3", "encode r3m-resnet18", "fpsample", "nearest", "balls", "five views", "150 epochs"):
+        assert words in whats
+    assert all(row["ratio"] == pytest.approx(row["ours"] / row["floor"]) for row in report["rows"])
+    assert {"clip", "clamp", "pointnext", "lift3d"} <= set(encoding.measurable())
+    assert "state" not in encoding.measurable()

@@ -1,0 +1,37 @@
+"""A table of another protocol than the paper's says so, and in what."""
+
+from __future__ import annotations
+
+from benchmark.report.tables.ledger import ledger
+from benchmark.report.tables.papers import SUITES, paper_table
+from benchmark.report.tables.protocol_note import departure
+from benchmark.settings.catalog import cards
+from benchmark.settings.load import load_settings
+
+
+def test_the_papers_own_protocol_departs_from_nothing() -> None:
+    assert departure("clar") == ()
+
+
+def test_every_difference_is_named() -> None:
+    (note,) = departure("quick")
+    for part in ("train_demos 20 for 25", "epochs 10 for 150", "rollouts 10 for 25", "do not compare"):
+        assert part in note
+    assert "retest" not in note and "title" not in note
+    (note,) = departure("matched")
+    assert "(batch_size 2d 64 and 3d 64 for 2d 256 and 3d 16)" in note
+
+
+def test_a_protocol_that_is_not_here_is_another_one_too() -> None:
+    assert departure("theirs") == (
+        "protocol theirs is not the paper's: its numbers do not compare with the printed ones.",
+    )
+
+
+def test_tables_and_ledger_carry_the_note() -> None:
+    for (paper, number), name in SUITES.items():
+        suite = load_settings(name, "quick", "mlp").suite
+        assert departure("quick")[0] in paper_table(paper, number, [], suite, "quick").notes
+        assert not any("not the paper's (" in note for note in paper_table(paper, number, [], suite, "clar").notes)
+    suite = load_settings("metaworld-15", "quick", "mlp").suite
+    assert departure("quick")[0] in ledger([], cards(), suite, "quick").notes
