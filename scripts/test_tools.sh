@@ -21,3 +21,14 @@ if [ ! -f .tools/vnu.jar ]; then
   (cd .tools && archive=$(npm pack --silent "$VNU") && tar -xzf "$archive" --strip-components=3 package/build/dist/vnu.jar &&
     rm -f "$archive") || echo "test tools: no $VNU (npm is needed to fetch it)"
 fi
+
+# timm, and the torchvision that it imports, in a folder of their own: the torchvision of PyPI is built for CUDA, and
+# beside a torch for CPUs transformers could not be imported in the tests' environment (baselines/hub/packages.py)
+if [ ! -d .tools/timm/site-packages/timm ]; then
+  for python in "${VENV:-.venv}/bin/python" "${PYTHON:-}" python3.11 python3.12 python3; do
+    command -v "$python" >/dev/null 2>&1 && "$python" -m pip --version >/dev/null 2>&1 && break
+  done
+  # shellcheck disable=SC2046
+  "$python" -m pip --disable-pip-version-check install -q --no-deps --target .tools/timm/site-packages \
+    $(grep -E '^(timm|torchvision)==' constraints.txt) || echo "test tools: no timm; its tests skip"
+fi
