@@ -62,7 +62,7 @@ CANNOT_MATTER: dict[type, dict[str, str]] = {
         "threads": "rounds otherwise; the record says how many", "worker_timeout": "when a hung simulator is replaced",
         "weights_dir": "where weights are; their content is named",
         "keep_actions": "what is kept beside the record, not what is played",
-        "resident_gb": "where training data lies, in memory or in its cache (tests/data/test_residence.py: equal records)",
+        "resident_gb": "where training data lies (tests/data/test_residence.py: equal records)",
     },
     Language: {},
     TaskRules: {},
