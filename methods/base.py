@@ -47,7 +47,10 @@ class Representation(nn.Module):
         raise NotImplementedError(f"{self.card.name} names weights and does not load them")
 
     def fit(self, observations: Mapping[str, Tensor]) -> None:
-        """Set normalisers from the training observations, fields (T, ...). Called once, before training."""
+        """Set normalisers from the training observations, fields (T, ...). Called once, before training.
+
+        A field is read when it is asked for, on the CPU; of several tasks together it may be larger than the memory.
+        """
 
     def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
         """(B, feature_dim) float32 from fields with a leading axis B, as `envs.spec` describes them."""

@@ -68,11 +68,27 @@ def repeat_valid(points: Tensor, valid: Tensor) -> Tensor:
     return points.gather(1, index.unsqueeze(-1).expand(-1, -1, points.shape[-1]))
 
 
+FRAMES = 256
+"""Clouds that a range is taken of at a time."""
+
 FITTED = {"limits": ("low", "high"), "workspace": ("low", "high"), "task": ("task_low", "task_high")}
 """Normalisations whose range is fitted, and their buffers."""
 
 BUFFERS = {"task_low": "task", "low": "workspace", "center": "fixed"}
 """By which buffer a checkpoint tells how its clouds were normalised."""
+
+
+def valid_range(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest of each channel over valid points: (C,) and (C,) float32 from (T, N, C) and (T, N) bool.
+
+    A few frames at a time: the clouds may be a file that is larger than the memory.
+    """
+    low, high = [], []
+    for some, there in zip(values.split(FRAMES), valid.split(FRAMES), strict=True):
+        mask = ~there.unsqueeze(-1)
+        low.append(some.float().masked_fill(mask, torch.inf).amin((0, 1)))
+        high.append(some.float().masked_fill(mask, -torch.inf).amax((0, 1)))
+    return torch.stack(low).amin(0), torch.stack(high).amax(0)
 
 
 class PointPreprocess(nn.Module):
@@ -101,10 +117,9 @@ class PointPreprocess(nn.Module):
     def fit(self, points: Tensor, valid: Tensor) -> None:
         """Per-axis range over all valid training points; (T, N, 3), (T, N)."""
         if self.fitted is not None and not self.kept:
-            mask = ~valid.unsqueeze(-1)
             device = self._range()[0].device
-            setattr(self, self.fitted[0], points.masked_fill(mask, torch.inf).amin((0, 1)).to(device))
-            setattr(self, self.fitted[1], points.masked_fill(mask, -torch.inf).amax((0, 1)).to(device))
+            for name, limit in zip(self.fitted, valid_range(points, valid), strict=True):
+                setattr(self, name, limit.to(device))
 
     def _range(self) -> tuple[Tensor, Tensor]:
         assert self.fitted is not None
@@ -142,9 +157,8 @@ class ColorRange(nn.Module):
         self.register_buffer("high", torch.full((3,), 255.0))
 
     def fit(self, colors: Tensor, valid: Tensor) -> None:
-        mask = ~valid.unsqueeze(-1)
-        self.low = colors.masked_fill(mask, 255).amin((0, 1)).float().to(self.low.device)
-        self.high = colors.masked_fill(mask, 0).amax((0, 1)).float().to(self.high.device)
+        low, high = valid_range(colors, valid)
+        self.low, self.high = low.to(self.low.device), high.to(self.high.device)
 
     def forward(self, colors: Tensor, valid: Tensor) -> Tensor:
         colors = repeat_valid(colors.float(), valid)

@@ -20,6 +20,7 @@ import numpy as np
 from benchmark.data.cache_places import Places
 from benchmark.data.collect_demos import load_or_collect
 from benchmark.data.features import FeatureCache
+from benchmark.data.observation_source import Whole
 from benchmark.data.observations import load_or_render
 from benchmark.policy.head import Head
 from benchmark.policy.policy import HeadPolicy
@@ -39,7 +40,7 @@ def take(data: Path, places: Places, pool: Pool, request: ObservationRequest) ->
     observations = load_or_render(places, demos, request, pool, "f")
     representation, fields = build("random-features")
     cache = FeatureCache(places, "t", "demos", HeadPolicy(representation, Head()), {}, {}, CPU, bf16=False)
-    return [*observations.values(), *cache.load(lambda: fields, WHOLE)]
+    return [*observations.values(), *cache.load(lambda: Whole(fields), WHOLE)]
 
 
 def main(data: Path, out: Path) -> None:

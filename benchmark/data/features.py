@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from torch import Tensor
 from benchmark.data.array_cache import COMPLETE, DONE, Parts, Sums, finish, read_plain, resume, whole
 from benchmark.data.cache_places import Places, in_order, obtain
 from benchmark.data.episodes import Episodes
-from benchmark.data.sample_inputs import Unusable, departure, keep, recall
-from benchmark.policy.act import latest
+from benchmark.data.observation_source import Fields, Frames
+from benchmark.data.sample_inputs import Kept, Unusable, departure, keep, recall
 from benchmark.system.files import explain, write_json
 from benchmark.system.progress import bar, say
 from methods.errors import not_finite
@@ -42,8 +42,6 @@ BATCH = 64
 """Frames at a time. Part of the numbers: on a CPU a frame's last bits depend on how many share its batch."""
 SAME = {False: 1e-4, True: 2e-2}
 """bf16 or not -> the largest difference, relative to a feature's largest value, of frames encoded by the same code."""
-
-Fields = Mapping[str, np.ndarray]
 
 
 class FeatureCache:
@@ -89,11 +87,10 @@ class FeatureCache:
         self.name = f"features/{title}-{key}"
         self.places, self.folder = places, in_order(places)[0] / self.name
 
-    def load(self, observations: Callable[[], Fields], episodes: Episodes) -> tuple[np.ndarray, np.ndarray]:
+    def load(self, observations: Callable[[], Frames], episodes: Episodes) -> tuple[np.ndarray, np.ndarray]:
         """Read-only memory maps of features (T, ...) and proprio (T, S).
 
-        observations: gives the fields (T, ...), and is not called if everything is there. episodes: their
-        frames.
+        observations: gives the frames, and is not called if everything is there. episodes: where each begins and ends.
         """
 
         def take(folder: Path) -> dict[str, np.ndarray]:
@@ -160,27 +157,41 @@ class FeatureCache:
         arrays, done = resume(parts, self.facts, "made again", check)
         return (parts, arrays, done) if done else None
 
-    def _encode(self, folder: Path, fields: Fields, episodes: Episodes) -> dict[str, np.ndarray]:
+    def _encode(self, folder: Path, frames: Frames, episodes: Episodes) -> dict[str, np.ndarray]:
         begun = self._begun(folder, episodes)
         if begun is None:
-            shape = tuple(self._encode_rows(fields, slice(0, 1)).shape[1:])
-            shapes = {"feature": (episodes.rows, *shape), "proprio": fields["proprio"].shape}
-            parts, done = Parts(folder, shapes, dict.fromkeys(shapes, "float32"), episodes), Sums()
-            arrays = parts.allocate()
             # from the middle of the first demonstration and of the last
             first, last = episodes.lengths[0], episodes.lengths[-1]
-            keep(folder, fields, sorted({first // 2, episodes.rows - last + last // 2}))
+            rows = sorted({first // 2, episodes.rows - last + last // 2})
+            kept = Kept(tuple(rows), frames.at(rows))
+            shape = tuple(self._encode_rows(kept.inputs, slice(0, 1)).shape[1:])
+            shapes = {"feature": (episodes.rows, *shape), "proprio": (episodes.rows, *kept.inputs["proprio"].shape[1:])}
+            parts, done = Parts(folder, shapes, dict.fromkeys(shapes, "float32"), episodes), Sums()
+            arrays = parts.allocate()
+            keep(folder, kept)
             write_json(folder / SHAPES, shapes)
         else:
             parts, arrays, done = begun
+        missing = [episode for episode in range(parts.count) if episode not in done]
         with explain(folder), bar(f"features {self.title}", parts.count, len(done)) as advance:
-            for episode in range(parts.count):
-                if episode not in done:
-                    rows = parts.span(episode)
-                    values = {"feature": self._encode_rows(fields, rows).numpy(), "proprio": fields["proprio"][rows]}
-                    parts.write(arrays, done, episode, values)
-                    advance()
+            for episode, values in self._encoded(frames, parts, missing):
+                parts.write(arrays, done, episode, values)
+                advance()
         return finish(parts, self.facts)
+
+    def _encoded(self, frames: Frames, parts: Parts, missing: list[int]) -> Iterator[tuple[int, Fields]]:
+        """Feature and proprio of each missing episode, as its last piece comes. Pieces are whole batches but for an
+        episode's last, so that a frame has the same neighbours in its batch however it came.
+        """
+        jobs = [(episode, piece) for episode in missing for piece in frames.pieces(parts.span(episode))]
+        found: dict[int, dict[int, dict[str, np.ndarray]]] = {episode: {} for episode in missing}
+        for number, fields, rows in frames.draw([piece for _, piece in jobs]):
+            episode, piece = jobs[number]
+            values = {"feature": self._encode_rows(fields, rows).numpy(), "proprio": np.array(fields["proprio"][rows])}
+            found[episode][piece.start] = values
+            if sum(len(one["proprio"]) for one in found[episode].values()) == parts.pieces.lengths[episode]:
+                of_episode = [one for _, one in sorted(found.pop(episode).items())]
+                yield episode, {name: np.concatenate([one[name] for one in of_episode]) for name in values}
 
     def _encode_rows(self, fields: Fields, rows: slice) -> Tensor:
         return encode_rows(self.policy, fields, rows, self.device, self.bf16)
@@ -199,13 +210,6 @@ def encode_rows(policy: Policy, fields: Fields, rows: slice, device: torch.devic
                 frames = f"{part.start} to {part.stop - 1}"
                 raise not_finite(type(policy.representation), f"on the demonstrations (one of frames {frames})")
     return torch.cat(parts).clone()  # an inference tensor could not be trained on
-
-
-def histories(episodes: Iterable[np.ndarray], count: int) -> np.ndarray:
-    """The `count` actions before each step of each demonstration (T, A): (sum of T, count, A) float32."""
-    return np.stack(
-        [latest(actions[:step], count, actions.shape[-1]) for actions in episodes for step in range(len(actions))]
-    )
 
 
 def mapped(array: np.ndarray) -> Tensor:

@@ -1,7 +1,8 @@
 """What a method sees in the demonstrations, rendered from their states on first use into memory-mapped files.
 
 A cache entry is a folder named by what its content depends on: the demonstrations' hash, the request (cameras,
-sizes, sampler, render quality) and the simulator and renderer versions. It can be deleted at any time.
+sizes, sampler, render quality) and the simulator and renderer versions. It can be deleted at any time. Frames of which
+only a frozen encoder's output is wanted need not be stored at all: `benchmark.data.observation_source`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,37 +77,48 @@ def render(
     parts, facts = _parts(folder, demos, request, pool.config.python), _facts(demos, request, fingerprint)
     arrays, done = resume(parts, facts, "rendered again")
     missing = [episode for episode in range(parts.count) if episode not in done]
+    spans = [demos.episodes.span(episode) for episode in missing]
     with explain(folder), bar(f"observations {demos.task}", parts.count, len(done)) as advance:
-        for episode, fields in _drawn(demos, missing, request, pool):
-            parts.write(arrays, done, episode, fields)
+        for number, fields in draw(demos, spans, request, pool):
+            parts.write(arrays, done, missing[number], fields)
             advance()
-    if "points_valid" in arrays and not arrays["points_valid"].any(axis=1).all():
-        frame = int(np.flatnonzero(~arrays["points_valid"].any(axis=1))[0])
+    check_points(demos, 0, arrays)
+    return finish(parts, facts)
+
+
+def draw(
+    demos: Demos, spans: Sequence[slice], request: ObservationRequest, pool: Pool
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """The fields (rows, ...) of each of `spans`, rows of one demonstration, as they come: (number of the span, fields).
+
+    They are drawn from their states, or are as they were seen. That what is stored serves the request is seen to before
+    any work (`Suite.stored`). Raises ValueError otherwise.
+    """
+    owners = [int(demos.episodes.owners[span.start]) for span in spans]
+    if demos.sensors is None:
+        jobs = [(demos.seeds[own], demos.arrays["states"][span]) for own, span in zip(owners, spans, strict=True)]
+        yield from pool.map("render_states", jobs)
+        return
+    read, seen = -1, dict[str, np.ndarray]()
+    for number, (own, span) in enumerate(zip(owners, spans, strict=True)):
+        if own != read:
+            read, seen = own, demos.sensors.read(own)
+        if absent := set(request.fields) - set(seen):
+            raise ValueError(f"{demos.env} restores no state, and {demos.task}'s demonstrations do not hold {absent}")
+        first = int(demos.episodes.starts[own])
+        yield number, {name: seen[name][span.start - first : span.stop - first] for name in request.fields}
+
+
+def check_points(demos: Demos, first: int, fields: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError for a cloud without a point. first: the row of the demonstrations where the fields begin."""
+    if "points_valid" in fields and not (seen := fields["points_valid"].any(axis=1)).all():
+        frame = first + int(np.flatnonzero(~seen)[0])
         episode = int(demos.episodes.owners[frame])
         step = frame - demos.episodes.starts[episode]
         raise ValueError(
             f"frame {step} of demonstration {episode} of {demos.task} has no point inside the crop; "
             "choose other cameras or a wider crop (suite.observation)"
         )
-    return finish(parts, facts)
-
-
-def _drawn(
-    demos: Demos, missing: list[int], request: ObservationRequest, pool: Pool
-) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """The fields of the missing demonstrations, as they come: drawn from their states, or as they were seen.
-
-    That what is stored serves the request is seen to before any work (`Suite.stored`). Raises ValueError otherwise.
-    """
-    if demos.sensors is None:
-        jobs = [(demos.seeds[episode], demos.arrays["states"][demos.episodes.span(episode)]) for episode in missing]
-        yield from ((missing[job], fields) for job, fields in pool.map("render_states", jobs))
-        return
-    for episode in missing:
-        seen = demos.sensors.read(episode)
-        if absent := set(request.fields) - set(seen):
-            raise ValueError(f"{demos.env} restores no state, and {demos.task}'s demonstrations do not hold {absent}")
-        yield episode, seen
 
 
 def _take(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -34,6 +35,22 @@ class Residence:
             return found
         self.held += array.nbytes
         return torch.from_numpy(np.array(array)).to(self.device)
+
+    def whole(self, parts: Sequence[np.ndarray]) -> Tensor:
+        """Rows of several tasks as one tensor on the CPU, to be read once: beyond the limit a file without a name that
+        goes with the tensor, where temporary files are ($TMPDIR).
+        """
+        if len(parts) == 1:
+            return mapped(parts[0])
+        shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+        if sum(part.nbytes for part in parts) <= self.limit:
+            return torch.from_numpy(np.concatenate(parts))
+        with tempfile.TemporaryFile() as file:
+            found = np.memmap(file, parts[0].dtype, "w+", shape=shape)
+        ends = np.cumsum([len(part) for part in parts])
+        for part, end in zip(parts, ends, strict=True):
+            found[end - len(part) : end] = part
+        return torch.from_numpy(found)
 
     def end_to_end(self, parts: Sequence[Tensor]) -> Tensor:
         """Rows of several tasks as one tensor; where some are files, one that only looks like it."""

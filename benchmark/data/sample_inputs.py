@@ -34,16 +34,20 @@ class Kept:
     rows: tuple[int, ...]
     inputs: dict[str, np.ndarray]
 
+    @classmethod
+    def of(cls, fields: Mapping[str, np.ndarray], rows: Sequence[int]) -> Kept:
+        """The inputs of `rows` of fields (T, ...)."""
+        return cls(tuple(rows), {name: np.stack([array[row] for row in rows]) for name, array in fields.items()})
+
     def within(self, pieces: Collection[slice]) -> Kept:
         """Those whose row is in one of these pieces of the cache."""
         chosen = [n for n, row in enumerate(self.rows) if any(piece.start <= row < piece.stop for piece in pieces)]
         return Kept(tuple(self.rows[n] for n in chosen), {name: array[chosen] for name, array in self.inputs.items()})
 
 
-def keep(folder: Path, fields: Mapping[str, np.ndarray], rows: Sequence[int]) -> None:
-    """Store the inputs of `rows` of the fields (T, ...) in the cache's folder."""
-    parts = {name: np.stack([array[row] for row in rows]) for name, array in fields.items()}
-    parts[ROWS] = np.array(rows, np.int64)
+def keep(folder: Path, kept: Kept) -> None:
+    """Store some frames' inputs in the cache's folder."""
+    parts = {**kept.inputs, ROWS: np.array(kept.rows, np.int64)}
     write_atomically(folder / NAME, lambda file: np.savez(file, **parts))  # type: ignore[arg-type]
 
 

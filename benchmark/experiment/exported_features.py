@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from benchmark.data.episodes import Episodes, equal_pieces
 from benchmark.data.features import FeatureCache
-from benchmark.data.observations import cache_key, load_or_render, open_pool
+from benchmark.data.observation_source import Observations
+from benchmark.data.observations import cache_key, open_pool
 from benchmark.data.samples import Samples
 from benchmark.experiment.cell import Cell, difference
 from benchmark.experiment.existing_work import check_demos
@@ -91,9 +92,9 @@ def export(cell: Cell, paths: Paths, folder: Path) -> Path:
             resolve_device(runtime),
             runtime.precision == "bf16",
         )
-        feature, proprio = cache.load(
-            lambda: load_or_render(paths.caches, demos, cell.request, pool, renderer), demos.episodes
-        )
+        keep_frame = runtime.keep_frame_mb * 1e6
+        observed = Observations(paths.caches, demos, cell.request, pool, renderer, cell.past_actions, keep_frame)
+        feature, proprio = cache.load(observed.frames, demos.episodes)
     lengths = demos.episodes.lengths
     facts = {
         "format": FORMAT,

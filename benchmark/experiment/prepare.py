@@ -6,8 +6,7 @@ Of a joint policy the tasks' samples follow each other and are shuffled together
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +14,9 @@ import torch
 from torch import Tensor
 
 from benchmark.data.episodes import end_to_end
-from benchmark.data.features import FeatureCache, encode_rows, histories, mapped
-from benchmark.data.observations import cache_key, load_or_render
+from benchmark.data.features import FeatureCache, encode_rows
+from benchmark.data.observation_source import Frames, Observations
+from benchmark.data.observations import cache_key
 from benchmark.data.residence import Residence
 from benchmark.data.samples import Samples
 from benchmark.experiment.cell import Cell
@@ -50,8 +50,9 @@ def prepare(
 ) -> Prepared:
     """Build the policy, fit its normalisers on the training demonstrations, encode once what is frozen.
 
-    Nothing is rendered where the features are there already and no normaliser has to be fitted. What is trained on is
-    held in memory up to `runtime.resident_gb`. built: the same representation that would be built here, if the probe
+    Nothing is rendered where the features are there already and no normaliser has to be fitted; what a frozen network
+    sees of large frames is rendered, encoded and thrown away (`runtime.keep_frame_mb`). What is trained on is held in
+    memory up to `runtime.resident_gb`. built: the same representation that would be built here, if the probe
     was left with one.
     """
     residence = Residence(cell.settings.runtime.resident_gb * 1e9, device)
@@ -62,17 +63,19 @@ def prepare(
         # the head's start must not depend on how many numbers the encoder drew: it may be trained without it
         torch.manual_seed(seeds.training_seed(cell.seed, "head"))
     policy = cell.build_policy(representation, instruction_features.dim if instruction_features else 0).to(device)
-    seen = [functools.cache(functools.partial(_fields, cell, paths, of_task, clock)) for of_task in task_data]
+    keep_frame = cell.settings.runtime.keep_frame_mb * 1e6
+    seen = [
+        Observations(paths.caches, t.demos, cell.request, t.pool, t.fingerprint, cell.past_actions, keep_frame)
+        for t in task_data
+    ]
     if representation is not None and type(representation).fit is not Representation.fit:
-        pairs = zip(task_data, seen, strict=True)
-        training = [{name: array[: s.demos.train_rows] for name, array in fields().items()} for s, fields in pairs]
-        representation.fit({name: _cat([mapped(part[name]) for part in training]) for name in training[0]})
+        representation.fit(TrainingFields(seen, residence, clock))
     if representation is not None:
         representation.freeze_as_card_says()
     train: list[Samples] = []
     valid: list[Samples] = []
-    for of_task, fields in zip(task_data, seen, strict=True):
-        tensors = _inputs(cell, paths, of_task, fields, policy, residence, bf16, clock)
+    for of_task, observations in zip(task_data, seen, strict=True):
+        tensors = _inputs(cell, paths, of_task, observations, policy, residence, bf16, clock)
         targets = torch.from_numpy(of_task.demos.arrays["actions"])
         if cell.settings.of_task(of_task.task).clip_actions:
             targets = targets.clamp(torch.tensor(env.action_spec.low), torch.tensor(env.action_spec.high))
@@ -89,36 +92,55 @@ def prepare(
     return Prepared(policy, joined, held_out)
 
 
-def _fields(cell: Cell, paths: Paths, of_task: TaskData, clock: Clock) -> dict[str, np.ndarray]:
-    with clock("observations"):
-        rendered = load_or_render(paths.caches, of_task.demos, cell.request, of_task.pool, of_task.fingerprint)
-    count = cell.past_actions
-    if count:
-        rendered["past_actions"] = histories(of_task.demos.of_each("actions"), count)
-    return rendered
+class TrainingFields(Mapping[str, Tensor]):
+    """What `Representation.fit` sees: fields (T, ...) of all tasks' training demonstrations, read when asked for.
+
+    A method that asks for past actions alone has nothing rendered.
+    """
+
+    def __init__(self, seen: Sequence[Observations], residence: Residence, clock: Clock) -> None:
+        self._seen, self._residence, self._clock = seen, residence, clock
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._seen[0].names():
+            raise KeyError(name)
+        with self._clock("observations"):
+            return self._residence.whole([one.field(name)[: one.demos.train_rows] for one in self._seen])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._seen[0].names())
+
+    def __len__(self) -> int:
+        return len(self._seen[0].names())
 
 
 def _inputs(
     cell: Cell,
     paths: Paths,
     of_task: TaskData,
-    fields: Callable[[], dict[str, np.ndarray]],
+    observations: Observations,
     policy: Policy,
     residence: Residence,
     bf16: bool,
     clock: Clock,
 ) -> dict[str, Tensor]:
     """Of every frame of one task: the method's input, or `feature` where that does not change in training."""
+
+    def whole() -> dict[str, np.ndarray]:
+        with clock("observations"):
+            return observations.whole()
+
     part = policy.representation.frozen_part if policy.representation is not None and len(policy.sets) == 1 else None
     if part is None:
-        return residence.place(fields())
+        return residence.place(whole())
     # what a policy over it reads by itself
     names = cell.policy.card.observes if cell.policy is not None else ()
-    own = residence.place({name: fields()[name] for name in names}) if names else {}
+    own = residence.place({name: whole()[name] for name in names}) if names else {}
     if not list(part.parameters()):  # a control: nothing is worth keeping
+        fields = whole()
         with clock("features"):
-            feature = encode_rows(policy, fields(), slice(0, of_task.demos.episodes.rows), residence.device, bf16)
-        return {"feature": feature.to(residence.device), **residence.place({"proprio": fields()["proprio"]}), **own}
+            feature = encode_rows(policy, fields, slice(0, of_task.demos.episodes.rows), residence.device, bf16)
+        return {"feature": feature.to(residence.device), **residence.place({"proprio": fields["proprio"]}), **own}
     cache = FeatureCache(
         paths.caches,
         f"{of_task.task}-{cell.method_name}",
@@ -129,8 +151,13 @@ def _inputs(
         residence.device,
         bf16,
     )
+
+    def frames() -> Frames:
+        with clock("observations"):
+            return observations.frames()
+
     with clock("features"):
-        stored, proprio = cache.load(fields, of_task.demos.episodes)
+        stored, proprio = cache.load(frames, of_task.demos.episodes)
     return {**residence.place({"feature": stored, "proprio": proprio}), **own}
 
 
@@ -141,6 +168,3 @@ def _together(parts: Sequence[Samples], residence: Residence) -> Samples:
     steps = end_to_end([part.episodes for part in parts]).lengths
     return Samples(inputs, torch.cat([part.actions for part in parts]), steps)
 
-
-def _cat(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

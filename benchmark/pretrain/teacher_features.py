@@ -13,7 +13,7 @@ import torch
 from benchmark.data.array_cache import Parts, Sums, finish, resume, whole
 from benchmark.data.cache_places import Places, obtain
 from benchmark.data.episodes import equal_pieces
-from benchmark.data.sample_inputs import Unusable, departure, keep, recall
+from benchmark.data.sample_inputs import Kept, Unusable, departure, keep, recall
 from benchmark.pretrain.data.frames import Frames, Shard
 from benchmark.system.files import explain
 from benchmark.system.progress import bar
@@ -104,7 +104,7 @@ def _teach(shard: Shard, teacher: FrozenTeacher, folder: Path, device: torch.dev
 
     arrays, done = resume(parts, facts, "made again", check)
     if not done:
-        keep(folder, inputs, sorted({min(n, BATCH) // 2, n // 2}))
+        keep(folder, Kept.of(inputs, sorted({min(n, BATCH) // 2, n // 2})))
     shown = sum(len(range(n)[parts.span(part)]) for part in done)
     with explain(folder), bar(f"teacher {shard.task}", n, shown) as advance:
         for part in range(parts.count):

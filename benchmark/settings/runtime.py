@@ -24,6 +24,9 @@ class Runtime:
     """Whose actions are kept beside the record: the `retest`'s, or of `all` evaluations too."""
     resident_gb: Annotated[float, Range(0, 1_000_000)] = 2.0
     """10^9 bytes of training data that are held in the device's memory; what goes beyond is read from its files."""
+    keep_frame_mb: Annotated[float, Range(0, 1_000_000)] = 1.0
+    """10^6 bytes of a frame's observations up to which a frozen encoder's are kept on the disk; larger ones are encoded
+    while they are rendered, and only the features are kept."""
 
     def __post_init__(self) -> None:
         check_bounds(self, "runtime")

@@ -20,6 +20,7 @@ from benchmark.data.collect_demos import load_or_collect
 from benchmark.data.demo_file import load
 from benchmark.data.demos import DamagedDemos, Demos
 from benchmark.data.features import FeatureCache
+from benchmark.data.observation_source import Whole
 from benchmark.data.observations import load_or_render, rendered
 from benchmark.experiment.make_cells import make_cells
 from benchmark.experiment.run_cell import run_cell
@@ -329,10 +330,10 @@ def test_damaged_features_are_named_and_made_again(
     harm: Callable[[Path], None], name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     cache, fields, _ = features(tmp_path)
-    before = [np.array(array) for array in cache.load(lambda: fields, WHOLE)]
+    before = [np.array(array) for array in cache.load(lambda: Whole(fields), WHOLE)]
     harm(cache.folder / name)
     capfd.readouterr()
-    for again, array in zip(cache.load(lambda: fields, WHOLE), before, strict=True):
+    for again, array in zip(cache.load(lambda: Whole(fields), WHOLE), before, strict=True):
         np.testing.assert_array_equal(again, array)
     said = [line for line in capfd.readouterr().err.splitlines() if str(cache.folder) in line]
     if (name, harm) != ("complete.json", damage.delete):
@@ -350,7 +351,7 @@ def test_only_the_damaged_episode_is_encoded_again(
 ) -> None:
     """A bit of the second of three episodes, which has none of the kept frames: they were all that was checked."""
     cache, fields, _ = features(tmp_path)
-    before = np.array(cache.load(lambda: fields, WHOLE)[0])
+    before = np.array(cache.load(lambda: Whole(fields), WHOLE)[0])
     damage.flip(cache.folder / "feature.npy", 0.55)
     assert (np.load(cache.folder / "feature.npy") != before).any(axis=1).nonzero()[0] // STEPS == [1]
     encoded: list[slice] = []
@@ -358,7 +359,7 @@ def test_only_the_damaged_episode_is_encoded_again(
     monkeypatch.setattr(
         FeatureCache, "_encode_rows", lambda self, fields, rows: [encoded.append(rows), real(self, fields, rows)][1]
     )
-    np.testing.assert_array_equal(cache.load(lambda: fields, WHOLE)[0], before)
+    np.testing.assert_array_equal(cache.load(lambda: Whole(fields), WHOLE)[0], before)
     assert slice(STEPS, 2 * STEPS) in encoded and slice(2 * STEPS, 3 * STEPS) not in encoded
     assert "is damaged (feature.npy: demonstration 1): made again" in capfd.readouterr().err
 
@@ -367,7 +368,7 @@ def test_features_killed_and_then_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     whole, fields, _ = features(tmp_path / "whole")
-    before = [np.array(array) for array in whole.load(lambda: fields, WHOLE)]
+    before = [np.array(array) for array in whole.load(lambda: Whole(fields), WHOLE)]
     cache, fields, calls = features(tmp_path / "stopped")
     real = FeatureCache._encode_rows
 
@@ -380,23 +381,23 @@ def test_features_killed_and_then_damaged(
     with monkeypatch.context() as patch:
         patch.setattr(FeatureCache, "_encode_rows", dies)
         with pytest.raises(KeyboardInterrupt):
-            cache.load(lambda: fields, WHOLE)
+            cache.load(lambda: Whole(fields), WHOLE)
     assert len(json.loads((cache.folder / "done.json").read_text())) == EPISODES - 1
     array = np.lib.format.open_memmap(cache.folder / "proprio.npy", mode="r+")
     array[STEPS + 1, 0] += 1
     array.flush()
     capfd.readouterr()
-    for again, array in zip(cache.load(lambda: fields, WHOLE), before, strict=True):
+    for again, array in zip(cache.load(lambda: Whole(fields), WHOLE), before, strict=True):
         np.testing.assert_array_equal(again, array)
     assert "is damaged (proprio.npy: demonstration 1): made again" in capfd.readouterr().err
 
 
 def test_features_of_an_earlier_version_are_made_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     cache, fields, _ = features(tmp_path)
-    before = np.array(cache.load(lambda: fields, WHOLE)[0])
+    before = np.array(cache.load(lambda: Whole(fields), WHOLE)[0])
     (cache.folder / "done.json").write_text("3")
     capfd.readouterr()
-    np.testing.assert_array_equal(cache.load(lambda: fields, WHOLE)[0], before)
+    np.testing.assert_array_equal(cache.load(lambda: Whole(fields), WHOLE)[0], before)
     said = "was made by an earlier version, without checksums: made again"
     assert f"{cache.folder} {said}" in capfd.readouterr().err
 

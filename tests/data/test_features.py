@@ -12,6 +12,7 @@ import torch
 from benchmark.data import features
 from benchmark.data.episodes import Episodes
 from benchmark.data.features import FeatureCache
+from benchmark.data.observation_source import Whole
 from benchmark.policy.build import make_head
 from benchmark.policy.head import Head
 from benchmark.policy.policy import HeadPolicy
@@ -46,7 +47,7 @@ def cache(root: Path, representation: Representation, key: str = "demos", **opti
 @pytest.mark.parametrize("method", ["random-features", TINY_VGGT])
 def test_features_are_what_the_frozen_part_gives_and_are_encoded_once(tmp_path: Path, method: str) -> None:
     representation, fields = build(method)
-    feature, proprio = cache(tmp_path, representation).load(lambda: fields, WHOLE)
+    feature, proprio = cache(tmp_path, representation).load(lambda: Whole(fields), WHOLE)
     with torch.no_grad():
         expected = representation.encode_frozen({n: torch.from_numpy(a) for n, a in fields.items()})
     np.testing.assert_allclose(feature, expected.numpy(), rtol=1e-5, atol=1e-6)
@@ -61,7 +62,7 @@ def test_features_are_what_the_frozen_part_gives_and_are_encoded_once(tmp_path: 
 
 def test_a_stopped_encoding_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     representation, fields = build("random-features")
-    whole, _ = cache(tmp_path / "whole", representation).load(lambda: fields, WHOLE)
+    whole, _ = cache(tmp_path / "whole", representation).load(lambda: Whole(fields), WHOLE)
     real = features.encode_rows
     calls: list[tuple[Any, ...]] = []
 
@@ -73,9 +74,9 @@ def test_a_stopped_encoding_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(features, "encode_rows", dies)
     with pytest.raises(KeyboardInterrupt):
-        cache(tmp_path / "stopped", representation).load(lambda: fields, WHOLE)
+        cache(tmp_path / "stopped", representation).load(lambda: Whole(fields), WHOLE)
     calls.clear()
-    resumed, _ = cache(tmp_path / "stopped", representation).load(lambda: fields, WHOLE)
+    resumed, _ = cache(tmp_path / "stopped", representation).load(lambda: Whole(fields), WHOLE)
     rows = [(part.start, part.stop) for _, _, part, *_ in calls]
     assert rows == [(0, 1), (2 * STEPS, 3 * STEPS)], "a kept frame of the first episode, and the third episode"
     np.testing.assert_array_equal(resumed, whole)

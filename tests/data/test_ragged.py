@@ -15,7 +15,8 @@ from benchmark.data.collect_demos import demo_path, load_or_collect
 from benchmark.data.demo_file import load
 from benchmark.data.demos import DamagedDemos, Demos
 from benchmark.data.episodes import Episodes, end_to_end, equal_pieces
-from benchmark.data.features import FeatureCache, histories
+from benchmark.data.features import FeatureCache
+from benchmark.data.observation_source import Whole, histories
 from benchmark.data.observations import load_or_render
 from benchmark.data.samples import Samples
 from benchmark.policy.head import Head
@@ -130,7 +131,7 @@ def test_features_of_each_episode_are_a_part(tmp_path: Path, monkeypatch: pytest
     def cache(root: Path) -> FeatureCache:
         return FeatureCache(root, "t", "demos", policy, {}, {}, CPU, bf16=False)
 
-    before = [np.array(array) for array in cache(tmp_path).load(lambda: fields, episodes)]
+    before = [np.array(array) for array in cache(tmp_path).load(lambda: Whole(fields), episodes)]
     encoded: list[slice] = []
     real = FeatureCache._encode_rows
 
@@ -142,7 +143,7 @@ def test_features_of_each_episode_are_a_part(tmp_path: Path, monkeypatch: pytest
     np.testing.assert_array_equal(cache(tmp_path).load(lambda: {}, episodes)[0], before[0])
     assert encoded == [slice(0, 2)], "the two kept frames"
     damage.flip(cache(tmp_path).folder / "feature.npy", 0.5)  # in the third, which has half of the rows
-    again = cache(tmp_path).load(lambda: fields, episodes)
+    again = cache(tmp_path).load(lambda: Whole(fields), episodes)
     assert slice(5, 12) in encoded and all(one not in encoded for one in map(episodes.span, (0, 1, 3)))
     for one, other in zip(again, before, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -188,10 +189,12 @@ def test_episodes_that_are_all_too_short_are_an_error() -> None:
 
 
 def test_past_actions_are_those_of_the_episode() -> None:
-    found = histories(demos_of((1, 3, 2)).of_each("actions"), 2)
+    demos = demos_of((1, 3, 2))
+    found = histories(demos.arrays["actions"], demos.episodes, 2)
     assert found.shape == (6, 2, 2)
     assert found[[0, 1, 4]].max() == 0, "none before the first step"
     np.testing.assert_array_equal(found[3], [[2, 3], [4, 5]])
+    np.testing.assert_array_equal(histories(demos.arrays["actions"], demos.episodes, 2, slice(3, 5)), found[3:5])
 
 
 def test_pieces() -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from benchmark.data.features import FeatureCache
+from benchmark.data.observation_source import Whole
 from benchmark.data.sample_inputs import departure
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.make_cells import make_cells
@@ -67,13 +68,13 @@ def test_another_encode_under_the_same_key_is_noticed(tmp_path: Path, capfd: pyt
     """Two files with one card, and the first file edited: same weights, same key, another feature."""
     one, other = load(tmp_path / "one.py"), load(tmp_path / "other.py", DOUBLE)
     first, representation, fields = entry(tmp_path, one)
-    feature, _ = first.load(lambda: fields, WHOLE)
+    feature, _ = first.load(lambda: Whole(fields), WHOLE)
     np.testing.assert_allclose(feature, expected(representation, fields), rtol=1e-6)
     for method in (other, load(tmp_path / "one.py", ZEROS)):
         second, representation, _ = entry(tmp_path, method)
         assert second.folder == first.folder
         capfd.readouterr()
-        again, _ = second.load(lambda: fields, WHOLE)
+        again, _ = second.load(lambda: Whole(fields), WHOLE)
         np.testing.assert_allclose(again, expected(representation, fields), rtol=1e-6)
         said = capfd.readouterr().err
         assert f"{second.folder} was made by other code or weights" in said and "made again" in said
@@ -86,12 +87,12 @@ def test_another_encode_under_the_same_key_is_noticed(tmp_path: Path, capfd: pyt
 
 def test_a_half_made_entry_of_other_code_is_not_gone_on_with(tmp_path: Path) -> None:
     cache, _, fields = entry(tmp_path, load(tmp_path / "one.py"))
-    cache.load(lambda: fields, WHOLE)
+    cache.load(lambda: Whole(fields), WHOLE)
     (cache.folder / "complete.json").unlink()
     done = json.loads((cache.folder / "done.json").read_text())
     (cache.folder / "done.json").write_text(json.dumps({"0": done["0"]}))
     cache, representation, _ = entry(tmp_path, load(tmp_path / "one.py", DOUBLE))
-    feature, _ = cache.load(lambda: fields, WHOLE)
+    feature, _ = cache.load(lambda: Whole(fields), WHOLE)
     np.testing.assert_allclose(feature, expected(representation, fields), rtol=1e-6)
 
 
@@ -124,10 +125,10 @@ def test_what_a_disk_spoilt_is_named_and_made_again(
 ) -> None:
     representation, fields = build("random-features")
     made = FeatureCache(tmp_path, "t", "demos", HeadPolicy(representation, Head()), {}, {}, CPU, bf16=False)
-    feature, proprio = (np.array(array) for array in made.load(lambda: fields, WHOLE))
+    feature, proprio = (np.array(array) for array in made.load(lambda: Whole(fields), WHOLE))
     damage(made.folder / name)
     capfd.readouterr()
-    again, there = made.load(lambda: fields, WHOLE)
+    again, there = made.load(lambda: Whole(fields), WHOLE)
     np.testing.assert_array_equal(again, feature)
     np.testing.assert_array_equal(there, proprio)
     (line,) = [line for line in capfd.readouterr().err.splitlines() if str(made.folder) in line]

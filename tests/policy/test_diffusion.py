@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.data.features import histories
+from benchmark.data.episodes import Episodes
+from benchmark.data.observation_source import histories
 from benchmark.data.samples import Samples
 from benchmark.experiment.make_cells import make_cells
 from benchmark.experiment.run_cell import run_cell
@@ -89,8 +90,8 @@ def test_past_actions_are_zeros_then_newest_last() -> None:
     assert latest(actions, 2, 2)[:, 0].tolist() == [2, 3]
     assert latest(actions, 2, 2, ago=1)[:, 0].tolist() == [1, 2]
     assert latest([], 3, 2).tolist() == [[0, 0]] * 3
-    demos = np.stack([np.stack(actions), -np.stack(actions)])
-    past = histories(demos, 2)
+    demos = np.concatenate([np.stack(actions), -np.stack(actions)])
+    past = histories(demos, Episodes((3, 3)), 2)
     assert past.shape == (6, 2, 2)
     assert past[:, :, 0].tolist() == [[0, 0], [0, 1], [1, 2], [0, 0], [0, -1], [-1, -2]]
 
