@@ -3,9 +3,12 @@
 #   PYTHON=python3.12      the interpreter to make .venv with (3.11 or 3.12)
 #   TORCH_INDEX=URL        where pip finds torch, e.g. PyTorch's CPU wheels (saves 3 GB on a machine without a GPU)
 #   ARGS="-k dp3"          passed to pytest
+#   PARALLEL=2             processes that share the tests, each with a core of its own; 0: all tests in one process
 
 VENV ?= .venv
 BENCH = $(VENV)/bin/bench
+PARALLEL ?= 2
+PYTEST = $(VENV)/bin/python -m pytest -n $(PARALLEL) --dist loadfile
 QUICK = --suite metaworld-15 --tasks reach --protocol quick
 
 .PHONY: setup run test test-slurm fast report lint clean
@@ -22,14 +25,14 @@ run: setup
 test: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/python -m pytest -m "not slurm" $(ARGS)
+	$(PYTEST) -m "not slurm" $(ARGS)
 
 # a real Slurm on this machine: needs root on Linux, and installs Slurm's packages where they are missing
 test-slurm: setup
 	$(VENV)/bin/python -m pytest -m slurm -s tests/slurm $(ARGS)
 
 fast: setup
-	$(VENV)/bin/python -m pytest -m "not gl and not sim and not slow" $(ARGS)
+	$(PYTEST) -m "not gl and not sim and not slow" $(ARGS)
 
 # the committed records as pages, with films of a few cells: report/index.html
 report: setup

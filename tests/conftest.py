@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes.util
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from benchmark.settings.suite import Suite
 from envs.render import GLMissing, choose_backend
 from methods import registry
 
+if hasattr(os, "sched_setaffinity") and (worker := os.environ.get("PYTEST_XDIST_WORKER")):  # gw0, gw1, ...
+    # a core for each of several test processes and all that it starts: else torch's threads wait for each other
+    every = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {every[int(worker.removeprefix("gw")) % len(every)]})
 registry.add(BASELINES)
 registry.add_families(FAMILIES)
 # of scripts/test_tools.sh; by its last name it is installed code, and not a user's own
