@@ -107,6 +107,8 @@ class Policy(nn.Module):
     card: ClassVar[PolicyCard]
     optimizer: Literal["adam", "adamw"] = "adam"
     average: Average | None = None
+    camera_sizes: ClassVar[bool] = False
+    """Whether the pictures that its own card observes may be of different sizes, as `Representation.camera_sizes`."""
     encoded: Tensor | None = None
     """What the representation gave last, detached: whoever finds a loss that is not finite looks whose fault it is."""
     steps_without_gradient = 0
