@@ -49,11 +49,9 @@ def picture_specs(request: ObservationRequest) -> list[FieldSpec]:
     shapes: dict[str, tuple[int, ...]] = {"": (len(request.cameras), request.height, request.width)}
     if request.sizes:
         shapes = {f"{OF}{n}": request.size_of(c) for n, c in zip(_labels(request), request.cameras, strict=True)}
-    along = "along the optical axis, inf for nothing"
-    return [
-        *(FieldSpec(f"rgb{of}", (*s, 3), "uint8", "0..255", "picture", "upright, unmirrored") for of, s in shapes.items()),
-        *(FieldSpec(f"depth{of}", s, "float32", "m", "camera", along) for of, s in shapes.items()),
-    ]
+    upright, along = "upright, unmirrored", "along the optical axis, inf for nothing"
+    rgb = [FieldSpec(f"rgb{of}", (*s, 3), "uint8", "0..255", "picture", upright) for of, s in shapes.items()]
+    return rgb + [FieldSpec(f"depth{of}", s, "float32", "m", "camera", along) for of, s in shapes.items()]
 
 
 def as_fields(name: str, pictures: Sequence[np.ndarray], request: ObservationRequest) -> Observation:
