@@ -56,3 +56,9 @@ class OneSize(Seeing):
     """One that draws all cameras in one size, as most simulators do."""
 
     camera_sizes: ClassVar[bool] = False
+
+
+class Forgetful(Seeing):
+    """One that restores no state, so that demonstrations hold what was seen."""
+
+    restorable: ClassVar[bool] = False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from baselines.images import OBSERVE, ImageEncoder
@@ -11,6 +12,8 @@ from envs.spec import FieldSpec
 from methods.base import Representation
 from methods.card import ImageInput, MethodCard
 from methods.pictures import Pictures
+from methods.policy import Inputs, Policy, PolicySpecs
+from methods.policy_card import PolicyCard
 from methods.preprocess import prepare_images
 
 INPUT = ImageInput(32, (0, 1), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), resize="stretch")
@@ -65,3 +68,33 @@ class OneStack(Representation):
     def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
         rgb = observations["rgb"]
         return self.network(prepare_images(rgb.flatten(0, 1), INPUT)).view(len(rgb), -1)
+
+
+class OverPictures(Policy):
+    """Over a representation, with the mean colours of all pictures beside its feature."""
+
+    card = PolicyCard(name="toy-over-pictures", title="Over pictures", training="end-to-end", **SAID)  # type: ignore[arg-type]
+    camera_sizes = True
+
+    def __init__(self, specs: PolicySpecs, representation: Representation | None = None) -> None:
+        super().__init__(specs, representation)
+        assert representation is not None
+        self.pictures = Pictures(specs.observation, "rgb")
+        self.network = nn.Linear(representation.feature_dim + 3 * self.pictures.cameras, self.action_dim)
+
+    def losses(self, inputs: Inputs, actions: Tensor, padded: Tensor) -> dict[str, Tensor]:
+        return {"action": (self._action(inputs) - actions).square().mean()}
+
+    def plan(self, inputs: Inputs, seeds: Sequence[int]) -> Tensor:
+        return self._action(inputs).unsqueeze(1)
+
+    def _action(self, inputs: Inputs) -> Tensor:
+        colours = self.pictures.prepare(inputs, INPUT).mean((2, 3)).view(-1, 3 * self.pictures.cameras)
+        return self.network(torch.cat([self.token_sets(inputs)["pooled"], colours], 1))
+
+
+class OverOneStack(OverPictures):
+    """One that does not say that it takes several sizes."""
+
+    card = PolicyCard(name="toy-over-stack", title="Over one stack", training="end-to-end", **SAID)  # type: ignore[arg-type]
+    camera_sizes = False
