@@ -23,9 +23,9 @@ from methods.weights import load_strictly, read_tensors
 
 Inputs = Mapping[str, Tensor]
 """Fields (B, ...), or (B, obs_steps, ...) where a policy looks at several observations: what its card and its
-representation's observe, and `proprio`; of cameras of different sizes each picture by itself, `rgb@corner`. `language`
-(B, D), or (B, obs_steps, D), is the instruction's feature where a suite gives one; `feature` stands for the outputs of a
-representation's frozen part, in place of what it observes."""
+representation's observe, and `proprio`; of cameras of different sizes each picture by itself, `rgb@corner`.
+`language` (B, D), or (B, obs_steps, D), is the instruction's feature where a suite gives one; `feature` stands for the
+outputs of a representation's frozen part, in place of what it observes."""
 
 
 class Looks(Protocol):
