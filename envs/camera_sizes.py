@@ -37,8 +37,10 @@ def settled(cameras: Sequence[str], height: int, width: int, sizes: Any) -> tupl
     for name, *size in read_sizes(sizes):
         meant = [camera for camera in cameras if camera == name] or [c for c in cameras if _base(c) == name]
         if not meant:
-            there = ", ".join(cameras) or "none"
-            raise ValueError(f"sizes has one of the camera {name}, which is none of the cameras that are seen: {there}")
+            raise ValueError(
+                f"sizes has one of the camera {name}, which is none of the cameras that are seen: "
+                f"{', '.join(cameras) or 'none'}; name it under cameras, too, or leave its size out"
+            )
         if twice := next((camera for camera in meant if camera in given), None):
             raise ValueError(f"sizes has two of the camera {twice}")
         given |= dict.fromkeys(meant, (size[0], size[1]))
