@@ -12,7 +12,7 @@ from envs.spec import FieldSpec
 from methods.base import Representation
 from methods.card import ImageInput, MethodOption
 from methods.networks.vit import ViT
-from methods.preprocess import depth_pictures, prepare_images, prepare_pictures
+from methods.pictures import Pictures
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -28,11 +28,14 @@ OBSERVE = MethodOption(
 class ImageEncoder(Representation):
     """(B, V, H, W, 3) uint8 to features (B, V * width), or tokens (B, V * T, token_dim), view by view.
 
+    Cameras of different sizes, each (B, H, W, 3), are resized each by the card's rule, and go on like the others.
+
     observe: under `rgbd` twice as many, those of all depth pictures behind those of all rgb.
 
     network: maps prepared images (B, 3, size, size) to (B, width), its `tokens` to (B, T, token_dim).
     """
 
+    camera_sizes = True
     network: Any
     image_input: ImageInput
 
@@ -42,28 +45,25 @@ class ImageEncoder(Representation):
         self.image_input = self.card.input
         self.network = network
         self.requires_grad_(False)
-        self.towers = 2 if observe == "rgbd" else 1
-        self.feature_dim = self.towers * specs["rgb"].shape[0] * width
+        self.pictures = [Pictures(specs, field) for field in (("rgb", "depth") if observe == "rgbd" else ("rgb",))]
+        self.towers = len(self.pictures)
+        self.feature_dim = self.towers * self.pictures[0].cameras * width
         self.token_dim = network.token_dim
 
     def _images(self, observations: Mapping[str, Tensor]) -> Tensor:
         """(towers * B * V, 3, size, size)."""
-        images = prepare_images(observations["rgb"].flatten(0, 1), self.image_input)
-        if self.towers == 1:
-            return images
-        depth = depth_pictures(observations["depth"].flatten(0, 1))
-        return torch.cat([images, prepare_pictures(depth, self.image_input)])
+        prepared = [pictures.prepare(observations, self.image_input) for pictures in self.pictures]
+        return torch.cat(prepared) if self.towers > 1 else prepared[0]
 
-    def _side_by_side(self, found: Tensor, rows: int) -> Tensor:
+    def _side_by_side(self, found: Tensor) -> Tensor:
         """(towers * B * V, ...) to (B, towers * V, ...)."""
-        return found.unflatten(0, (self.towers, rows, -1)).transpose(0, 1).flatten(1, 2)
+        return found.unflatten(0, (self.towers, -1, self.pictures[0].cameras)).transpose(0, 1).flatten(1, 2)
 
     def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
-        return self._side_by_side(self.network(self._images(observations)), len(observations["rgb"])).flatten(1)
+        return self._side_by_side(self.network(self._images(observations))).flatten(1)
 
     def encode_tokens(self, observations: Mapping[str, Tensor]) -> Tensor:
-        tokens = self.network.tokens(self._images(observations))
-        return self._side_by_side(tokens, len(observations["rgb"])).flatten(1, 2)
+        return self._side_by_side(self.network.tokens(self._images(observations))).flatten(1, 2)
 
 
 class ClassToken(nn.Module):

@@ -19,7 +19,7 @@ from torch.nn import functional
 from envs.spec import FieldSpec
 from methods.base import Representation
 from methods.card import ImageInput, MethodCard, MethodOption, WeightFile
-from methods.preprocess import prepare_images
+from methods.pictures import Pictures
 from methods.weights import load_strictly, read_tensors
 
 INSTALL = "python -m pip install git+https://github.com/facebookresearch/vggt"
@@ -78,6 +78,7 @@ class VGGT(Representation):
         reported_as="VGGT",
         version=2,
     )  # fmt: skip
+    camera_sizes = True
     feature_dim = 512
 
     def __init__(self, specs: Mapping[str, FieldSpec], map: str = "32", trunk: nn.Module | None = None) -> None:
@@ -91,7 +92,8 @@ class VGGT(Representation):
         for inputs, outputs in ((CHANNELS, 128), (128, 256), (256, 512)):
             layers += [nn.Conv2d(inputs, outputs, 3, 2, 1), nn.GroupNorm(32, outputs), nn.ReLU()]
         self.projection = nn.Sequential(*layers)
-        self.feature_dim = specs["rgb"].shape[0] * 512
+        self.pictures = Pictures(specs, "rgb")
+        self.feature_dim = self.pictures.cameras * 512
 
     @property
     def frozen_part(self) -> nn.Module:
@@ -109,10 +111,9 @@ class VGGT(Representation):
     def encode_frozen(self, observations: Mapping[str, Tensor]) -> Tensor:
         """(B, V, 128, map, map)."""
         assert isinstance(self.card.input, ImageInput)
-        rgb = observations["rgb"]
-        maps = self.trunk(prepare_images(rgb.flatten(0, 1), self.card.input)).float()
+        maps = self.trunk(self.pictures.prepare(observations, self.card.input)).float()
         kept = functional.adaptive_avg_pool2d(maps, self.edge)
-        return kept.view(*rgb.shape[:2], CHANNELS, self.edge, self.edge)
+        return kept.view(-1, self.pictures.cameras, CHANNELS, self.edge, self.edge)
 
     def project(self, frozen: Tensor) -> Tensor:
         features = self.projection(frozen.flatten(0, 1)).mean((2, 3))

@@ -55,11 +55,13 @@ class Env(Protocol):
     else; its environments compute what the resolved request says. Cache keys and records are made from it, so that a
     changed constant is another key (`envs.registry.resolve`). It is optional.
 
-    Two more things are optional. A class with `restorable = False` needs no `state` and `set_state`: its demonstrations
-    hold what was observed, so that another camera needs other demonstrations, and an audit does not take another
-    outcome of a replay for a contradiction. A simulator whose expert plans a whole episode has
+    Three more things are optional. A class with `restorable = False` needs no `state` and `set_state`: its
+    demonstrations hold what was observed, so that another camera needs other demonstrations, and an audit does not take
+    another outcome of a replay for a contradiction. A simulator whose expert plans a whole episode has
     `expert_episode(seed) -> ExpertEpisode` and may do without `expert_action`: it resets, and returns the episode up to
-    its end.
+    its end. One that draws cameras of different sizes (`ObservationRequest.size_of`) has `camera_sizes = True`: its
+    specs take `rgb` and `depth` from `envs.pictures.picture_specs`, and what it draws goes through `as_fields` there.
+    Of any other simulator such a request is refused before it gets there.
     """
 
     name: ClassVar[str]

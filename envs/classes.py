@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from envs.errors import UserError
 from envs.names import UnsafeName, safe_name
-from envs.spec import ActionSpec, FieldSpec, ObservationRequest
+from envs.pictures import field_names
+from envs.spec import ActionSpec, FieldSpec, ObservationRequest, SpecMismatch
 
 if TYPE_CHECKING:
     from envs.base import Env
@@ -49,8 +50,19 @@ def restorable(kind: Any) -> bool:
     return bool(getattr(kind, "restorable", True))
 
 
+def check_sizes(kind: type[Env], request: ObservationRequest) -> None:
+    """Raises `SpecMismatch` for cameras of different sizes where the simulator draws all in one, which it would do."""
+    seen = request.renders or "intrinsics" in request.fields
+    if request.sizes and seen and not getattr(kind, "camera_sizes", False):
+        raise SpecMismatch(
+            f"{kind.name} draws all cameras in one size: leave suite.observation.sizes out, or let it draw each in its "
+            "own and say camera_sizes = True (envs/base.py)"
+        )
+
+
 def specs_of(kind: type[Env], request: ObservationRequest) -> dict[str, FieldSpec]:
     """What a simulator's class says of a request. Raises `BadSimulator`, and `SpecMismatch` for what it cannot give."""
+    check_sizes(kind, request)
     try:
         found = kind.specs(request)
     except UserError:
@@ -59,6 +71,6 @@ def specs_of(kind: type[Env], request: ObservationRequest) -> dict[str, FieldSpe
         raise BadSimulator(f"{kind.name}: its specs raised {type(error).__name__}: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(spec, FieldSpec) for spec in found.values()):
         raise BadSimulator(f"{kind.name}: its specs give no dict of envs.spec.FieldSpec")
-    if missing := sorted(set(request.fields) - set(found)):
+    if missing := sorted(set(field_names(request)) - set(found)):
         raise BadSimulator(f"{kind.name}: its specs leave out {', '.join(missing)}, which were asked for")
     return found

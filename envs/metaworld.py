@@ -18,6 +18,7 @@ from envs.installed import InstalledVersion
 from envs.lift3d_crop import LIFT3D
 from envs.metaworld_tasks import INSTRUCTIONS
 from envs.mujoco_sensors import Sensors
+from envs.pictures import field_names, picture_specs
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
 from envs.spec import ActionSpec, Crop, FieldSpec, NamedCrop, Observation, ObservationRequest, SpecMismatch
@@ -75,6 +76,7 @@ class MetaWorld:
         high=(1.0,) * 4,
         unit="1 = 1 cm of hand motion for each step; gripper -1 opens, 1 closes",
     )
+    camera_sizes: ClassVar[bool] = True
     version = InstalledVersion("metaworld")
     packages: ClassVar[tuple[str, ...]] = ("metaworld", "mujoco")
 
@@ -135,10 +137,9 @@ class MetaWorld:
         resolved = cls.resolve(request)
         for name in request.cameras if request.clouds else ():
             resolved.crop_of(name)
-        v, h, w, n = len(request.cameras), request.height, request.width, request.num_points
+        v, n = len(request.cameras), request.num_points
         table = [
-            FieldSpec("rgb", (v, h, w, 3), "uint8", "0..255", "picture", "upright, unmirrored"),
-            FieldSpec("depth", (v, h, w), "float32", "m", "camera", "along the optical axis, inf for nothing"),
+            *picture_specs(request),
             FieldSpec("intrinsics", (v, 3, 3), "float32", "pixels"),
             FieldSpec("extrinsics", (v, 4, 4), "float32", "m", "robot_from_camera", "OpenCV axes"),
             FieldSpec("points", (n, 3), "float32", "m", "robot"),
@@ -149,7 +150,8 @@ class MetaWorld:
             FieldSpec("proprio", (4,), "float32", "m, m, m, 1", "robot", ", ".join(cls.proprio_names)),
             FieldSpec("ground_truth", (21,), "float32", "m, quaternions", "robot", "hand, objects, goal"),
         ]
-        return {spec.name: spec for spec in table if spec.name in request.fields}
+        wanted = field_names(request)
+        return {spec.name: spec for spec in table if spec.name in wanted}
 
     @classmethod
     def _check_cameras(cls, names: tuple[str, ...]) -> None:

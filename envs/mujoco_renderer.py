@@ -28,13 +28,15 @@ _NOT_DEPTH = (
 
 
 class Renderer:
-    """Off-screen pictures of one model at one size and quality.
+    """Off-screen pictures of one model at one quality.
 
+    height, width: of pictures for which nothing else is said.
     quality: `paper` draws as the model says; `fast` without multisampling, shadows and reflections.
     sites: whether sites (goal markers) are drawn.
 
     One GL context holds the model's meshes and textures. For exact depth beside multisampled colour its buffers are
-    made anew without samples and back, which takes 0.1 ms; a second context would take 90 MB.
+    made anew without samples and back, and so they are for a picture of another size than the last. It takes 0.1 ms;
+    a second context would take 90 MB.
     """
 
     def __init__(
@@ -55,7 +57,8 @@ class Renderer:
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         model.vis.quality.offsamples, model.vis.quality.shadowsize = kept
         model.vis.global_.offwidth, model.vis.global_.offheight = kept_size
-        self._samples = self._full_samples = self._context.offSamples
+        self._full_samples = self._context.offSamples
+        self._buffers = self._full_samples, width, height
 
         # flags of a scene stay as they were set, so colour and depth have a scene each
         self._scenes = {kind: mujoco.MjvScene(model, maxgeom=2000) for kind in ("colour", "depth")}
@@ -64,37 +67,49 @@ class Renderer:
             self._options.sitegroup[:] = 0
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._viewport = mujoco.MjrRect(0, 0, width, height)
-        self._colour_buffer = np.empty((height, width, 3), np.uint8)
-        self._depth_buffer = np.empty((height, width), np.float32)
+        self._size = height, width
+        self._read: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
         self._near = model.vis.map.znear * model.stat.extent
         self._far = model.vis.map.zfar * model.stat.extent
 
-    def render(self, data: Any, camera: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def render(
+        self, data: Any, camera: int, size: tuple[int, int] | None = None
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Colour (H,W,3) uint8 and depth (H,W) float32 in metres (inf where nothing is hit), as asked for.
 
-        Rows run from the top of MuJoCo's picture. The arrays are new ones.
+        size: height and width, pixels; None takes the renderer's. Rows run from the top of MuJoCo's picture. The arrays
+        are new ones.
         """
         self._gl.make_current()
         colour = depth = None
         if self._colour:
             both = self._depth and self._flat
-            colour, depth = self._draw(data, camera, colour=True, depth=both)
+            colour, depth = self._draw(data, camera, size or self._size, colour=True, depth=both)
         if self._depth and depth is None:
-            _, depth = self._draw(data, camera, colour=False, depth=True)
+            _, depth = self._draw(data, camera, size or self._size, colour=False, depth=True)
         return colour, depth
 
-    def _multisample(self, samples: int) -> None:
+    def _make_buffers(self, samples: int, height: int, width: int) -> None:
         """Make the off-screen buffers anew with so many samples. MuJoCo does it only if the size changes."""
-        if samples == self._samples:
+        rows = height if samples == self._full_samples else height + 1
+        if (samples, width, rows) == self._buffers:
             return
-        self._samples = self._context.offSamples = samples
-        row = 0 if samples == self._full_samples else 1
-        mujoco.mjr_resizeOffscreen(self._viewport.width, self._viewport.height + row, self._context)
+        self._context.offSamples = samples
+        if (width, rows) == self._buffers[1:]:  # they were those of a picture of one row more or less
+            mujoco.mjr_resizeOffscreen(width, rows + 1, self._context)
+        mujoco.mjr_resizeOffscreen(width, rows, self._context)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
+        self._buffers = samples, width, rows
 
-    def _draw(self, data: Any, camera: int, colour: bool, depth: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
-        self._multisample(self._full_samples if colour else 0)
+    def _draw(
+        self, data: Any, camera: int, size: tuple[int, int], colour: bool, depth: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        height, width = size
+        self._make_buffers(self._full_samples if colour else 0, height, width)
+        if size not in self._read:
+            self._read[size] = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.float32)
+        colour_buffer, depth_buffer = self._read[size]
+        viewport = mujoco.MjrRect(0, 0, width, height)
         scene = self._scenes["colour" if colour else "depth"]
         self._camera.fixedcamid = camera
         mujoco.mjv_updateScene(
@@ -105,16 +120,13 @@ class Renderer:
         # Flat identity colours: the cheapest shading there is, and what mujoco.Renderer uses for depth.
         scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = not colour
         scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = not colour
-        mujoco.mjr_render(self._viewport, scene, self._context)
+        mujoco.mjr_render(viewport, scene, self._context)
         mujoco.mjr_readPixels(
-            self._colour_buffer if colour else None,
-            self._depth_buffer if depth else None,
-            self._viewport,
-            self._context,
+            colour_buffer if colour else None, depth_buffer if depth else None, viewport, self._context
         )
         return (
-            self._colour_buffer[::-1].copy() if colour else None,
-            self._metres(self._depth_buffer[::-1], sky=colour) if depth else None,
+            colour_buffer[::-1].copy() if colour else None,
+            self._metres(depth_buffer[::-1], sky=colour) if depth else None,
         )
 
     def _metres(self, buffer: np.ndarray, sky: bool) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from envs import camera, points, views
+from envs.pictures import as_fields
 from envs.spec import Observation, ObservationRequest
 
 
@@ -35,6 +36,7 @@ class Sensors:
         self._turned = {number: model.camera(number).name in upside_down for number in self.cameras}
         seen = [request.crop_of(name) for name in request.cameras] if request.clouds else []
         self._crops = dict(zip(self.cameras, seen, strict=False))
+        self._sizes = dict(zip(self.cameras, map(request.size_of, request.cameras), strict=True))
         self._projections: dict[int, tuple[np.ndarray, points.BackProjection]] = {}
         self._made: Any = None
 
@@ -62,8 +64,8 @@ class Sensors:
         extrinsics = self._extrinsics(number)
         known = self._projections.get(number)
         if known is None or not np.array_equal(known[0], extrinsics):  # wrist cameras move
-            height, width = self.request.height, self.request.width
-            made = points.BackProjection(self._intrinsics(number), extrinsics, height, width, self._crops[number])
+            intrinsics, size = self._intrinsics(number), self._sizes[number]
+            made = points.BackProjection(intrinsics, extrinsics, *size, self._crops[number])
             known = self._projections[number] = extrinsics, made
         return known[1]
 
@@ -77,7 +79,7 @@ class Sensors:
 
     def _intrinsics(self, number: int) -> np.ndarray:
         fovy = float(self._model.cam_fovy[number])
-        return camera.intrinsics_from_fovy(fovy, self.request.height, self.request.width)
+        return camera.intrinsics_from_fovy(fovy, *self._sizes[number])
 
     def _extrinsics(self, number: int) -> np.ndarray:
         return camera.extrinsics_from_mujoco(
@@ -85,10 +87,10 @@ class Sensors:
         )
 
     def _render(self) -> Observation:
-        request, found = self.request, Observation()
+        request = self.request
         rgb, depth, clouds, colours = [], [], [], []
         for number in self.cameras:
-            picture, distance = self._renderer().render(self._data, number)
+            picture, distance = self._renderer().render(self._data, number, self._sizes[number])
             turned = self._turned[number]
             if picture is not None:
                 upright = picture[::-1, ::-1] if turned else picture
@@ -102,10 +104,10 @@ class Sensors:
                     clouds.append(cloud)
                     if picture is not None:
                         colours.append(upright.reshape(-1, 3)[index])
-        if rgb:
-            found["rgb"] = np.stack(rgb)
-        if depth:
-            found["depth"] = np.stack(depth)
+        found = Observation()
+        for name, pictures in (("rgb", rgb), ("depth", depth)):
+            if pictures:
+                found |= as_fields(name, pictures, request)
         if "views" in request.fields:
             merged = views.cap(views.voxel_grid(np.concatenate(clouds)))
             found["views"], found["views_valid"] = self._virtual_views(merged)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.base import Env
-from envs.classes import check_simulator
+from envs.classes import check_simulator, check_sizes
 from envs.errors import UserError
 from envs.files import why_no_file
 from envs.local_code import content, loaded, name_files, watch_imports
@@ -95,7 +95,9 @@ def resolve(kind: type[Env], request: ObservationRequest) -> ObservationRequest:
 
 def make(name: str, task: str, request: ObservationRequest) -> Env:
     """Build one simulator for `task`. Call it in the process that will step it."""
-    return env_class(name)(task, request)
+    kind = env_class(name)
+    check_sizes(kind, request)
+    return kind(task, request)
 
 
 def load_from_file(name: str) -> Any:

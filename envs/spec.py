@@ -12,8 +12,9 @@ import numpy as np
 
 from envs import views
 from envs.action_parts import ActionPart, check_parts
+from envs.camera_sizes import LARGEST, Sizes, settled, size_among
 from envs.errors import UserError
-from envs.identity import left_out
+from envs.identity import later, left_out
 
 Observation = dict[str, np.ndarray]
 """One step: field name -> array as its `FieldSpec` says. Batched observations have one leading axis."""
@@ -151,7 +152,7 @@ class ObservationRequest:
 
     fields: names from `FIELD_NAMES`.
     cameras: V camera names of the simulator.
-    height, width: pixels of every camera.
+    height, width: pixels of every camera that `sizes` does not name.
     num_points: N of `points`.
     crop: what is kept of the clouds of `points` and `views`: a box for all cameras, or a name of the simulator's, which
         may have a box for each camera; None takes the simulator's own. Resolved (`envs.registry.resolve`), it is
@@ -165,6 +166,10 @@ class ObservationRequest:
     goal_marker: whether sites (goal marker, gripper marks) are drawn. MetaWorld draws them by default, and in
         several tasks they are the only sight of the goal.
     virtual: cameras of `views`; None takes the simulator's own, which resolving fills in.
+    sizes: (camera, height, width) of cameras with a size of their own, by the camera's name with or without its shift.
+        They are kept in one way, however they were said: `height` and `width` are those of the first camera, `sizes`
+        has the others that differ, and is () where all have one size. Where they differ, `rgb` and `depth` are fields
+        of each camera, `rgb@corner` (`envs.pictures`).
     """
 
     fields: tuple[str, ...]
@@ -178,6 +183,7 @@ class ObservationRequest:
     image: str = "upright"
     goal_marker: bool = True
     virtual: tuple[views.VirtualCamera, ...] | None = None
+    sizes: Sizes = later(())  # noqa: RUF009 (a field)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.fields) - set(FIELD_NAMES))
@@ -190,6 +196,20 @@ class ObservationRequest:
             value = getattr(self, option)
             if type(value) is not int or not 1 <= value <= most:
                 raise SpecMismatch(f"{option}={value!r} must be a whole number, at least 1 and at most {most:,}")
+        if self.sizes != ():
+            try:
+                said = settled(self.cameras, self.height, self.width, self.sizes)
+            except ValueError as error:
+                raise SpecMismatch(str(error)) from error
+            for option, value in zip(("height", "width", "sizes"), said, strict=True):
+                object.__setattr__(self, option, value)
+
+    def size_of(self, camera: str) -> tuple[int, int]:
+        """(height, width) of one of its cameras, pixels. Raises `SpecMismatch` for another."""
+        try:
+            return size_among(self.cameras, camera, (self.height, self.width), self.sizes)
+        except ValueError as error:
+            raise SpecMismatch(str(error)) from error
 
     @property
     def colour(self) -> bool:
@@ -231,7 +251,7 @@ class ObservationRequest:
         kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {"fields": sorted(self.fields)}
         irrelevant: set[str] = {"virtual"} | left_out(self)
         if not self.renders:
-            irrelevant |= {"cameras", "height", "width", "render", "image", "goal_marker"}
+            irrelevant |= {"cameras", "height", "width", "sizes", "render", "image", "goal_marker"}
         if not self.colour:  # depth is drawn without multisampling at both qualities, and is the same
             irrelevant |= {"render"}
         if "points" not in self.fields:
@@ -271,7 +291,7 @@ FIELD_NAMES: Mapping[str, str] = {
     "ground_truth": "(G,) float32, simulator state a policy could not see on a robot",
 }
 
-_SIZES = {"height": 4_096, "width": 4_096, "num_points": 1_000_000}
+_SIZES = {"height": LARGEST, "width": LARGEST, "num_points": 1_000_000}
 _CHOICES = {
     "sampler": ("bucket", "exact"),
     "render": ("paper", "fast"),

@@ -23,6 +23,7 @@ import numpy as np
 from envs.base import Env
 from envs.classes import restorable
 from envs.expert import expert_episode
+from envs.pictures import PICTURES, each_picture
 from envs.pool import EnvConfig, Pool
 from envs.registry import env_class, make, resolve
 from envs.spec import Observation, ObservationRequest, SpecMismatch
@@ -152,6 +153,27 @@ class EnvContract:
             except SpecMismatch:
                 continue
             raise AssertionError(f"specs() must raise SpecMismatch for '{name}', which it cannot give")
+
+    def test_each_camera_has_the_size_that_is_asked_for(self) -> None:
+        seen = tuple(name for name in PICTURES if name in self.fields)
+        if not getattr(env_class(self.env), "camera_sizes", False) or len(self.cameras) < 2 or not seen:
+            return
+        both = dataclasses.replace(self.request_, fields=seen, sizes=((self.cameras[1], 48, 64),))
+        together = self._first_frame(both)
+        for number, camera in enumerate(self.cameras):
+            height, width = both.size_of(camera)
+            one = dataclasses.replace(self.request_, fields=seen, cameras=(camera,), height=height, width=width)
+            alone = self._first_frame(one)
+            for name in seen:
+                same = np.array_equal(each_picture(name, together)[number], each_picture(name, alone)[0])
+                assert same, f"{name} of {camera} is another beside a camera of another size"
+
+    def _first_frame(self, request: ObservationRequest) -> Observation:
+        env = make(self.env, self.task, request)
+        try:
+            return env.reset(3)
+        finally:
+            env.close()
 
     def test_a_resolved_request_is_what_is_computed(self) -> None:
         cls = env_class(self.env)

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from envs.pictures import base_name
 from envs.spec import FieldSpec
 from methods.card import MethodCard
+from methods.pictures import refuse_apart
 
 
 class Representation(nn.Module):
@@ -27,13 +29,17 @@ class Representation(nn.Module):
     card: ClassVar[MethodCard]
     made_from: ClassVar[Mapping[str, str]] = {}
     """What a class that is made while running was made from, beside its card: a part of its numbers' names."""
+    camera_sizes: ClassVar[bool] = False
+    """Whether cameras may have different sizes: each picture is a field of its own then, `rgb@corner` (B, H, W, 3) in
+    place of `rgb` (B, V, H, W, 3). `methods.pictures.Pictures` reads both. Says nothing of methods without pictures."""
     feature_dim: int
     token_dim: int = 0
     """Width of a token, for methods that keep tokens."""
 
     def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
         super().__init__()
-        missing = sorted(set(self.card.observes) - set(specs))
+        refuse_apart(self.card.name, self.card.observes, specs, self.camera_sizes)
+        missing = sorted(set(self.card.observes) - {base_name(field) for field in specs})
         if missing:
             raise ValueError(f"{self.card.name} observes {missing}, which the simulator does not give")
 

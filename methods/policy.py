@@ -23,8 +23,9 @@ from methods.weights import load_strictly, read_tensors
 
 Inputs = Mapping[str, Tensor]
 """Fields (B, ...), or (B, obs_steps, ...) where a policy looks at several observations: what its card and its
-representation's observe, and `proprio`. `language` (B, D), or (B, obs_steps, D), is the instruction's feature where a
-suite gives one; `feature` stands for the outputs of a representation's frozen part, in place of what it observes."""
+representation's observe, and `proprio`; of cameras of different sizes each picture by itself, `rgb@corner`.
+`language` (B, D), or (B, obs_steps, D), is the instruction's feature where a suite gives one; `feature` stands for the
+outputs of a representation's frozen part, in place of what it observes."""
 
 
 class Looks(Protocol):
@@ -107,6 +108,8 @@ class Policy(nn.Module):
     card: ClassVar[PolicyCard]
     optimizer: Literal["adam", "adamw"] = "adam"
     average: Average | None = None
+    camera_sizes: ClassVar[bool] = False
+    """Whether the pictures that its own card observes may be of different sizes, as `Representation.camera_sizes`."""
     encoded: Tensor | None = None
     """What the representation gave last, detached: whoever finds a loss that is not finite looks whose fault it is."""
     steps_without_gradient = 0

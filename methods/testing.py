@@ -17,13 +17,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from envs.camera_sizes import Sizes
 from envs.description import describe
+from envs.pictures import base_name
 from envs.spec import FieldSpec, ObservationRequest
 from methods.base import Representation, has_tokens
 from methods.card import ImageInput, PointInput, past_actions_spec
 from methods.frozen import count_parameters, fingerprint
 from methods.registry import method_class
 
+SMALL = 30_000_000
+"""Parameters up to which a method is built once more, for cameras of different sizes."""
 _built: list[object] = ["", None]
 
 
@@ -42,11 +46,14 @@ class RepresentationContract:
         return method_class(self.method).under(self.options)
 
     def specs(self) -> dict[str, FieldSpec]:
+        return self._specs(self.cameras, ())
+
+    def _specs(self, cameras: tuple[str, ...], sizes: Sizes) -> dict[str, FieldSpec]:
         card = self.kind().card
         points = card.input.num_points if isinstance(card.input, PointInput) else 1024
         fields = tuple(name for name in dict.fromkeys((*card.observes, "proprio")) if name != "past_actions")
         env = describe(self.env)
-        specs = env.specs(ObservationRequest(fields=fields, cameras=self.cameras, num_points=points))
+        specs = env.specs(ObservationRequest(fields=fields, cameras=cameras, num_points=points, sizes=sizes))
         return specs | past_actions_spec(card, env.action_spec)
 
     def build(self) -> Representation:
@@ -150,6 +157,28 @@ class RepresentationContract:
             features.append(representation.encode(observations))
         assert not torch.allclose(features[0], features[1]), "0 and 128 look the same: wrong pixel range"
         assert not torch.allclose(features[1], features[2]), "128 and 255 look the same: wrong pixel range"
+
+    def test_cameras_of_different_sizes(self) -> None:
+        """Of methods that say that they take them, and that are quickly built."""
+        card, cameras = self.kind().card, describe(self.env).cameras[:2]
+        if not self.kind().camera_sizes or len(cameras) < 2 or count_parameters(self.build()) > SMALL:
+            return
+        if isinstance(card.input, ImageInput) and card.input.resize == "none":
+            return
+        specs = self._specs(cameras, ((cameras[1], 160, 120),))
+        torch.manual_seed(0)
+        representation = self.kind()(specs, **self.options)
+        representation.fit(random_observations(specs, 2))
+        representation.freeze_as_card_says()
+        observations = random_observations(specs, 2)
+        apart = [name for name in specs if name != base_name(name)]
+        assert len(apart) >= 2, "the card observes no pictures: then camera_sizes says nothing"
+        with torch.no_grad():
+            feature = representation.eval().encode(observations)
+            assert feature.shape == (2, representation.feature_dim), "encode must give (B, feature_dim)"
+            for name in apart:
+                other = {**observations, name: observations[name] // 2}
+                assert not torch.equal(representation.encode(other), feature), f"{name} does not reach the feature"
 
     def test_padding_is_never_seen(self) -> None:
         if "points_valid" not in self.kind().card.observes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.settings.load import DEFAULT_HEAD, load_settings
@@ -30,6 +30,7 @@ def make_env(
     render: str | None = None,
     image: str | None = None,
     goal_marker: bool | None = None,
+    sizes: Mapping[str, Sequence[int]] | None = None,
 ) -> Env:
     """One task's simulator, which does what `envs.base.Env` says: `reset(seed)`, `step(action)`, `expert_action()`, ...
 
@@ -37,6 +38,8 @@ def make_env(
         or `file.py:Class`.
     fields: of the observation, beside `proprio`, which is always in it: `rgb`, `depth`, `points`, ...
         (`envs.spec.FIELD_NAMES`). The other options are those of `envs.spec.ObservationRequest`; None leaves them.
+    sizes: `{camera: (height, width)}`, pixels, of cameras that are not `height` x `width`. A suite's own are left out
+        where a height, a width or other cameras are asked for.
 
     Use as many as you like in one process; close each. Raises `UnknownName`, `SpecMismatch`, `ConfigError`, and
     `GLMissing` where something has to be drawn and nothing can.
@@ -52,9 +55,13 @@ def make_env(
         "render": render,
         "image": image,
         "goal_marker": goal_marker,
+        "sizes": sizes,
     }
     asked = {key: value for key, value in said.items() if value is not None}
-    suite = dataclasses.replace(suite, observation={**suite.observation, **asked})
+    own = dict(suite.observation)
+    if {"cameras", "height", "width"} & set(asked):
+        own.pop("sizes", None)
+    suite = dataclasses.replace(suite, observation={**own, **asked})
     if task not in suite.task_names:
         raise UnknownName(f"task of {suite_or_env}", task, suite.task_names)
     return make(suite.env, task, suite.request((fields,) if isinstance(fields, str) else tuple(fields), None))

@@ -63,6 +63,7 @@ PROTOCOL = [
     "runtime.worker_timeout=0", "runtime.worker_timeout=nan", "runtime.worker_timeout=inf", "runtime.device=gpu",
     "suite.observation.height=0", "suite.observation.width=1000000", "suite.observation.height=abc",
     "suite.observation.height=1.5", "suite.observation.cameras=3", "suite.observation.cameras=[1]",
+    "suite.observation.sizes=3", "suite.observation.sizes={corner: [0, 3]}", "suite.observation.sizes={corner: nan}",
     "suite.observation.goal_marker=3", "suite.observation=3", "suite.tasks=3", "suite.tasks.easy=3",
     "suite.tasks.easy=[../../x]", "suite.tasks.easy=[3]", "suite.title=3", "runtime=3", "env=3", "env.metaworld=3",
     "env.metaworld.python=3", "method=3",

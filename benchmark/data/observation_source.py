@@ -18,6 +18,7 @@ from benchmark.data.episodes import Episodes
 from benchmark.data.observations import check_points, draw, load_or_render, rendered
 from benchmark.policy.act import latest
 from envs.description import describe
+from envs.pictures import field_names
 from envs.pool import Pool
 from envs.spec import ObservationRequest
 
@@ -74,7 +75,7 @@ class Observations:
     _whole: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def names(self) -> tuple[str, ...]:
-        return (*self.request.fields, *(("past_actions",) if self.past_actions else ()))
+        return (*field_names(self.request), *(("past_actions",) if self.past_actions else ()))
 
     def whole(self) -> dict[str, np.ndarray]:
         """All fields (T, ...), from the cache, or rendered into it."""

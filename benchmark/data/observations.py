@@ -22,6 +22,7 @@ from benchmark.data.sample_inputs import Unusable
 from benchmark.system.files import explain
 from benchmark.system.progress import bar
 from envs.description import describe
+from envs.pictures import field_names
 from envs.pool import EnvConfig, Pool
 from envs.spec import ObservationRequest
 
@@ -103,10 +104,10 @@ def draw(
     for number, (own, span) in enumerate(zip(owners, spans, strict=True)):
         if own != read:
             read, seen = own, demos.sensors.read(own)
-        if absent := set(request.fields) - set(seen):
+        if absent := set(field_names(request)) - set(seen):
             raise ValueError(f"{demos.env} restores no state, and {demos.task}'s demonstrations do not hold {absent}")
         first = int(demos.episodes.starts[own])
-        yield number, {name: seen[name][span.start - first : span.stop - first] for name in request.fields}
+        yield number, {name: seen[name][span.start - first : span.stop - first] for name in field_names(request)}
 
 
 def check_points(demos: Demos, first: int, fields: Mapping[str, np.ndarray]) -> None:
@@ -128,9 +129,9 @@ def _take(
 
 
 def _parts(folder: Path, demos: Demos, request: ObservationRequest, python: str | None) -> Parts:
-    specs = describe(demos.env, python).specs(request)
-    shapes = {name: (demos.episodes.rows, *specs[name].shape) for name in request.fields}
-    return Parts(folder, shapes, {name: specs[name].dtype for name in request.fields}, demos.episodes)
+    specs, names = describe(demos.env, python).specs(request), field_names(request)
+    shapes = {name: (demos.episodes.rows, *specs[name].shape) for name in names}
+    return Parts(folder, shapes, {name: specs[name].dtype for name in names}, demos.episodes)
 
 
 def _facts(demos: Demos, request: ObservationRequest, fingerprint: str) -> dict[str, object]:

@@ -18,6 +18,7 @@ from benchmark.system.digest import digest
 from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
 from methods.card import MethodCard, PointInput, past_actions_spec
 from methods.code import code_facts, text_hash, texts_of
+from methods.pictures import refuse_apart
 from methods.policy_card import PolicyCard
 from methods.registry import class_of, method_class, policy_class
 from methods.weights import NONE, Weights
@@ -188,7 +189,10 @@ class Cell:
             raise SpecMismatch(f"{self.label}: policy and representation read other numbers of past actions")
         if not env.restorable:
             env.specs(self.stored)
-        return env.specs(self.request) | found
+        found = env.specs(self.request) | found
+        for kind in [self.kind] if self.whole or self.policy is None else [self.kind, self.policy]:
+            refuse_apart(kind.card.name, kind.card.observes, found, kind.camera_sizes)
+        return found
 
     def _provided(self, card: MethodCard) -> None:
         env = self.settings.simulator()

@@ -123,7 +123,7 @@ def _suite_of(record: Record, suite: Suite) -> Suite:
         suite,
         env=record.env,
         tasks=known,
-        observation={**suite.observation, **seen},
+        observation={**suite.observation, "sizes": None, **seen},
         rules=rules,
         task_rules=task_rules,
     )

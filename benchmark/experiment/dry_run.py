@@ -24,6 +24,7 @@ from benchmark.records.read import BadRecord, read
 from benchmark.settings.head import left_out
 from benchmark.settings.machine import resolve_device, resolve_workers
 from benchmark.training.trainer import Trainer
+from envs.pictures import fields_of
 from envs.pool import EnvConfig, Pool
 from envs.spec import FieldSpec
 from methods.hashed_text import DIM
@@ -117,7 +118,7 @@ def _calibrate(cell: Cell) -> dict[str, float]:
         inputs = {
             "feature": few.clone().repeat(rows // 2 + 1, *[1] * (few.dim() - 1))[:rows],
             "proprio": inputs["proprio"],
-            **{name: inputs[name] for name in own},
+            **{name: inputs[name] for name in fields_of(own, inputs)},
         }
     if told:
         inputs["language"] = torch.rand(rows, told, device=device)

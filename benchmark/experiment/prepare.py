@@ -26,6 +26,7 @@ from benchmark.records.paths import Paths
 from benchmark.settings import seeds
 from benchmark.settings.instructions import InstructionFeatures
 from benchmark.system.phase_times import Clock
+from envs.pictures import fields_of
 from methods.base import Representation
 from methods.code import code_facts
 from methods.policy import Policy
@@ -135,7 +136,7 @@ def _inputs(
         return residence.place(whole())
     # what a policy over it reads by itself
     names = cell.policy.card.observes if cell.policy is not None else ()
-    own = residence.place({name: whole()[name] for name in names}) if names else {}
+    own = residence.place({name: whole()[name] for name in fields_of(names, whole())}) if names else {}
     if not list(part.parameters()):  # a control: nothing is worth keeping
         fields = whole()
         with clock("features"):

@@ -83,6 +83,8 @@ def changes(written: Any, now: Any, prefix: str = "") -> dict[str, Any]:
 def _text(value: Any) -> str:
     if isinstance(value, str) and ".py:" in value:
         value = Path(value).name  # a simulator's file, whose content is in the identity
+    if isinstance(value, Mapping) and all(isinstance(inner, (list, tuple)) for inner in value.values()):
+        value = [part for key, inner in value.items() for part in (key, *inner)]  # sizes of cameras: corner2-120-160
     plain = "-".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     plain = plain.lower() if isinstance(value, bool) else plain
     safe = re.sub(r"[^A-Za-z0-9.-]", "_", plain)

@@ -121,8 +121,9 @@ def _suite(values: dict[str, Any]) -> Suite:
     if told is not None:
         texts = {task: tuple(sentences) for task, sentences in told["instructions"].items()}
         told = settle(Language, {**told, "instructions": texts}, "suite.language")
-    # a crop of null says nothing: without it the records of a suite are named as those from before there was the option
-    observation = {key: value for key, value in values["observation"].items() if key != "crop" or value is not None}
+    # null says nothing: without it the records of a suite are named as those from before there was the option
+    silent = {key for key in ("crop", "sizes") if values["observation"].get(key) is None}
+    observation = {key: value for key, value in values["observation"].items() if key not in silent}
     rules = {
         "rules": settle(TaskRules, values.get("rules") or {}, "suite.rules"),
         "task_rules": {

@@ -12,6 +12,7 @@ from benchmark.settings.instructions import PREFIX, Language, kinds
 from benchmark.settings.seeds import parts
 from benchmark.settings.task_rules import TaskRules
 from benchmark.system.errors import ConfigError
+from envs.camera_sizes import read_sizes
 from envs.description import describe
 from envs.names import safe_name
 from envs.registry import UnknownName
@@ -27,7 +28,7 @@ OBSERVATION: Mapping[str, Any] = {
     "render": str,
     "image": str,
 }
-"""What a suite can say of an observation; the crop has a reader of its own."""
+"""What a suite can say of an observation; the crop and the sizes have readers of their own."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Suite:
     stores: fields that demonstrations hold where a simulator restores no state, the same for all methods; where none
         are named, each method has demonstrations of its own, and stands in no table with another.
     observation: options of `envs.spec.ObservationRequest` as plain data; `crop` is `[x0, y0, z0, x1, y1, z1]` in
-        metres, a name that the simulator knows, or absent for the simulator's own.
+        metres, a name that the simulator knows, or absent for the simulator's own; `sizes` is `{camera: [height,
+        width]}` of cameras whose pictures are not `height` x `width`.
     """
 
     name: str
@@ -69,10 +71,11 @@ class Suite:
             if option in self.observation and not fits(self.observation[option], hint):
                 value = shown(self.observation[option])
                 raise ConfigError(f"suite.observation.{option}={value} is not allowed: it must be {described(hint)}")
-        try:
-            read_crop(self.observation.get("crop"))
-        except SpecMismatch as error:
-            raise ConfigError(f"suite.observation.crop: {error}") from error
+        for option, reader in (("crop", read_crop), ("sizes", read_sizes)):
+            try:
+                reader(self.observation.get(option))
+            except ValueError as error:
+                raise ConfigError(f"suite.observation.{option}: {error}") from error
         if unknown := sorted(set(self.task_rules) - set(self.task_names)):
             raise ConfigError(f"suite.task_rules: {unknown[0]} is none of the suite's tasks")
         untold = [task for task in self.task_names if self.language and task not in self.language.instructions]
@@ -139,6 +142,7 @@ class Suite:
         options = dict(self.observation)
         options["cameras"] = tuple(options.get("cameras", ()))
         options["crop"] = read_crop(options.get("crop"))
+        options["sizes"] = read_sizes(options.get("sizes"))
         if num_points is not None:
             options["num_points"] = num_points
         try:

@@ -37,7 +37,7 @@ def test_its_contract_test_passes_as_written(kind: str, tmp_path: Path) -> None:
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
-    assert "9 passed" in done.stdout
+    assert "10 passed" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["my-own", LONG])

@@ -101,6 +101,7 @@ def other(value: Any, name: str) -> Any:
         "resize": "stretch", "interpolation": "bilinear",
         "input": None, "observes": ("rgb",), "instructions": {"near": ("a", "b", "c")},
         "fields": ("points", "points_valid", "rgb"), "cameras": ("corner2",), "crop": Crop((0, 0, 0), (1, 1, 1)),
+        "sizes": (("corner", 9, 9),),
         "code": {"source": "b"}, "options": {"kl": "2"},
         "past_actions": 3, "virtual": (), "width": 512, "heads": 2, "env": "tests/toy_env.py:Toy",
         "stop_after_success": 7, "horizon": 300, "min_success_steps": 3, "clip_actions": True,

@@ -121,6 +121,21 @@ def test_a_camera_file_that_cannot_be_is_named(change: Any, words: str, tmp_path
         open_frames([config(tmp_path)], tmp_path / "cache", False, 1)
 
 
+def test_cameras_of_different_sizes(tmp_path: Path) -> None:
+    """Each is a frame of its own; fused they have one cloud, and no stack of pictures."""
+    folder = record(tmp_path / "data", "a")
+    for kind in ("color", "depth"):
+        for file in (folder / "wrist" / kind).glob("*.png"):
+            whole = np.asarray(Image.open(file))
+            Image.fromarray(whole[: HEIGHT // 2, : WIDTH // 2]).save(file)
+    each = open_frames([config(tmp_path / "data", "cloud=each")], tmp_path / "cache", True, 1)
+    assert [shard.fields["rgb"].shape[1:] for shard in each.shards] == [(1, 60, 80, 3), (1, 30, 40, 3)]
+    (fused,) = open_frames([config(tmp_path / "data", "cloud=fused")], tmp_path / "cache", False, 1).shards
+    assert fused.fields["points_valid"].any(1).all()
+    with pytest.raises(ConfigError, match="pictures of 30 x 40, 60 x 80, and a frame of several cameras has one size"):
+        open_frames([config(tmp_path / "data", "cloud=fused")], tmp_path / "cache", True, 1)
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     folder = record(tmp_path, "a")
     with pytest.raises(ConfigError, match="no recording of pour"):

@@ -97,7 +97,7 @@ def _fill(folder: Path, title: str, moments: list[Moment], crop: Crop, num_point
     kept: list[int] = []
     with bar(title, len(moments)) as advance:
         for number, moment in enumerate(moments):
-            fields = _fields(moment.views(), crop, num_points)
+            fields = _fields(moment, crop, num_points, names)
             if fields is not None:
                 for name in names:
                     value = np.ascontiguousarray(fields[name])
@@ -130,8 +130,8 @@ def _fill(folder: Path, title: str, moments: list[Moment], crop: Crop, num_point
     write_json(folder / COMPLETE, {"moments": len(moments), "kept": len(kept), "arrays": facts})
 
 
-def _fields(views: list[View], crop: Crop, num_points: int) -> dict[str, Any] | None:
-    clouds = []
+def _fields(moment: Moment, crop: Crop, num_points: int, names: tuple[str, ...]) -> dict[str, Any] | None:
+    clouds, views = [], moment.views()
     for view in views:
         height, width = view.depth.shape
         back = points.BackProjection(view.intrinsics, view.extrinsics, height, width, crop)
@@ -140,9 +140,16 @@ def _fields(views: list[View], crop: Crop, num_points: int) -> dict[str, Any] | 
     if not len(cloud):
         return None
     chosen, valid = points.pad(cloud[points.sample(cloud, num_points, "bucket")], num_points)
-    return {
-        "points": chosen.astype(np.float32),
-        "points_valid": valid,
+    found = {"points": chosen.astype(np.float32), "points_valid": valid}
+    if set(names) <= set(found):  # cameras of a fused cloud alone may have any sizes
+        return found
+    if len(sizes := {view.depth.shape for view in views}) > 1:
+        said = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))
+        raise ConfigError(
+            f"{moment.trajectory}: its cameras have pictures of {said}, and a frame of several cameras has one size of "
+            "picture; with cloud: each there is a frame of each camera"
+        )
+    return found | {
         "rgb": np.stack([v.rgb for v in views]),
         "depth": np.stack([v.depth for v in views]).astype(np.float32),
         "intrinsics": np.stack([v.intrinsics for v in views]).astype(np.float32),

@@ -25,7 +25,9 @@ from benchmark.system.checked_json import read_bytes
 from benchmark.system.errors import ConfigError
 from benchmark.system.files import StorageError, explain, write_json
 from benchmark.system.progress import bar
+from envs.camera_sizes import read_sizes
 from envs.description import describe
+from envs.pictures import each_picture
 from envs.pool import EnvConfig, Pool, WorkerError
 from envs.spec import ObservationRequest, read_crop
 
@@ -37,6 +39,7 @@ EACH = 3
 RATE = 20
 """Frames a second."""
 SIZE = 224
+"""Pixels of a picture's edge, where the record's method sees no cloud."""
 
 
 def films_wanted(placed: facts.Placed, words: Sequence[str]) -> list[tuple[Path, Record]]:
@@ -128,16 +131,18 @@ def chosen(episodes: Sequence[Row]) -> list[Row]:
 
 
 def seen_by(record: Record, python: str | None = None) -> ObservationRequest:
-    """Pictures of the record's camera, and the cloud where its method looks at one."""
+    """Pictures of the record's cameras, and the cloud where its method looks at one: the cameras then have the sizes
+    that they had, which the cloud depends on. The first camera is filmed.
+    """
     observed = dict(record.identity["observation"])
     cameras = tuple(observed.get("cameras") or describe(record.env, python).cameras[:1])
     fields: tuple[str, ...] = ("rgb", "proprio")
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"height": SIZE, "width": SIZE}
     if "points" in observed["fields"]:
         fields += ("points", "points_valid")
-        options = {"num_points": observed["num_points"], "sampler": observed["sampler"]}
-        options["crop"] = read_crop(observed["crop"])
-    return ObservationRequest(fields, cameras, SIZE, SIZE, render="fast", **options)
+        options = {name: observed[name] for name in ("height", "width", "num_points", "sampler")}
+        options |= {"crop": read_crop(observed["crop"]), "sizes": read_sizes(observed.get("sizes"))}
+    return ObservationRequest(fields, cameras, render="fast", **options)
 
 
 def replayed(pool: Pool, seed: int, actions: np.ndarray) -> tuple[list[np.ndarray], list[Cloud], list[bool]]:
@@ -148,7 +153,7 @@ def replayed(pool: Pool, seed: int, actions: np.ndarray) -> tuple[list[np.ndarra
     flags: list[bool] = []
 
     def look() -> None:
-        frames.append(worker.observation["rgb"][0].copy())
+        frames.append(each_picture("rgb", worker.observation)[0].copy())
         if "points" in worker.observation:
             views.append((worker.observation["points"].copy(), worker.observation["points_valid"].copy()))
 
@@ -163,15 +168,18 @@ def replayed(pool: Pool, seed: int, actions: np.ndarray) -> tuple[list[np.ndarra
 
 
 def write_video(path: Path, frames: Sequence[np.ndarray]) -> None:
-    """H.264, which browsers play; sides must be even. The last frame is held for a second."""
+    """H.264, which browsers play; its sides are even, so the last row or column of others is left out. The last frame
+    is held for a second.
+    """
     av = _encoder()
-    height, width = frames[0].shape[:2]
+    height, width = (max(2, edge - edge % 2) for edge in frames[0].shape[:2])
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
         stream = file.add_stream("libx264", rate=Fraction(RATE))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": "26", "preset": "veryfast"}
         for picture in [*frames, *[frames[-1]] * RATE]:
-            for packet in stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")):
+            even = np.ascontiguousarray(picture[:height, :width])
+            for packet in stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")):
                 file.mux(packet)
         for packet in stream.encode():
             file.mux(packet)
