@@ -251,7 +251,9 @@ class ObservationRequest:
         kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {"fields": sorted(self.fields)}
         irrelevant: set[str] = {"virtual"} | left_out(self)
         if not self.renders:
-            irrelevant |= {"cameras", "height", "width", "sizes", "render", "image", "goal_marker"}
+            irrelevant |= {"render", "image", "goal_marker"}
+            if {"intrinsics", "extrinsics"}.isdisjoint(self.fields):
+                irrelevant |= {"cameras", "height", "width", "sizes"}
         if not self.colour:  # depth is drawn without multisampling at both qualities, and is the same
             irrelevant |= {"render"}
         if "points" not in self.fields:
