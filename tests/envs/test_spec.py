@@ -16,7 +16,7 @@ def test_canonical_names_what_matters_and_nothing_else() -> None:
     assert dataclasses.replace(POINTS, sampler="exact").canonical() != POINTS.canonical()
     assert dataclasses.replace(RGB, num_points=5).canonical() == RGB.canonical()
     assert ObservationRequest(("proprio",), cameras=("corner",)).canonical() == {"fields": ["proprio"]}
-    placed = ObservationRequest(("intrinsics",), cameras=("corner",))  # nothing is drawn, and yet they depend on the size
+    placed = ObservationRequest(("intrinsics",), cameras=("corner",))  # not drawn, and yet of a size
     assert dataclasses.replace(placed, width=100).canonical() != placed.canonical()
     assert dataclasses.replace(placed, render="fast").canonical() == placed.canonical()
     assert ObservationRequest(("proprio", "rgb"), ("corner",)).canonical() == RGB.canonical()
