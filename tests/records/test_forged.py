@@ -37,7 +37,8 @@ def check(path: Path, **options: Any) -> Verdict:
 
 
 def verb(path: Path, *words: str) -> Any:
-    return CliRunner().invoke(app, ["audit", "--records", str(path.parents[4]), "--simulator", TOY, *words])
+    command = ["audit", "--records", str(path.parents[4]), "--simulator", TOY, *words]
+    return CliRunner().invoke(app, command, env={"COLUMNS": "200"})  # a row of the table is a line
 
 
 def refused(path: Path) -> str:
