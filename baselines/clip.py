@@ -19,9 +19,11 @@ from methods.networks.clip import VIT_B16, VIT_B32, VisionTower
 from methods.weights import load_strictly, read_tensors
 
 COMPAT = MethodOption(
-    "compat", "none", ("none", "lift3d"),
+    "compat",
+    "none",
+    ("none", "lift3d"),
     "lift3d: pixels 0..255 normalised as if they were 0..1, as Lift3D's CLIP adapter does",
-)  # fmt: skip
+)
 
 
 class CLIP(ImageEncoder):

@@ -28,13 +28,16 @@ from methods.preprocess import ColorRange, PointPreprocess
 SEEN = ("points", "points_valid")
 PARAMETERS = {"false": 59_072, "true": 207_232}
 COLOR = MethodOption(
-    "color", "false", ("false", "true"), "true: the authors' encoder of coloured points, six numbers each",
+    "color",
+    "false",
+    ("false", "true"),
+    "true: the authors' encoder of coloured points, six numbers each",
     changes=(
         ("true", "observes", (*SEEN, "point_colors")),
         ("true", "parameters", PARAMETERS["true"]),
         ("true", "parameters_source", "counted in the authors' network for coloured points"),
     ),
-)  # fmt: skip
+)
 
 
 class DP3(Representation):

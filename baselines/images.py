@@ -19,10 +19,12 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 OBSERVE = MethodOption(
-    "observe", "rgb", ("rgb", "rgbd"),
+    "observe",
+    "rgb",
+    ("rgb", "rgbd"),
     "rgbd: depth as a grey picture, 255 / (1 + metres), through the same network; its feature stands behind rgb's",
     changes=(("rgbd", "observes", ("rgb", "depth")),),
-)  # fmt: skip
+)
 
 
 class ImageEncoder(Representation):

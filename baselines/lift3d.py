@@ -54,12 +54,16 @@ class Lift3D(Representation):
         ),
         options=(
             MethodOption(
-                "centers", "fps", ("fps", "random"),
+                "centers",
+                "fps",
+                ("fps", "random"),
                 "random: token centres drawn anew in every forward pass, as the public code does by mistake",
                 random=("random",),
             ),
             MethodOption(
-                "compat", "none", ("none", "lift3d"),
+                "compat",
+                "none",
+                ("none", "lift3d"),
                 "lift3d: what its public code computes: random centres, offsets scaled batch-wide, and tokens whose "
                 "positions are scrambled (lift3d_clip.py:442, :502)",
                 random=("lift3d",),
@@ -71,7 +75,7 @@ class Lift3D(Representation):
             "computes what it computes",
         ),
         version=2,
-    )  # fmt: skip
+    )
     feature_dim = token_dim = WIDTH
 
     def __init__(self, specs: Mapping[str, FieldSpec], centers: str = "fps", compat: str = "none") -> None:

@@ -36,9 +36,12 @@ class Residual(nn.Module):
     def __init__(self, channels: int, bottleneck: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(channels, bottleneck), ChannelsLastBatchNorm(bottleneck), nn.ReLU(),
-            nn.Linear(bottleneck, channels), ChannelsLastBatchNorm(channels),
-        )  # fmt: skip
+            nn.Linear(channels, bottleneck),
+            ChannelsLastBatchNorm(bottleneck),
+            nn.ReLU(),
+            nn.Linear(bottleneck, channels),
+            ChannelsLastBatchNorm(channels),
+        )
 
     def forward(self, values: Tensor) -> Tensor:
         return torch.relu(values + self.layers(values))
@@ -107,8 +110,9 @@ def view_rotations() -> Tensor:
     return torch.stack([about(0, x) @ about(1, y) @ about(2, 1) for x, y in turns])
 
 
-def view_positions(centers: Tensor, grid: Tensor, rotations: Tensor, scrambled: bool = False, distance: float = 1.6,
-                   size: int = 224) -> Tensor:  # fmt: skip
+def view_positions(
+    centers: Tensor, grid: Tensor, rotations: Tensor, scrambled: bool = False, distance: float = 1.6, size: int = 224
+) -> Tensor:
     """Position embeddings of centres (B, n, 3), averaged over virtual views: (B, n, D) from grid (D, g, g).
 
     Each view looks at the unit sphere from `distance`; the grid is CLIP's, spread over a picture of `size` pixels.

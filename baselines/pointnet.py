@@ -32,10 +32,14 @@ class TransformNet(nn.Module):
         self.size = size
         self.points = nn.Sequential(_pointwise(size, 64), _pointwise(64, 128), _pointwise(128, 1024))
         self.regress = nn.Sequential(
-            nn.Linear(1024, 512), nn.BatchNorm1d(512), nn.ReLU(),
-            nn.Linear(512, 256), nn.BatchNorm1d(256), nn.ReLU(),
+            nn.Linear(1024, 512),
+            nn.BatchNorm1d(512),
+            nn.ReLU(),
+            nn.Linear(512, 256),
+            nn.BatchNorm1d(256),
+            nn.ReLU(),
             nn.Linear(256, size * size),
-        )  # fmt: skip
+        )
 
     def forward(self, channels: Tensor) -> Tensor:
         """(B, size, N) to (B, size, size)."""
@@ -72,10 +76,15 @@ class PointNet(Representation):
         self.feature_transform = TransformNet(64)
         self.rest = nn.Sequential(_pointwise(64, 128), _pointwise(128, 1024, relu=False))
         self.head = nn.Sequential(
-            nn.Linear(1024, 512), nn.BatchNorm1d(512), nn.ReLU(),
+            nn.Linear(1024, 512),
+            nn.BatchNorm1d(512),
+            nn.ReLU(),
             # dropout stands before the normalisation, as in the reference
-            nn.Linear(512, 256), nn.Dropout(0.4), nn.BatchNorm1d(256), nn.ReLU(),
-        )  # fmt: skip
+            nn.Linear(512, 256),
+            nn.Dropout(0.4),
+            nn.BatchNorm1d(256),
+            nn.ReLU(),
+        )
 
     def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
         channels = self.preprocess(observations["points"], observations["points_valid"]).transpose(1, 2)

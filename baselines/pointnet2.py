@@ -71,9 +71,15 @@ class PointNet2(Representation):
         self.second = SetAbstraction(128, 0.4, 64, (3 + 128, 128, 128, 256))
         self.all = PointwiseMLP((3 + 256, 256, 512, 1024), bias=True)
         self.head = nn.Sequential(
-            nn.Linear(1024, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Dropout(0.4),
-            nn.Linear(512, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout(0.4),
-        )  # fmt: skip
+            nn.Linear(1024, 512),
+            nn.BatchNorm1d(512),
+            nn.ReLU(),
+            nn.Dropout(0.4),
+            nn.Linear(512, 256),
+            nn.BatchNorm1d(256),
+            nn.ReLU(),
+            nn.Dropout(0.4),
+        )
 
     def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
         points = self.preprocess(observations["points"], observations["points_valid"])

@@ -19,10 +19,12 @@ from methods.networks.resnet import ResNet
 from methods.weights import load_strictly, read_tensors
 
 COMPAT = MethodOption(
-    "compat", "none", ("none", "lift3d"),
+    "compat",
+    "none",
+    ("none", "lift3d"),
     "lift3d: BatchNorm in training mode while the policy trains, so the 'frozen' encoder's statistics move",
     changes=(("lift3d", "training", "partial"),),
-)  # fmt: skip
+)
 
 
 def _weights(google_drive: str) -> tuple[WeightFile, ...]:
@@ -70,20 +72,26 @@ class R3M(ImageEncoder):
 
     def load_weights(self, paths: Sequence[Path]) -> None:
         load_strictly(
-            self.network, read_tensors(paths[0]), str(paths[0]),
+            self.network,
+            read_tensors(paths[0]),
+            str(paths[0]),
             prefixes=("r3m.module.convnet.", "module.convnet.", "r3m.convnet.", "convnet."),
             ignore=("lang_enc", "lang_rew"),
-        )  # fmt: skip
+        )
 
 
 class R3MResNet18(R3M):
     """(B, V, 224, 224, 3) uint8 to (B, V * 512)."""
 
     card = dataclasses.replace(
-        R3M.card, name="r3m-resnet18", title="R3M ResNet-18", parameters=11_176_512,
+        R3M.card,
+        name="r3m-resnet18",
+        title="R3M ResNet-18",
+        parameters=11_176_512,
         parameters_source="torchvision's resnet18 without its classifier",
-        weights=_weights("1A1ic-p4KtYlKXdXHcV2QV0cUzI4kn0u-"), reported_as=None,
-    )  # fmt: skip
+        weights=_weights("1A1ic-p4KtYlKXdXHcV2QV0cUzI4kn0u-"),
+        reported_as=None,
+    )
     depth = 18
 
 
@@ -91,8 +99,12 @@ class R3MResNet50(R3M):
     """(B, V, 224, 224, 3) uint8 to (B, V * 2048)."""
 
     card = dataclasses.replace(
-        R3M.card, name="r3m-resnet50", title="R3M ResNet-50", parameters=23_508_032,
+        R3M.card,
+        name="r3m-resnet50",
+        title="R3M ResNet-50",
+        parameters=23_508_032,
         parameters_source="torchvision's resnet50 without its classifier",
-        weights=_weights("1Xu0ssuG0N1zjZS54wmWzJ7-nb0-7XzbA"), reported_as=None,
-    )  # fmt: skip
+        weights=_weights("1Xu0ssuG0N1zjZS54wmWzJ7-nb0-7XzbA"),
+        reported_as=None,
+    )
     depth = 50

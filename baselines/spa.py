@@ -73,8 +73,12 @@ class SPAViTL(SPA):
     """(B, V, 224, 224, 3) uint8 to (B, V * 1024)."""
 
     card = dataclasses.replace(
-        SPA.card, name="spa-vitl", title="SPA ViT-L/16", parameters=303_301_632,
+        SPA.card,
+        name="spa-vitl",
+        title="SPA ViT-L/16",
+        parameters=303_301_632,
         parameters_source="timm's vit_large_patch16_224 without its classifier",
-        weights=_weights("spa-l.safetensors"), reported_as=None,
-    )  # fmt: skip
+        weights=_weights("spa-l.safetensors"),
+        reported_as=None,
+    )
     config = VIT_L16

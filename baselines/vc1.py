@@ -52,17 +52,24 @@ class VC1(ImageEncoder):
 
     def load_weights(self, paths: Sequence[Path]) -> None:
         load_strictly(
-            self.network.vit, read_tensors(paths[0]), str(paths[0]), prefixes=("model.",),
+            self.network.vit,
+            read_tensors(paths[0]),
+            str(paths[0]),
+            prefixes=("model.",),
             ignore=("decoder", "mask_token", "optimizer", "scaler"),
-        )  # fmt: skip
+        )
 
 
 class VC1ViTL(VC1):
     """(B, V, 224, 224, 3) uint8 to (B, V * 1024)."""
 
     card = dataclasses.replace(
-        VC1.card, name="vc1-vitl", title="VC-1 ViT-L/16", parameters=303_301_632,
+        VC1.card,
+        name="vc1-vitl",
+        title="VC-1 ViT-L/16",
+        parameters=303_301_632,
         parameters_source="timm's vit_large_patch16_224 without its classifier",
-        weights=_weights("vc1_vitl.pth"), reported_as=None,
-    )  # fmt: skip
+        weights=_weights("vc1_vitl.pth"),
+        reported_as=None,
+    )
     config = VIT_L16

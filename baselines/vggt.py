@@ -69,15 +69,18 @@ class VGGT(Representation):
         parameters_source="about 1.0 billion in the package's aggregator and depth head; it is not counted here",
         weights=(
             WeightFile(
-                "model.safetensors", "https://huggingface.co/facebook/VGGT-1B/resolve/main/model.safetensors",
-                "CC-BY-NC-4.0", non_commercial=True, note="5 GB",
+                "model.safetensors",
+                "https://huggingface.co/facebook/VGGT-1B/resolve/main/model.safetensors",
+                "CC-BY-NC-4.0",
+                non_commercial=True,
+                note="5 GB",
             ),
         ),
         options=(MethodOption("map", "32", ("16", "32", "64", "128"), "edge of the kept map, in cells"),),
         requires=(("vggt", INSTALL),),
         reported_as="VGGT",
         version=2,
-    )  # fmt: skip
+    )
     camera_sizes = True
     feature_dim = 512
 

@@ -63,12 +63,29 @@ class MetaWorld:
     name: ClassVar[str] = "metaworld"
     tasks: ClassVar[tuple[str, ...]] = tuple(sorted(INSTRUCTIONS))
     cameras: ClassVar[tuple[str, ...]] = (
-        "corner", "corner2", "corner3", "corner4", "topview", "behindGripper", "gripperPOV",
-    )  # fmt: skip
+        "corner",
+        "corner2",
+        "corner3",
+        "corner4",
+        "topview",
+        "behindGripper",
+        "gripperPOV",
+    )
     provides: ClassVar[frozenset[str]] = frozenset(
-        {"rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors", "views", "views_valid",
-         "proprio", "ground_truth"}
-    )  # fmt: skip
+        {
+            "rgb",
+            "depth",
+            "intrinsics",
+            "extrinsics",
+            "points",
+            "points_valid",
+            "point_colors",
+            "views",
+            "views_valid",
+            "proprio",
+            "ground_truth",
+        }
+    )
     proprio_names: ClassVar[tuple[str, ...]] = ("hand_x_m", "hand_y_m", "hand_z_m", "gripper_opening_0_1")
     action_spec: ClassVar[ActionSpec] = ActionSpec(
         names=("dx", "dy", "dz", "gripper"),

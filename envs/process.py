@@ -72,9 +72,14 @@ class Process:
     """
 
     def __init__(
-        self, title: str, python: str | None, first: Any, timeout: float, memory: tuple[int, int] | None = None,
+        self,
+        title: str,
+        python: str | None,
+        first: Any,
+        timeout: float,
+        memory: tuple[int, int] | None = None,
         errors: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._title, self._timeout, self._limit = title, timeout, max(timeout, STARTING)
         self._asked = "to begin"
         self._death: str | None = None
@@ -83,12 +88,20 @@ class Process:
         with theirs:
             try:
                 self.process = subprocess.Popen(
-                    [python or sys.executable, "-c", _PROGRAM, str(Path(__file__).parent),
-                     *map(str, (handed[0], *(memory or ())))],
-                    pass_fds=handed, stdin=subprocess.DEVNULL, start_new_session=True, env=_environment(),
+                    [
+                        python or sys.executable,
+                        "-c",
+                        _PROGRAM,
+                        str(Path(__file__).parent),
+                        *map(str, (handed[0], *(memory or ()))),
+                    ],
+                    pass_fds=handed,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                    env=_environment(),
                     stdout=_standard_error() if errors is None else errors,  # standard output is for results alone
                     stderr=_standard_error() if errors is None else errors,
-                )  # fmt: skip
+                )
             except OSError as error:
                 ours.close()
                 if error.errno in (errno.EAGAIN, errno.ENOMEM):

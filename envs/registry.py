@@ -146,8 +146,10 @@ def _load(file: Path, module_name: str) -> None:
         exec(compile(content(file), str(file), "exec", dont_inherit=True), module.__dict__)
         if os.getcwd() != cwd:
             os.chdir(cwd)
-            raise OSError("it changes the working directory, in which relative paths are meant; Path(__file__).parent "
-                          "is where it lies")  # fmt: skip
+            raise OSError(
+                "it changes the working directory, in which relative paths are meant; Path(__file__).parent "
+                "is where it lies"
+            )
         found = files(file)
         for name in set(loaded) - before:  # imported by a name that no text says
             if loaded[name] not in found.values():

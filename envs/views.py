@@ -59,9 +59,12 @@ class VirtualCamera:
     def plain(self) -> dict[str, Any]:
         """As data, for keys and records."""
         return {
-            "name": self.name, "eye": list(self.eye), "target": list(self.target), "up": list(self.up),
+            "name": self.name,
+            "eye": list(self.eye),
+            "target": list(self.target),
+            "up": list(self.up),
             "on_hand": self.on_hand,
-        }  # fmt: skip
+        }
 
 
 def voxel_grid(points: np.ndarray, edge: float = VOXEL) -> np.ndarray:

@@ -75,10 +75,11 @@ def _measured(representation: Representation, inputs: Mapping[str, Tensor]) -> d
     facts = {
         "parameters": count_parameters(representation),
         "trained": count_parameters(representation, trained_only=True),
-        "feature_dim": representation.feature_dim, "token_dim": representation.token_dim,
+        "feature_dim": representation.feature_dim,
+        "token_dim": representation.token_dim,
         "epsilons": sorted({float(m.eps) for m in representation.modules() if hasattr(m, "eps")}),  # type: ignore[arg-type]
         **{name: card.as_dict()[name] for name in FACTS},
-    }  # fmt: skip
+    }
     blocks = {"drawn": [_norm([t.flatten()[:DRAWN] for t in group]) for group in _groups(representation)]}
     shorten(representation)
     shake(representation)
@@ -118,9 +119,11 @@ def _trained(representation: Representation, inputs: Mapping[str, Tensor], facts
     if _backward(feature):
         facts["without_gradient"] = sum(p.grad is None for p in representation.parameters())
     blocks["statistics"] = [
-        float(buffer.double().abs().sum()) for module in _norms(representation) for buffer in module.buffers()
+        float(buffer.double().abs().sum())
+        for module in _norms(representation)
+        for buffer in module.buffers()
         if buffer.is_floating_point()
-    ]  # fmt: skip
+    ]
     return blocks
 
 

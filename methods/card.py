@@ -258,8 +258,12 @@ def _check_input(name: str, found: Any) -> None:
 
 
 _LISTS: dict[str, type] = {
-    "observes": str, "weights": WeightFile, "options": MethodOption, "requires": tuple, "notes": str,
-}  # fmt: skip
+    "observes": str,
+    "weights": WeightFile,
+    "options": MethodOption,
+    "requires": tuple,
+    "notes": str,
+}
 
 
 def _literals(kind: Any = MethodCard) -> dict[str, tuple[str, ...]]:

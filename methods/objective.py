@@ -168,8 +168,9 @@ class Objective(ABC):
         """Frames as tensors. draws: this step's; whatever is chosen of a frame (one of its cameras) comes from it."""
 
     @abstractmethod
-    def build(self, training: Callable[[], Iterable[Row]], teacher: FrozenTeacher | None,
-              say: Callable[[str], None]) -> ObjectiveModel:  # fmt: skip
+    def build(
+        self, training: Callable[[], Iterable[Row]], teacher: FrozenTeacher | None, say: Callable[[str], None]
+    ) -> ObjectiveModel:
         """The model at its start, under the seed that torch's generator has.
 
         training: gives the frames that are trained on, for what is fitted to them. say: takes a line for a person.

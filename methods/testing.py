@@ -92,8 +92,9 @@ class RepresentationContract:
         with torch.no_grad():
             whole = representation.encode(observations)
             assert torch.equal(whole, representation.encode(observations)), "eval mode must be deterministic"
-            single = torch.cat([representation.encode({k: v[i : i + 1] for k, v in observations.items()})
-                                for i in range(self.batch)])  # fmt: skip
+            single = torch.cat(
+                [representation.encode({k: v[i : i + 1] for k, v in observations.items()}) for i in range(self.batch)]
+            )
         torch.testing.assert_close(single, whole, rtol=1e-4, atol=1e-5, msg="a feature depends on its batch")
 
     def test_what_is_trained_is_what_the_card_says(self) -> None:

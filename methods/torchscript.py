@@ -20,10 +20,15 @@ from torch import Tensor
 from methods.errors import BadWeights
 
 DTYPES = {
-    "HalfStorage": torch.float16, "BFloat16Storage": torch.bfloat16, "FloatStorage": torch.float32,
-    "DoubleStorage": torch.float64, "IntStorage": torch.int32, "LongStorage": torch.int64,
-    "BoolStorage": torch.bool, "ByteStorage": torch.uint8,
-}  # fmt: skip
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "IntStorage": torch.int32,
+    "LongStorage": torch.int64,
+    "BoolStorage": torch.bool,
+    "ByteStorage": torch.uint8,
+}
 
 
 class Shell:

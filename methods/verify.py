@@ -121,9 +121,10 @@ def compare(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
         if not worst <= TOLERANCE:
             same = mine["weights_fingerprint"] == theirs["weights_fingerprint"]
             cause = (
-                f"with equal weights (torch {mine['torch']} here, {theirs['torch']} there)" if same
+                f"with equal weights (torch {mine['torch']} here, {theirs['torch']} there)"
+                if same
                 else "and so do the weights"
-            )  # fmt: skip
+            )
             return [f"features differ by {worst:.1e} relative ({key}), {cause}"]
     return []
 

@@ -182,8 +182,13 @@ def _flatten(value: Any, path: str, found: dict[str, Tensor]) -> None:
             _flatten(item, f"{path}.{name}" if path else str(name), found)
 
 
-def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], source: str, prefixes: Iterable[str] = (),
-                  ignore: Iterable[str] = ()) -> None:  # fmt: skip
+def load_strictly(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    source: str,
+    prefixes: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+) -> None:
     """Fill `module` from a checkpoint, every key of both accounted for. Raises `BadWeights` naming the rest.
 
     prefixes: wrappers that a key may stand under; the longest that matches is stripped. ignore: a key with a dotted

@@ -68,9 +68,13 @@ def sized(card: ImageInput, size: int, crop: float) -> ImageInput:
 
 
 def hub_input(
-    size: int, mean: tuple[float, ...], std: tuple[float, ...], interpolation: Literal["bicubic", "bilinear"],
-    crop: float, resize: Literal["stretch", "short-side"],
-) -> ImageInput:  # fmt: skip
+    size: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    interpolation: Literal["bicubic", "bilinear"],
+    crop: float,
+    resize: Literal["stretch", "short-side"],
+) -> ImageInput:
     """Pictures as the hubs' own transforms leave them: PIL's, in whole numbers, before they become tensors."""
     (a, b, c), (d, e, f) = ((float(v) for v in values) for values in (mean, std))
     whole = ImageInput(size, (0, 1), (a, b, c), (d, e, f), resize, interpolation=interpolation, rounded=True)
@@ -78,9 +82,17 @@ def hub_input(
 
 
 def hub_card(
-    name: str, title: str, input: ImageInput, features: tuple[str, ...], weights: tuple[WeightFile, ...],
-    requires: tuple[tuple[str, str], ...], licence: str, paper: str, lora: bool, **more: Any,
-) -> HubCard:  # fmt: skip
+    name: str,
+    title: str,
+    input: ImageInput,
+    features: tuple[str, ...],
+    weights: tuple[WeightFile, ...],
+    requires: tuple[tuple[str, str], ...],
+    licence: str,
+    paper: str,
+    lora: bool,
+    **more: Any,
+) -> HubCard:
     """features: those that the model can give, its own pooling first."""
     training = TRAINING if lora else ("frozen", "finetune")
     return HubCard(
@@ -97,7 +109,9 @@ def hub_card(
         weights=weights,
         options=(
             MethodOption(
-                "training", "frozen", training,
+                "training",
+                "frozen",
+                training,
                 "lora: low-rank updates of q, k and v are trained; finetune: everything",
                 changes=tuple((value, field, then) for _, value, field, then in CHANGES if value in training),
             ),
@@ -108,4 +122,4 @@ def hub_card(
         requires=requires,
         version=VERSION,
         **more,
-    )  # fmt: skip
+    )

@@ -50,9 +50,13 @@ class HubEncoder(ImageEncoder):
     network: HubNetwork
 
     def __init__(
-        self, specs: Mapping[str, FieldSpec], training: str = "frozen", features: str | None = None,
-        size: str | None = None, observe: str = "rgb",
-    ) -> None:  # fmt: skip
+        self,
+        specs: Mapping[str, FieldSpec],
+        training: str = "frozen",
+        features: str | None = None,
+        size: str | None = None,
+        observe: str = "rgb",
+    ) -> None:
         card = self.card.under({"size": size} if size else {})
         assert isinstance(card.input, ImageInput)
         own = next(option.default for option in card.options if option.name == "features")

@@ -36,9 +36,20 @@ WITH_CLASS = frozenset({"vit", "deit", "dinov2", "dinov2_with_registers", "dinov
 ANY_SIZE = frozenset({"dinov2", "dinov2_with_registers", "dinov3_vit"})
 """Types that scale their positions to the picture by themselves."""
 UNUSED = (
-    "classifier", "cls_classifier", "distillation_classifier", "text_model", "logit_", "visual_projection",
-    "text_projection", "pooler", "decoder", "lm_head", "head", "mask_token", "translator",
-)  # fmt: skip
+    "classifier",
+    "cls_classifier",
+    "distillation_classifier",
+    "text_model",
+    "logit_",
+    "visual_projection",
+    "text_projection",
+    "pooler",
+    "decoder",
+    "lm_head",
+    "head",
+    "mask_token",
+    "translator",
+)
 """Beginnings of parts of a checkpoint that only its training or another use of it needs."""
 
 
@@ -131,9 +142,12 @@ def files(name: str) -> tuple[WeightFile, ...]:
     where = f"https://huggingface.co/{name}/resolve/main"
     return tuple(
         WeightFile(file, f"{where}/{file}", licence, note=note)
-        for file, note in ((CONFIG, "describes the network"), (PICTURES, "describes its pictures"),
-                           ("model.safetensors", ""))
-    )  # fmt: skip
+        for file, note in (
+            (CONFIG, "describes the network"),
+            (PICTURES, "describes its pictures"),
+            ("model.safetensors", ""),
+        )
+    )
 
 
 def folder_of(name: str) -> Path:

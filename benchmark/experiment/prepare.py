@@ -168,4 +168,3 @@ def _together(parts: Sequence[Samples], residence: Residence) -> Samples:
     inputs = {name: residence.end_to_end([part.inputs[name] for part in parts]) for name in parts[0].inputs}
     steps = end_to_end([part.episodes for part in parts]).lengths
     return Samples(inputs, torch.cat([part.actions for part in parts]), steps)
-

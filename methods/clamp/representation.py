@@ -44,7 +44,7 @@ class CLAMP(Representation):
             "the cloud is that of the suite's cameras; MetaWorld's fixed views stand at the table's corners",
             "a single arm has one wrist: the second wrist's view is empty",
         ),
-    )  # fmt: skip
+    )
     feature_dim = 2 * WIDTH
     token_dim = WIDTH
 

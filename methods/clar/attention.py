@@ -43,8 +43,16 @@ def on_points(shares: Tensor, centers: Tensor, points: Tensor, neighbours: int =
 
 
 @torch.no_grad()
-def on_image(shares: Tensor, tokens: Tensor, reference: Tensor, seen: Tensor, local: LocalAlignment | None,
-             cells: int, size: tuple[int, int], spread: float = 0.03) -> Tensor:  # fmt: skip
+def on_image(
+    shares: Tensor,
+    tokens: Tensor,
+    reference: Tensor,
+    seen: Tensor,
+    local: LocalAlignment | None,
+    cells: int,
+    size: tuple[int, int],
+    spread: float = 0.03,
+) -> Tensor:
     """(B, H, W) in 0..1: visible patches' shares where the alignment samples, or at their centres without one.
 
     reference (B, n, 2) in [0, 1]; seen (B, n); cells: of the teacher's map; spread: of a spot, in picture widths.

@@ -69,8 +69,9 @@ def share(scores: Tensor, positive: Tensor, valid: Tensor, form: Form) -> tuple[
     return torch.where(said, mean - total, torch.zeros_like(total)), said
 
 
-def contrast(scores: Tensor, positive: Tensor | None = None, valid: Tensor | None = None,
-             form: Form = "infonce") -> Tensor:  # fmt: skip
+def contrast(
+    scores: Tensor, positive: Tensor | None = None, valid: Tensor | None = None, form: Form = "infonce"
+) -> Tensor:
     """Eqs 2, 3 and 6 as a mean: scores (..., n, n), row i and column i of one pair, to a scalar.
 
     positive: bool of that shape; None for the diagonal. valid: (..., n) items that take part; None for all. Zero, with

@@ -108,8 +108,16 @@ class DeformableSampling(nn.Module):
 class LocalAlignment(nn.Module):
     """Patches against what the image's feature map holds where they are."""
 
-    def __init__(self, patch_dim: int, map_dim: int, width: int = 256, heads: int = 8, points: int = 4,
-                 form: Form = "infonce", negatives: Negatives = "image") -> None:  # fmt: skip
+    def __init__(
+        self,
+        patch_dim: int,
+        map_dim: int,
+        width: int = 256,
+        heads: int = 8,
+        points: int = 4,
+        form: Form = "infonce",
+        negatives: Negatives = "image",
+    ) -> None:
         super().__init__()
         self.form, self.negatives = form, negatives
         self.sampling = DeformableSampling(patch_dim, map_dim, width, heads, points)

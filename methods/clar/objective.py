@@ -29,8 +29,9 @@ class ClarObjective(Objective):
 
     when_diverged = "form=infonce"
 
-    def __init__(self, kind: type[CLAR], specs: Mapping[str, FieldSpec], options: Options, norm: str,
-                 feature: str) -> None:  # fmt: skip
+    def __init__(
+        self, kind: type[CLAR], specs: Mapping[str, FieldSpec], options: Options, norm: str, feature: str
+    ) -> None:
         self.kind, self.specs, self.options, self.norm, self.feature = kind, specs, options, norm, feature
         self.fields = (*CLOUD, "rgb", *CAMERA) if options.taught else CLOUD
 
@@ -49,8 +50,9 @@ class ClarObjective(Objective):
         found["text_feature"] = torch.stack([row.text for row in rows if row.text is not None])
         return found
 
-    def build(self, training: Callable[[], Iterable[Row]], teacher: FrozenTeacher | None,
-              say: Callable[[str], None]) -> Pretraining:  # fmt: skip
+    def build(
+        self, training: Callable[[], Iterable[Row]], teacher: FrozenTeacher | None, say: Callable[[str], None]
+    ) -> Pretraining:
         """The clouds' range is fitted to the frames that are trained on."""
         representation = self._representation()
         corners = torch.from_numpy(np.stack(cloud_range(training()))).unsqueeze(0)

@@ -95,8 +95,14 @@ class Pretraining(ObjectiveModel):
         self.local = None
         if o.local:
             self.local = LocalAlignment(
-                config.width, map_dim, o.local_width, o.local_heads, o.local_points, o.form, o.local_negatives  # type: ignore[arg-type]
-            )  # fmt: skip
+                config.width,
+                map_dim,
+                o.local_width,
+                o.local_heads,
+                o.local_points,
+                o.form,
+                o.local_negatives,  # type: ignore[arg-type]
+            )
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Fields (B, ...), as `envs.spec` describes clouds and pictures of one camera, to what the terms are made of.

@@ -52,14 +52,16 @@ class CLAR(Representation):
         weights=(UNPUBLISHED,),
         options=(
             MethodOption(
-                "norm", "fixed", NORMS,
+                "norm",
+                "fixed",
+                NORMS,
                 "fixed: one centre and scale for everything; task: fitted on each task's training clouds; unit_sphere: "
                 "each cloud by itself, as Lift3D does, which loses where things are; workspace: older checkpoints' own",
             ),
             MethodOption("feature", "cls+max", ("cls+max", "cls"), "what the head sees; silent in the paper"),
         ),
         reported_as="CLAR",
-    )  # fmt: skip
+    )
     config = EncoderConfig()
 
     def __init__(self, specs: Mapping[str, FieldSpec], norm: str = "fixed", feature: str = "cls+max") -> None:

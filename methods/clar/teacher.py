@@ -39,7 +39,7 @@ CARD = MethodCard(
     paper="Radford et al., CLIP, ICML 2021, arXiv:2103.00020",
     licence="MIT",
     weights=(OPENAI_VIT_B16, text.CARD.weights[1]),
-)  # fmt: skip
+)
 """For `bench weights clar-teacher`."""
 
 

@@ -46,8 +46,9 @@ class PointwiseMLP(nn.Sequential):
         return hidden
 
 
-def grouped_mlp(mlp: PointwiseMLP, points: Tensor, features: Tensor | None, centers: Tensor, index: Tensor,
-                scale: float = 1.0) -> Tensor:  # fmt: skip
+def grouped_mlp(
+    mlp: PointwiseMLP, points: Tensor, features: Tensor | None, centers: Tensor, index: Tensor, scale: float = 1.0
+) -> Tensor:
     """mlp([(p_j - c_i) / scale, f_j]) for every neighbour j of every centre i.
 
     points (B, N, 3), features (B, N, C) or None, centers (B, S, 3), index (B, S, k); gives (B, S, k, widths[-1]).

@@ -84,9 +84,16 @@ class Block(nn.Module):
     """Pre-norm transformer block."""
 
     def __init__(
-        self, width: int, heads: int, *, hidden: int | None = None, qkv_bias: bool = True, eps: float = 1e-6,
-        drop_path: float = 0.0, gelu: Literal["none", "tanh"] = "none",
-    ) -> None:  # fmt: skip
+        self,
+        width: int,
+        heads: int,
+        *,
+        hidden: int | None = None,
+        qkv_bias: bool = True,
+        eps: float = 1e-6,
+        drop_path: float = 0.0,
+        gelu: Literal["none", "tanh"] = "none",
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps)
         self.attn = Attention(width, heads, qkv_bias)
