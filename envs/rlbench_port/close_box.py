@@ -17,6 +17,8 @@ OPENING = 2.6 / 0.99
 SIZE = (0.17, 0.2, 0.11)
 """Depth (across the hinge), width and height, metres."""
 WALL, LID = 0.008, 0.01
+OVER = math.radians(45)
+"""From closed, where the expert lets go: the lid falls from about 60 degrees."""
 BASE_COLOUR, LID_COLOUR = "0.20 0.38 0.62", "0.85 0.62 0.22"
 PLACES = ((0.46, 0.66), (-0.05, 0.05))
 """Of the box's middle, metres, x and y."""
@@ -32,7 +34,7 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     depth, width, height = (float(value) for value in scale * np.array(SIZE) * rng.uniform(0.97, 1.03, 3))
     place = np.array([rng.uniform(*PLACES[0]), rng.uniform(*PLACES[1]), 0.0])
     frame = Frame(place, TURN + rng.uniform(-YAWS, YAWS))
-    friction = rng.uniform(0.005, 0.01)
+    friction = rng.uniform(0.055, 0.07) * depth / SIZE[0]
     hinge = (-depth / 2, 0.0, height)
     inside = "".join([
         box((depth, width, WALL), (0, 0, WALL / 2), BASE_COLOUR),
@@ -64,7 +66,7 @@ def _plan(frame: Frame, hinge: tuple[float, float, float], depth: float, side: i
 
     grip = depth - 0.012
     before, grasp = on_lid(OPENING, depth + 0.1), on_lid(OPENING, grip)
-    over, away = on_lid(math.radians(60), grip), on_lid(math.radians(60), depth + 0.08)
+    over, away = on_lid(OVER, grip), on_lid(OVER, depth + 0.08)
     return (
         before,
         Keyframe(grasp.place, grasp.rotation, opens=False),

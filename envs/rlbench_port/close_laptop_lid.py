@@ -23,7 +23,7 @@ PLACES = ((0.42, 0.6), (-0.15, 0.15))
 """Of the laptop's middle, metres, x and y."""
 YAWS = math.radians(40)
 """To either side of facing away from the robot."""
-PUSHES = tuple(math.radians(angle) for angle in (75, 40))
+PUSHES = tuple(math.radians(angle) for angle in (70, 25))
 
 
 def draw(rng: np.random.Generator, size: float | None) -> Layout:
@@ -32,7 +32,7 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     depth, width, height = (float(value) for value in scale * np.array(SIZE) * rng.uniform(0.97, 1.03, 3))
     place = np.array([rng.uniform(*PLACES[0]), rng.uniform(*PLACES[1]), 0.0])
     frame = Frame(place, rng.uniform(-YAWS, YAWS))
-    friction = rng.uniform(0.08, 0.12) * depth / SIZE[0]
+    friction = rng.uniform(0.13, 0.15) * depth / SIZE[0]
     hinge = (-depth / 2, 0.0, height)
     screen = "".join([
         box((depth, width, SCREEN), (depth / 2, 0, SCREEN / 2), SCREEN_COLOUR, 0.2),

@@ -26,7 +26,7 @@ YAWS = math.radians(45)
 """To either side."""
 TURN = math.radians(-90)
 """The seat comes down to the robot's right."""
-PUSHES = tuple(math.radians(angle) for angle in (75, 45))
+PUSHES = tuple(math.radians(angle) for angle in (70, 30))
 
 
 def draw(rng: np.random.Generator, size: float | None) -> Layout:
@@ -35,9 +35,9 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     length, width, height = (float(value) for value in scale * np.array(SIZE) * rng.uniform(0.97, 1.03, 3))
     place = np.array([rng.uniform(*PLACES[0]), rng.uniform(*PLACES[1]), 0.0])
     frame = Frame(place, TURN + rng.uniform(-YAWS, YAWS))
-    friction = rng.uniform(0.1, 0.14) * length / SIZE[0]
+    friction = rng.uniform(0.19, 0.22) * length / SIZE[0]
     hinge = (-length / 2, 0.0, height)
-    tank = 0.55 * height
+    tank = 0.9 * height
     inside = "".join([
         _cylinder(0.55 * width / 2, (0, 0, 0.25 * height), 0.5 * height, WHITE),
         _cylinder(1.02 * width / 2, (0, 0, 0.72 * height), 0.5 * height, WHITE),

@@ -96,9 +96,8 @@ def test_who_does_not_do_the_task_does_not_succeed(env: Any, player: Any) -> Non
 
 @pytest.mark.sim
 def test_wrong_targets_lower_success(env: Any) -> None:
-    right, wrong = (sum(play(env, noisy(deviation), seed)[0] for seed in range(6)) for deviation in (0.0, 0.06))
-    assert right == 6
-    assert wrong <= 4
+    """Without noise the same five succeed (above); tests/simulations/rlbench_port.py has the curve."""
+    assert sum(play(env, noisy(0.06), seed)[0] for seed in range(5)) <= 3
 
 
 @pytest.mark.sim

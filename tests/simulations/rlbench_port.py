@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from envs.registry import make
+from envs.rlbench_port.places import WORKSPACE
 from envs.spec import ObservationRequest
 
 HORIZON = 25
@@ -54,8 +55,8 @@ def until_contact(env: Any, number: int, draw: np.random.Generator) -> np.ndarra
 
 
 def random_poses(env: Any, number: int, draw: np.random.Generator) -> np.ndarray:
-    """Anywhere over the table, turned at random, opening or closing."""
-    target = draw.uniform((0.2, -0.5, 0.02), (0.8, 0.5, 0.6))
+    """Anywhere in the workspace, turned at random, opening or closing."""
+    target = draw.uniform(*WORKSPACE)
     turn = draw.normal(size=4)
     return np.array([*(target - env.robot.tip()[0]), *turn / np.linalg.norm(turn), draw.integers(2)], np.float32)
 
