@@ -78,7 +78,7 @@ class Protocol:
         scheduled = self.schedule != "constant" or self.warmup_epochs > 0
         if self.steps and scheduled:
             raise ConfigError(
-                f"protocol.schedule={self.schedule} with protocol.warmup_epochs={self.warmup_epochs} counts epochs, and "
+                f"protocol.schedule={self.schedule} with warmup_epochs={self.warmup_epochs} counts epochs, and "
                 f"protocol.steps={self.steps} leaves none to count: set protocol.steps=0, or schedule=constant and "
                 "warmup_epochs=0"
             )
