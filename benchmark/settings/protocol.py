@@ -49,7 +49,7 @@ class Protocol:
     schedule: str = later("constant")
     """Of the rate of what takes the protocol's, epoch by epoch after the warm-up: `constant`, or `cosine`, to zero."""
     warmup_epochs: Annotated[int, Range(0, 100_000)] = later(0)
-    """In which that rate rises evenly, from a tenth."""
+    """In which that rate rises evenly, from a tenth. A shorter training ends within them."""
 
     def __post_init__(self) -> None:
         check_bounds(self, "protocol")
@@ -75,16 +75,11 @@ class Protocol:
                 f"in a demonstration, and min_success_steps={self.min_success_steps} are wanted: none would be kept"
             )
         one_of("protocol.schedule", self.schedule, SCHEDULES)
-        scheduled = self.schedule != "constant" or self.warmup_epochs > 0
-        if self.steps and scheduled:
+        if self.steps and (self.schedule != "constant" or self.warmup_epochs):
             raise ConfigError(
                 f"protocol.schedule={self.schedule} with warmup_epochs={self.warmup_epochs} counts epochs, and "
                 f"protocol.steps={self.steps} leaves none to count: set protocol.steps=0, or schedule=constant and "
                 "warmup_epochs=0"
-            )
-        if scheduled and self.warmup_epochs >= self.epochs:
-            raise ConfigError(
-                f"protocol.warmup_epochs={self.warmup_epochs} must be less than protocol.epochs={self.epochs}"
             )
         split_terms(self.action_loss, LOSSES, "protocol.action_loss")
         split_terms(self.action_scaling, SCALINGS, "protocol.action_scaling")

@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.action_parts import ActionPart
 from envs.base import Step
+from envs.camera import Orbit, parse_camera
 from envs.mujoco_sensors import Sensors
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
@@ -31,6 +32,29 @@ PLACEMENTS = 40
 NO_ROTATION = "a rotation of length zero"
 OUTSIDE = "target outside the workspace"
 NO_PATH = "no path to the target"
+
+
+def _cameras(names: tuple[str, ...]) -> list[tuple[str, Orbit | None]]:
+    """Each camera and its shift. Raises `UnknownName` or `SpecMismatch`."""
+    found = []
+    for name in names:
+        try:
+            base, orbit = parse_camera(name)
+        except ValueError as error:
+            raise SpecMismatch(str(error)) from error
+        if base not in (*CAMERAS, "wrist"):
+            raise UnknownName("camera of rlbench4-port", base, (*CAMERAS, "wrist"))
+        if orbit is not None:
+            if base == "wrist":
+                raise SpecMismatch("wrist moves with the robot and cannot be shifted around the table")
+            try:
+                CAMERAS[base].placed(orbit)
+            except ValueError as error:
+                raise SpecMismatch(f"camera {name}: {error}") from error
+        found.append((base, orbit))
+    if len(dict(found)) < len(found):
+        raise SpecMismatch(f"{', '.join(names)}: a camera can be in one place at a time")
+    return found
 
 
 class RLBenchPort:
@@ -90,11 +114,13 @@ class RLBenchPort:
 
         self._draw = importlib.import_module(TASKS[task][0]).draw
         self._scene = scene
-        self.model = scene.build(self._draw(np.random.default_rng(0), 1.0))
+        cameras = _cameras(request.cameras)
+        self._orbits = dict(cameras)
+        self.model = scene.build(self._draw(np.random.default_rng(0), 1.0), self._orbits)
         self._planner = Planner()
         self.robot = Robot(self.model)
-        cameras = [self.model.camera(name).id for name in request.cameras]
-        self.sensors = Sensors(self.model, self.robot.data, cameras, request)
+        numbers = [self.model.camera(name).id for name, _ in cameras]
+        self.sensors = Sensors(self.model, self.robot.data, numbers, request)
         self._layout: Layout
         self._plan: tuple[Keyframe, ...]
         self._played = 0
@@ -113,11 +139,7 @@ class RLBenchPort:
     def specs(cls, request: ObservationRequest) -> dict[str, FieldSpec]:
         if missing := sorted(set(request.fields) - cls.provides):
             raise SpecMismatch(f"{cls.name} cannot give {missing}; it gives {sorted(cls.provides)}")
-        for camera in request.cameras:
-            if camera not in cls.cameras:
-                raise UnknownName(f"camera of {cls.name}", camera, cls.cameras)
-        if len(set(request.cameras)) < len(request.cameras):
-            raise SpecMismatch(f"{', '.join(request.cameras)}: a camera can be in one place at a time")
+        _cameras(request.cameras)
         if request.renders and not request.cameras:
             raise SpecMismatch(f"{sorted(request.fields)} needs at least one camera of {cls.cameras}")
         v, h, w, n = len(request.cameras), request.height, request.width, request.num_points
@@ -148,7 +170,7 @@ class RLBenchPort:
         else:
             raise RuntimeError(f"{self.task}, seed {seed}: none of {PLACEMENTS} layouts can be reached by the arm")
         self._layout, self._plan, self._played = layout, plan, 0
-        self._scene.become(self.model, self._scene.build(layout))
+        self._scene.become(self.model, self._scene.build(layout, self._orbits))
         self.robot.home(layout.opening)
         return self.observe()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs.camera import Orbit
 from envs.spec import Crop
 
 BASE = np.array([-0.268, -0.005, 0.752])
@@ -37,6 +38,18 @@ class CameraPose:
     up: tuple[float, float, float]
     fov: float = 40.0
 
+    def placed(self, orbit: Orbit | None) -> tuple[np.ndarray, np.ndarray]:
+        """Place (3,), metres, robot frame, and axes (3, 3) in its columns, x right, y up, z backward; shifted by an
+        orbit."""
+        forward, up = np.array(self.forward), np.array(self.up)
+        right = np.cross(forward, up)
+        axes = np.stack([right, np.cross(right, forward), -forward], axis=1)
+        place = np.array(self.eye) - BASE
+        return (place, axes) if orbit is None else orbit.move(place, axes, MIDDLE)
+
+
+MIDDLE = np.array([0.55, 0.0, 0.0])
+"""Around which a shifted camera is moved, metres, robot frame."""
 
 CAMERAS: dict[str, CameraPose] = {
     "front": CameraPose((1.35, 0.0, 1.58), (-0.9063, 0.0, -0.4226), (-0.4226, 0.0, 0.9063)),

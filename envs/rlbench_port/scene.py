@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import mujoco
 import numpy as np
 
+from envs.camera import Orbit
 from envs.rlbench_port import arm
 from envs.rlbench_port.layout import Layout
 from envs.rlbench_port.places import BASE, CAMERAS, TABLE
 
+Orbits = Mapping[str, Orbit | None]
 TIMESTEP = 0.002
 """Seconds of physics."""
 
 
-def build(layout: Layout) -> Any:
-    """A new `mujoco.MjModel`. Layouts of one task differ in numbers only, so their models have equal shapes."""
-    return mujoco.MjModel.from_xml_string(xml(layout))
+def build(layout: Layout, orbits: Orbits) -> Any:
+    """A new `mujoco.MjModel`. Layouts of one task differ in numbers only, so their models have equal shapes.
+
+    orbits: by the names of cameras that are moved around the table.
+    """
+    return mujoco.MjModel.from_xml_string(xml(layout, orbits))
 
 
 def become(model: Any, other: Any) -> None:
@@ -30,7 +36,7 @@ def become(model: Any, other: Any) -> None:
             getattr(model, name)[...] = value
 
 
-def xml(layout: Layout) -> str:
+def xml(layout: Layout, orbits: Orbits) -> str:
     """As MJCF. The statistic, by which near and far planes are scaled, is fixed: all episodes are drawn alike."""
     x, y, half_x, half_y = TABLE
     return f"""
@@ -60,7 +66,7 @@ def xml(layout: Layout) -> str:
           rgba="0.68 0.55 0.42 1"/>
     <geom name="floor" type="plane" pos="0 0 {-BASE[2]}" size="4 4 0.1" rgba="0.5 0.48 0.46 1" contype="0"
           conaffinity="0" group="0"/>
-    {_cameras()}
+    {_cameras(orbits)}
     {arm.arm_bodies()}
     {layout.bodies}
   </worldbody>
@@ -70,13 +76,11 @@ def xml(layout: Layout) -> str:
 </mujoco>"""
 
 
-def _cameras() -> str:
+def _cameras(orbits: Orbits) -> str:
     text = ""
     for name, pose in CAMERAS.items():
-        forward, up = np.array(pose.forward), np.array(pose.up)
-        right = np.cross(forward, up)
-        place = np.array(pose.eye) - BASE
-        axes = " ".join(f"{value:.6g}" for value in (*right, *np.cross(right, forward)))
+        place, turned = pose.placed(orbits.get(name))
+        axes = " ".join(f"{value:.6g}" for value in (*turned[:, 0], *turned[:, 1]))
         text += (
             f'<camera name="{name}" pos="{" ".join(f"{value:.6g}" for value in place)}" xyaxes="{axes}" '
             f'fovy="{pose.fov:g}"/>'

@@ -17,7 +17,7 @@ from envs.pool import EnvConfig, Pool
 from envs.registry import UnknownName, make
 from envs.rlbench_port import arm, planner, rotations
 from envs.rlbench_port.env import NO_PATH, NO_ROTATION, OUTSIDE, RLBenchPort
-from envs.rlbench_port.places import CROP
+from envs.rlbench_port.places import CROP, MIDDLE
 from envs.spec import ObservationRequest, SpecMismatch
 from envs.testing import EnvContract
 from tests.simulations.rlbench_port import (
@@ -192,6 +192,10 @@ def test_requests_that_cannot_be_served() -> None:
         RLBenchPort.specs(request(cameras=("frnt",)))
     with pytest.raises(SpecMismatch, match="in one place"):
         RLBenchPort.specs(request(cameras=("front", "front")))
+    with pytest.raises(SpecMismatch, match="wrist moves with the robot"):
+        RLBenchPort.specs(request(cameras=("wrist@azimuth=10",)))
+    with pytest.raises(SpecMismatch, match="turn the camera over"):
+        RLBenchPort.specs(request(cameras=("overhead@elevation=10",)))
     with pytest.raises(SpecMismatch, match="at least one camera"):
         RLBenchPort.specs(request(cameras=()))
     with pytest.raises(SpecMismatch, match="cannot give.*views"):
@@ -271,6 +275,22 @@ def test_corners_are_seen_where_they_project_to(seed: int) -> None:
     assert (distance > 1).all()
     np.testing.assert_allclose(seen.max(0), pixels.max(0), atol=1.5)
     assert abs(seen.min(0)[1] - pixels.min(0)[1]) < 1.5, "its top, which the lid does not hide"
+
+
+@pytest.mark.gl
+def test_a_shifted_camera_sees_the_middle_where_it_was() -> None:
+    seen = []
+    for camera in ("front", "front@azimuth=20,elevation=5,distance=1.1"):
+        env = make("rlbench4-port", "close-box", ObservationRequest(("intrinsics", "extrinsics", "depth"), (camera,)))
+        for seed in (0, 1):
+            observation = env.reset(seed)
+        seen.append((observation["extrinsics"][0], *project(MIDDLE[None], *(observation[name][0] for name in (
+            "intrinsics", "extrinsics")))))  # fmt: skip
+        env.close()
+    (before, pixel, distance), (after, moved, further) = seen
+    np.testing.assert_allclose(moved, pixel, atol=0.05)
+    assert further[0] == pytest.approx(1.1 * distance[0], rel=1e-4)
+    assert np.linalg.norm(after[:3, 3] - before[:3, 3]) > 0.2, "it stays moved after a reset"
 
 
 @pytest.fixture(scope="module")
