@@ -19,10 +19,12 @@ SIZE = (0.19, 0.27, 0.016)
 SCREEN = 0.008
 BASE_COLOUR, KEYS_COLOUR = "0.55 0.57 0.6", "0.15 0.15 0.17"
 SCREEN_COLOUR, GLASS_COLOUR = "0.4 0.42 0.46", "0.1 0.2 0.35"
-PLACES = ((0.42, 0.6), (-0.15, 0.15))
+PLACES = ((0.42, 0.6), (-0.15, 0.1))
 """Of the laptop's middle, metres, x and y."""
 YAWS = math.radians(40)
-"""To either side of facing away from the robot."""
+"""To either side."""
+TURN = math.radians(90)
+"""The hinge is to the robot's right; the screen's back is not where the arm passes on its way over the table."""
 PUSHES = tuple(math.radians(angle) for angle in (70, 25))
 
 
@@ -31,7 +33,7 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     scale = np.full(3, rng.uniform(*SIZES) if size is None else size)
     depth, width, height = (float(value) for value in scale * np.array(SIZE) * rng.uniform(0.97, 1.03, 3))
     place = np.array([rng.uniform(*PLACES[0]), rng.uniform(*PLACES[1]), 0.0])
-    frame = Frame(place, rng.uniform(-YAWS, YAWS))
+    frame = Frame(place, TURN + rng.uniform(-YAWS, YAWS))
     friction = rng.uniform(0.13, 0.15) * depth / SIZE[0]
     hinge = (-depth / 2, 0.0, height)
     screen = "".join([

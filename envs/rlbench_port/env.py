@@ -68,6 +68,7 @@ class RLBenchPort:
     ground_truth (12,): the object's place 3, metres, and rotation x, y, z, w; its hinge's angle, 0 when closed, and
         where that began, radians; its sizes 3, metres.
     scale: the object's size as a multiple of the task's own, in later episodes; None: drawn for each.
+    played: actions of this episode so far.
     """
 
     name: ClassVar[str] = "rlbench4-port"
@@ -123,7 +124,7 @@ class RLBenchPort:
         self.sensors = Sensors(self.model, self.robot.data, numbers, request)
         self._layout: Layout
         self._plan: tuple[Keyframe, ...]
-        self._played = 0
+        self.played = 0
 
     @classmethod
     def resolve(cls, request: ObservationRequest) -> ObservationRequest:
@@ -169,7 +170,7 @@ class RLBenchPort:
                 break
         else:
             raise RuntimeError(f"{self.task}, seed {seed}: none of {PLACEMENTS} layouts can be reached by the arm")
-        self._layout, self._plan, self._played = layout, plan, 0
+        self._layout, self._plan, self.played = layout, plan, 0
         self._scene.become(self.model, self._scene.build(layout, self._orbits))
         self.robot.home(layout.opening)
         return self.observe()
@@ -188,7 +189,7 @@ class RLBenchPort:
 
     def step(self, action: np.ndarray) -> Step:
         wanted = self.action_spec.check(action).astype(np.float64)
-        self._played += 1
+        self.played += 1
         ended = self._move(wanted)
         done = self.succeeded()
         return Step(self.observe(), float(done), done, ended)
@@ -214,18 +215,18 @@ class RLBenchPort:
 
     def state(self) -> np.ndarray:
         """The physics' state, and how many actions have been played, which is where the expert is."""
-        return np.append(self.robot.state(), float(self._played))
+        return np.append(self.robot.state(), float(self.played))
 
     def set_state(self, state: np.ndarray) -> None:
         size = self.robot.state_size + 1
         if state.shape != (size,):
             raise ValueError(f"a state of {self.task} has shape ({size},), not {state.shape}")
         self.robot.set_state(np.asarray(state[:-1], np.float64))
-        self._played = int(state[-1])
+        self.played = int(state[-1])
 
     def expert_action(self) -> np.ndarray:
         """To the next keyframe of the plan; after the last it stays where it is."""
-        keyframe = self._plan[min(self._played, len(self._plan) - 1)]
+        keyframe = self._plan[min(self.played, len(self._plan) - 1)]
         place, rotation = self.robot.tip()
         turn = canonical(multiply(keyframe.rotation, inverse(rotation)))
         return np.array([*(keyframe.place - place), *turn, float(keyframe.opens)], np.float32)
