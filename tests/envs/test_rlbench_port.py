@@ -122,6 +122,25 @@ def test_a_seed_names_one_episode_in_any_process(env: Any) -> None:
 
 
 @pytest.mark.sim
+def test_the_version_names_these_episodes(env: Any) -> None:
+    """Whoever changes them raises `RLBenchPort.version`: records, caches and demonstrations are named by it.
+
+    Of seed 0: where the object is and its sizes; where the tip is after the expert's first step; the expert's steps.
+    """
+    assert RLBenchPort.version == "rlbench4-port==1"
+    place, sizes, tip, steps = {
+        "close-box": ((0.465664, -0.037572, 0), (0.182802, 0.211949, 0.117443), (0.511, -0.3742, 0.2526), 5),
+        "close-laptop-lid": ((0.566389, 0.078189, 0), (0.192508, 0.269756, 0.015961), (0.5965, -0.1236, 0.1463), 3),
+        "toilet-seat-down": ((0.588256, 0.086041, 0), (0.192508, 0.149864, 0.159614), (0.5555, 0.2795, 0.3254), 3),
+    }[env.task]
+    truth = env.reset(0)["ground_truth"]
+    np.testing.assert_allclose(truth[:3], place, atol=2e-6)
+    np.testing.assert_allclose(truth[9:], sizes, atol=2e-6)
+    np.testing.assert_allclose(env.step(env.expert_action()).observation["proprio"][7:10], tip, atol=1e-3)
+    assert len(expert_episode(env, 0, 25, 0)["actions"]) == steps
+
+
+@pytest.mark.sim
 def test_a_restored_state_goes_on_to_the_last_bit(env: Any) -> None:
     env.reset(2)
     env.step(env.expert_action())
