@@ -54,5 +54,5 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
         sizes=(depth, width, height),
         opening=OPENING,
         closed=0.025 * OPENING,
-        plans=push_over(frame, hinge, 0.8 * depth, OPENING, PUSHES),
+        plans=push_over(frame, hinge, 0.92 * depth, OPENING, PUSHES),
     )
