@@ -21,7 +21,10 @@ from envs.local_code import content, loaded, name_files, watch_imports
 from envs.source import MixedModules, files, name_of, texts
 from envs.spec import ObservationRequest, SpecMismatch
 
-ENVS: dict[str, str] = {"metaworld": "envs.metaworld:MetaWorld"}
+ENVS: dict[str, str] = {
+    "metaworld": "envs.metaworld:MetaWorld",
+    "rlbench4-port": "envs.rlbench_port.env:RLBenchPort",
+}
 
 LARGEST = 16 * 2**20
 """Bytes of a file of Python text; one that is larger is something else."""

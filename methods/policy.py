@@ -81,7 +81,8 @@ class Recipe:
 @dataclass(frozen=True, eq=False)
 class ParameterGroup:
     """Parameters that are moved alike. schedule: of the rate after a linear warm-up over `warmup_steps` from zero:
-    `constant`, or `cosine` to zero at the last step."""
+    `constant`, or `cosine` to zero at the last step. follows_protocol: the rate is the protocol's, and rises and falls
+    by epochs as that says (`protocol.schedule`, `warmup_epochs`)."""
 
     parameters: Sequence[nn.Parameter]
     learning_rate: float
@@ -89,6 +90,7 @@ class ParameterGroup:
     betas: tuple[float, float] = (0.9, 0.999)
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_steps: int = 0
+    follows_protocol: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ class Policy(nn.Module):
         rate = recipe.learning_rate
         groups = [(own, rate), (encoder, rate * recipe.encoder_lr_multiplier)]
         return [
-            ParameterGroup(trained, rate, recipe.weight_decay)
+            ParameterGroup(trained, rate, recipe.weight_decay, follows_protocol=True)
             for parameters, rate in groups
             if (trained := [p for p in parameters if p.requires_grad])
         ]

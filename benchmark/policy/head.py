@@ -66,7 +66,11 @@ class Head(nn.Module):
 
     def group_settings(self, recipe: Recipe) -> dict[str, Any]:
         """Fields of `ParameterGroup` for what is trained; the protocol's recipe unless a head has its own."""
-        return {"learning_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+        return {
+            "learning_rate": recipe.learning_rate,
+            "weight_decay": recipe.weight_decay,
+            "follows_protocol": True,
+        }
 
     def losses(
         self, condition: Tensor, proprio: Tensor, actions: Tensor, language: Tensor | None = None

@@ -12,6 +12,8 @@ from benchmark.system.errors import ConfigError
 from envs.identity import later
 from methods.action_terms import LOSSES, SCALINGS, split_terms
 
+SCHEDULES = ("constant", "cosine")
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -44,6 +46,10 @@ class Protocol:
     """Of the action's parts, in the words of `methods.action_terms`; nothing: the head's own."""
     steps: Annotated[int, Range(0, 1_000_000_000)] = later(0)
     """Optimiser steps in place of epochs, whose number then says nothing; `evaluate_every` counts them. 0: epochs."""
+    schedule: str = later("constant")
+    """Of the rate of what takes the protocol's, epoch by epoch after the warm-up: `constant`, or `cosine`, to zero."""
+    warmup_epochs: Annotated[int, Range(0, 100_000)] = later(0)
+    """In which that rate rises evenly, from a tenth. A shorter training ends within them."""
 
     def __post_init__(self) -> None:
         check_bounds(self, "protocol")
@@ -67,6 +73,13 @@ class Protocol:
             raise ConfigError(
                 f"stop_after_success={self.stop_after_success} leaves {self.stop_after_success + 1} steps with success "
                 f"in a demonstration, and min_success_steps={self.min_success_steps} are wanted: none would be kept"
+            )
+        one_of("protocol.schedule", self.schedule, SCHEDULES)
+        if self.steps and (self.schedule != "constant" or self.warmup_epochs):
+            raise ConfigError(
+                f"protocol.schedule={self.schedule} with warmup_epochs={self.warmup_epochs} counts epochs, and "
+                f"protocol.steps={self.steps} leaves none to count: set protocol.steps=0, or schedule=constant and "
+                "warmup_epochs=0"
             )
         split_terms(self.action_loss, LOSSES, "protocol.action_loss")
         split_terms(self.action_scaling, SCALINGS, "protocol.action_scaling")

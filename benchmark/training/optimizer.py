@@ -1,7 +1,8 @@
 """How weights are moved: optimiser, its rates over time, and the average that is played.
 
 A policy says its groups of parameters, each with rate, decay and schedule (`methods.policy.ParameterGroup`), and
-whether an average is played. The direct heads take the protocol's recipe (Adam at a constant rate). A diffusion head
+whether an average is played. The direct heads take the protocol's recipe (Adam, at a constant rate unless it has a
+schedule). A diffusion head
 brings its own: AdamW, warmed up and lowered along a cosine, and an exponential moving average of the weights (Diffusion
 Policy, DP3).
 """
@@ -28,8 +29,10 @@ class BadGroups(UserError, ValueError):
 class Optimization:
     """The optimiser with its groups' rates over time, and the average, if the policy plays one."""
 
-    def __init__(self, policy: Policy, optimizer: torch.optim.Optimizer, groups: Sequence[ParameterGroup]) -> None:
-        self.policy, self.optimizer, self.groups = policy, optimizer, groups
+    def __init__(
+        self, policy: Policy, optimizer: torch.optim.Optimizer, groups: Sequence[ParameterGroup], protocol: Protocol
+    ) -> None:
+        self.policy, self.optimizer, self.groups, self.protocol = policy, optimizer, groups, protocol
         self.named = {name: p for name, p in policy.named_parameters() if p.requires_grad}
         self.ema: Any = None
         if policy.average is not None:
@@ -44,10 +47,12 @@ class Optimization:
                 update_after_step=policy.average.after,
             )
 
-    def before_step(self, step: int, total: int) -> None:
-        """Set the rates of step `step` (from 0) of `total`."""
+    def before_step(self, step: int, total: int, epoch: int = 0) -> None:
+        """Set the rates of step `step` (from 0) of `total`, in the epoch `epoch` (from 0)."""
+        of_epoch = epoch_factor(self.protocol, epoch)
         for group, settings in zip(self.optimizer.param_groups, self.groups, strict=True):
-            group["lr"] = settings.learning_rate * _factor(settings, step, total)
+            factor = _factor(settings, step, total)
+            group["lr"] = settings.learning_rate * (factor * of_epoch if settings.follows_protocol else factor)
 
     def after_step(self) -> None:
         if self.ema is not None:
@@ -81,6 +86,17 @@ class Optimization:
                 shadow.copy_(state["averaged"][name])
 
 
+def epoch_factor(protocol: Protocol, epoch: int) -> float:
+    """What the protocol's rate is multiplied by in an epoch (from 0), as torch's LinearLR from 0.1 and then
+    CosineAnnealingLR, both stepped once an epoch (Lift3D's recipe for RLBench)."""
+    warm = protocol.warmup_epochs
+    if epoch < warm:
+        return 0.1 + 0.9 * epoch / warm
+    if protocol.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (epoch - warm) / (protocol.epochs - warm)))
+
+
 def _factor(group: ParameterGroup, step: int, total: int) -> float:
     warm = group.warmup_steps
     if step < warm:
@@ -100,7 +116,7 @@ def make_optimization(policy: Policy, protocol: Protocol) -> Optimization:
         {"params": list(g.parameters), "lr": g.learning_rate, "weight_decay": g.weight_decay, "betas": g.betas}
         for g in groups
     ]
-    return Optimization(policy, kind(plain, fused=True), groups)
+    return Optimization(policy, kind(plain, fused=True), groups, protocol)
 
 
 def _check(policy: Policy, groups: Sequence[ParameterGroup]) -> None:

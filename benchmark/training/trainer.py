@@ -148,7 +148,7 @@ class Trainer:
             watched.append(Watched(loss.detach(), _largest(self.policy.encoded), known))
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            self.optimization.before_step(self.steps, steps)
+            self.optimization.before_step(self.steps, steps, self.epoch)
             self.optimizer.step()
             self.optimization.after_step()
             self.sums.add(loss.detach(), known, len(rows))
