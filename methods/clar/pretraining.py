@@ -100,7 +100,7 @@ class Pretraining(ObjectiveModel):
                 o.local_width,
                 o.local_heads,
                 o.local_points,
-                o.form,
+                o.form,  # type: ignore[arg-type]
                 o.local_negatives,  # type: ignore[arg-type]
             )
 
