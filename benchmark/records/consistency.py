@@ -182,7 +182,8 @@ def _evaluations(record: Record) -> Iterator[str]:
     yield from counts("the retest", record.retest, chosen, record)
     best = select(list(record.evaluations), settings["select"]).epoch
     if {record.selected_epoch, record.retest.epoch} != {best}:
-        yield f"epoch {record.selected_epoch} was retested, but epoch {best} is the best of its evaluations"
+        rule = "the last" if settings["select"] == "final" else "the best of its evaluations"
+        yield f"epoch {record.selected_epoch} was retested, but epoch {best} is {rule}"
 
 
 def _training(record: Record) -> Iterator[str]:

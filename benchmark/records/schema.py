@@ -165,7 +165,7 @@ PROTOCOL = fields(
         "rollouts": positive,
         "retest_rollouts": positive,
         "success": one_of("any-step", "last-step"),
-        "select": one_of("first", "last"),
+        "select": one_of("first", "last", "final"),
         "batch_size": mapping(positive),
     }
 )

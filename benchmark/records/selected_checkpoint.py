@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 def select(evaluations: Sequence[Evaluation], rule: str) -> Evaluation:
     """The evaluation with the most successes out of the episodes it was asked for; `rule` (first or last) breaks ties.
+    Under the rule `final` nothing is selected: it is the last evaluation.
 
     An episode that could not be run never helps: k / (n + errors), which is k / n where there are no errors. A rate
     over the episodes that could be run would prefer 1 of 1 with 24 errors to 20 of 25, and a policy that drives the
@@ -20,6 +21,8 @@ def select(evaluations: Sequence[Evaluation], rule: str) -> Evaluation:
 
     An evaluation in which no episode could be run is never selected while another could.
     """
+    if rule == "final":
+        return evaluations[-1]
     ordered = list(evaluations) if rule == "first" else list(evaluations)[::-1]
     return max(ordered, key=_lowest_rate)
 

@@ -50,6 +50,9 @@ class Protocol:
     """Of the rate of what takes the protocol's, epoch by epoch after the warm-up: `constant`, or `cosine`, to zero."""
     warmup_epochs: Annotated[int, Range(0, 100_000)] = later(0)
     """In which that rate rises evenly, from a tenth. A shorter training ends within them."""
+    average_power: Annotated[float, Range(0, 1)] = later(0.0)
+    """Of the moving average of the weights that is played (`methods.policy.Average`), where a policy has the protocol's
+    rate. 0: the trained weights are."""
 
     def __post_init__(self) -> None:
         check_bounds(self, "protocol")
@@ -84,7 +87,7 @@ class Protocol:
         split_terms(self.action_loss, LOSSES, "protocol.action_loss")
         split_terms(self.action_scaling, SCALINGS, "protocol.action_scaling")
         one_of("protocol.success", self.success, ("any-step", "last-step"))
-        one_of("protocol.select", self.select, ("first", "last"))
+        one_of("protocol.select", self.select, ("first", "last", "final"))
         if set(self.batch_size) != {"2d", "3d"}:
             raise ConfigError(f"protocol.batch_size={shown(self.batch_size)} is not allowed: it has 2d and 3d")
 

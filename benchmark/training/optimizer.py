@@ -19,7 +19,7 @@ import torch
 
 from benchmark.settings.protocol import Protocol
 from envs.errors import UserError
-from methods.policy import ParameterGroup, Policy, Recipe
+from methods.policy import Average, ParameterGroup, Policy, Recipe
 
 
 class BadGroups(UserError, ValueError):
@@ -35,7 +35,10 @@ class Optimization:
         self.policy, self.optimizer, self.groups, self.protocol = policy, optimizer, groups, protocol
         self.named = {name: p for name, p in policy.named_parameters() if p.requires_grad}
         self.ema: Any = None
-        if policy.average is not None:
+        average = policy.average
+        if average is None and protocol.average_power and any(group.follows_protocol for group in groups):
+            average = Average(protocol.average_power)
+        if average is not None:
             from diffusers.training_utils import EMAModel
 
             self.ema = EMAModel(
@@ -43,8 +46,8 @@ class Optimization:
                 decay=0.9999,
                 use_ema_warmup=True,
                 inv_gamma=1.0,
-                power=policy.average.power,
-                update_after_step=policy.average.after,
+                power=average.power,
+                update_after_step=average.after,
             )
 
     def before_step(self, step: int, total: int, epoch: int = 0) -> None:
