@@ -20,7 +20,7 @@ WALL, LID = 0.008, 0.01
 OVER = math.radians(45)
 """From closed, where the expert lets go: the lid falls from about 60 degrees."""
 BASE_COLOUR, LID_COLOUR = "0.20 0.38 0.62", "0.85 0.62 0.22"
-PLACES = ((0.46, 0.66), (-0.05, 0.05))
+PLACES = ((0.42, 0.72), (-0.22, 0.22))
 """Of the box's middle, metres, x and y."""
 YAWS = math.radians(22.5)
 """To either side."""

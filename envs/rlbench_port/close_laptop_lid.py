@@ -19,7 +19,7 @@ SIZE = (0.19, 0.27, 0.016)
 SCREEN = 0.008
 BASE_COLOUR, KEYS_COLOUR = "0.55 0.57 0.6", "0.15 0.15 0.17"
 SCREEN_COLOUR, GLASS_COLOUR = "0.4 0.42 0.46", "0.1 0.2 0.35"
-PLACES = ((0.42, 0.6), (-0.15, 0.1))
+PLACES = ((0.38, 0.68), (-0.25, 0.2))
 """Of the laptop's middle, metres, x and y."""
 YAWS = math.radians(40)
 """To either side."""

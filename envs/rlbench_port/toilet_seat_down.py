@@ -20,7 +20,7 @@ SIZE = (0.19, 0.15, 0.16)
 RING, PIECES = 0.011, 12
 """Radius of the seat's tube, metres, and its straight pieces."""
 WHITE, SEAT_COLOUR, WATER_COLOUR = "0.92 0.92 0.9", "0.35 0.22 0.14", "0.35 0.5 0.6"
-PLACES = ((0.45, 0.62), (-0.06, 0.1))
+PLACES = ((0.4, 0.7), (-0.2, 0.25))
 """Of the bowl's middle, metres, x and y."""
 YAWS = math.radians(45)
 """To either side."""
