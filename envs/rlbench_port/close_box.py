@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from envs.rlbench_port.goals import Shut
 from envs.rlbench_port.layout import SIZES, Frame, Keyframe, Layout, box, fixed, hinged
 from envs.rlbench_port.rotations import tool
 
@@ -45,11 +46,8 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     return Layout(
         bodies=fixed("box", frame, inside),
         apart=(("box", "lid"), ("lid", "world")),
-        place=place,
-        yaw=frame.yaw,
         sizes=(depth, width, height),
-        opening=OPENING,
-        closed=0.01 * OPENING,
+        goal=Shut(place, frame.yaw, OPENING, 0.01 * OPENING),
         plans=tuple(_plan(frame, hinge, depth, side) for side in (1, -1)),
     )
 

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from envs.rlbench_port.goals import Shut
 from envs.rlbench_port.layout import SIZES, Frame, Layout, box, fixed, hinged
 from envs.rlbench_port.pushing import push_over
 
@@ -49,10 +50,7 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     return Layout(
         bodies=fixed("laptop", frame, inside),
         apart=(("laptop", "screen"),),
-        place=place,
-        yaw=frame.yaw,
         sizes=(depth, width, height),
-        opening=OPENING,
-        closed=0.025 * OPENING,
+        goal=Shut(place, frame.yaw, OPENING, 0.025 * OPENING),
         plans=push_over(frame, hinge, 0.92 * depth, OPENING, PUSHES),
     )

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from envs.rlbench_port.goals import Shut
 from envs.rlbench_port.layout import SIZES, Frame, Layout, box, fixed, hinged
 from envs.rlbench_port.pushing import push_over
 
@@ -49,11 +50,8 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     return Layout(
         bodies=fixed("toilet", frame, inside),
         apart=(("toilet", "seat"),),
-        place=place,
-        yaw=frame.yaw,
         sizes=(length, width, height),
-        opening=OPENING,
-        closed=0.025 * OPENING,
+        goal=Shut(place, frame.yaw, OPENING, 0.025 * OPENING),
         plans=push_over(frame, hinge, length - 0.012, OPENING, PUSHES),
     )
 

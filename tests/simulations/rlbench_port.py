@@ -53,8 +53,8 @@ def close_gripper(env: Any, number: int, seed: int, draw: np.random.Generator) -
 
 
 def until_contact(env: Any, number: int, seed: int, draw: np.random.Generator) -> np.ndarray:
-    """The expert's way up to the object (for the box: with the lid in the gripper), and nothing after."""
-    before = 2 if env.task == "close-box" else 1
+    """The expert's way up to the object (with the lid or the can in the gripper), and nothing after."""
+    before = 2 if env.task in ("close-box", "water-plants") else 1
     return env.expert_action() if number < before else np.array([*STAY, 0], np.float32)
 
 
