@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from envs.rlbench_port.goals import Shut
 from envs.rlbench_port.layout import SIZES, Frame, Keyframe, Layout, box, fixed, hinged
 from envs.rlbench_port.rotations import tool
 
@@ -20,7 +21,7 @@ WALL, LID = 0.008, 0.01
 OVER = math.radians(45)
 """From closed, where the expert lets go: the lid falls from about 60 degrees."""
 BASE_COLOUR, LID_COLOUR = "0.20 0.38 0.62", "0.85 0.62 0.22"
-PLACES = ((0.46, 0.66), (-0.05, 0.05))
+PLACES = ((0.42, 0.72), (-0.22, 0.22))
 """Of the box's middle, metres, x and y."""
 YAWS = math.radians(22.5)
 """To either side."""
@@ -45,11 +46,8 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     return Layout(
         bodies=fixed("box", frame, inside),
         apart=(("box", "lid"), ("lid", "world")),
-        place=place,
-        yaw=frame.yaw,
         sizes=(depth, width, height),
-        opening=OPENING,
-        closed=0.01 * OPENING,
+        goal=Shut(place, frame.yaw, OPENING, 0.01 * OPENING),
         plans=tuple(_plan(frame, hinge, depth, side) for side in (1, -1)),
     )
 

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from envs.rlbench_port.goals import Shut
 from envs.rlbench_port.layout import SIZES, Frame, Layout, box, fixed, hinged
 from envs.rlbench_port.pushing import push_over
 
@@ -19,7 +20,7 @@ SIZE = (0.19, 0.27, 0.016)
 SCREEN = 0.008
 BASE_COLOUR, KEYS_COLOUR = "0.55 0.57 0.6", "0.15 0.15 0.17"
 SCREEN_COLOUR, GLASS_COLOUR = "0.4 0.42 0.46", "0.1 0.2 0.35"
-PLACES = ((0.42, 0.6), (-0.15, 0.1))
+PLACES = ((0.38, 0.68), (-0.25, 0.2))
 """Of the laptop's middle, metres, x and y."""
 YAWS = math.radians(40)
 """To either side."""
@@ -49,10 +50,7 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     return Layout(
         bodies=fixed("laptop", frame, inside),
         apart=(("laptop", "screen"),),
-        place=place,
-        yaw=frame.yaw,
         sizes=(depth, width, height),
-        opening=OPENING,
-        closed=0.025 * OPENING,
+        goal=Shut(place, frame.yaw, OPENING, 0.025 * OPENING),
         plans=push_over(frame, hinge, 0.92 * depth, OPENING, PUSHES),
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TASKS: dict[str, tuple[str, str]] = {
     "close-box": ("envs.rlbench_port.close_box", "close the box by turning its lid over"),
     "close-laptop-lid": ("envs.rlbench_port.close_laptop_lid", "push the laptop's screen down until it is shut"),
+    "water-plants": ("envs.rlbench_port.water_plants", "take the watering can and water the plant"),
     "toilet-seat-down": ("envs.rlbench_port.toilet_seat_down", "put the seat of the toilet down"),
 }
 """Each task's module and its instruction."""
@@ -66,7 +67,8 @@ class RLBenchPort:
     proprio (15,): joints 7, radians; the fingertips' place 3, metres, and rotation x, y, z, w with w >= 0; and whether
         the gripper is open, 1 or 0.
     ground_truth (12,): the object's place 3, metres, and rotation x, y, z, w; its hinge's angle, 0 when closed, and
-        where that began, radians; its sizes 3, metres.
+        where that began, radians; its sizes 3, metres. In water-plants the object is the can, and what follows are the
+        pot's x and y, the can's length, and the pot's radius and height, metres.
     scale: the object's size as a multiple of the task's own, in later episodes; None: drawn for each.
     played: actions of this episode so far.
     """
@@ -153,7 +155,7 @@ class RLBenchPort:
             FieldSpec("points_valid", (n,), "bool", "", "", "False for padding"),
             FieldSpec("point_colors", (n, 3), "uint8", "0..255"),
             FieldSpec("proprio", (15,), "float32", "rad, m, quaternion, 1", "robot", ", ".join(cls.proprio_names)),
-            FieldSpec("ground_truth", (12,), "float32", "m, quaternion, rad, m", "robot", "pose, hinge, sizes"),
+            FieldSpec("ground_truth", (12,), "float32", "m, quaternion, rad", "robot", "pose, hinge or pot, sizes"),
         ]
         return {spec.name: spec for spec in table if spec.name in request.fields}
 
@@ -172,7 +174,7 @@ class RLBenchPort:
             raise RuntimeError(f"{self.task}, seed {seed}: none of {PLACEMENTS} layouts can be reached by the arm")
         self._layout, self._plan, self.played = layout, plan, 0
         self._scene.become(self.model, self._scene.build(layout, self._orbits))
-        self.robot.home(layout.opening)
+        self.robot.home(layout.goal.begin)
         return self.observe()
 
     def _first_possible(self, layout: Layout) -> tuple[Keyframe, ...] | None:
@@ -206,12 +208,15 @@ class RLBenchPort:
         path = self._planner.path(self.robot.joints(), target, multiply(wanted[3:7] / length, rotation))
         if path is None:
             return NO_PATH
-        self.robot.follow(path, until=self.succeeded)
-        self.robot.grip(opens=bool(wanted[7] > 0.5), until=self.succeeded)
+        self.robot.follow(path, until=self._watch)
+        self.robot.grip(opens=bool(wanted[7] > 0.5), until=self._watch)
         return None
 
     def succeeded(self) -> bool:
-        return self.robot.hinge() <= self._layout.closed
+        return self._layout.goal.done(self.robot)
+
+    def _watch(self) -> bool:
+        return self._layout.goal.watch(self.robot)
 
     def state(self) -> np.ndarray:
         """The physics' state, and how many actions have been played, which is where the expert is."""
@@ -236,11 +241,8 @@ class RLBenchPort:
         if "proprio" in self._specs:
             observation["proprio"] = self.robot.proprio()
         if "ground_truth" in self._specs:
-            layout, half = self._layout, self._layout.yaw / 2
-            turned = canonical(np.array([0.0, 0.0, np.sin(half), np.cos(half)]))
-            observation["ground_truth"] = np.array(
-                [*layout.place, *turned, self.robot.hinge(), layout.opening, *layout.sizes], np.float32
-            )
+            truth = self._layout.goal.truth(self.robot)
+            observation["ground_truth"] = np.array([*truth, *self._layout.sizes], np.float32)
         return {name: observation[name] for name in self._specs}
 
     def fingerprint(self) -> str:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs.rlbench_port.goals import HINGE, Goal
 from envs.rlbench_port.rotations import about, to_matrix
 
-HINGE = "hinge"
-"""The joint of every object: 0 is closed, its angle grows as it is opened."""
 Draw = Callable[[np.random.Generator, float | None], "Layout"]
 """An episode's layout, and the size of its object as a multiple of the task's (None: drawn)."""
 SIZES = (0.9, 1.1)
@@ -35,18 +34,14 @@ class Layout:
     """bodies: MJCF of the object. apart: pairs of bodies that never touch: MuJoCo does not leave out a body and its
     parent where the parent is fixed to the world, and a lid that overlaps its box at the hinge would be thrown shut.
 
-    place, yaw: of the object's own frame in the robot frame, metres and radians. sizes: (3,) metres, along its axes.
-    opening: radians, where the hinge begins. closed: radians, at and below which the task is done.
+    sizes: (3,) metres. goal: where things begin, and when the task is done.
     plans: what the expert may do, in order of preference; the first that the arm can follow is done.
     """
 
     bodies: str
     apart: tuple[tuple[str, str], ...]
-    place: np.ndarray
-    yaw: float
     sizes: tuple[float, float, float]
-    opening: float
-    closed: float
+    goal: Goal
     plans: tuple[tuple[Keyframe, ...], ...]
 
 

@@ -9,10 +9,9 @@ import mujoco
 import numpy as np
 
 from envs.rlbench_port import arm
-from envs.rlbench_port.layout import HINGE
+from envs.rlbench_port.places import TIMESTEP
 from envs.rlbench_port.planner import timed
 from envs.rlbench_port.rotations import from_matrix
-from envs.rlbench_port.scene import TIMESTEP
 
 SUBSTEPS = 5
 PERIOD = SUBSTEPS * TIMESTEP
@@ -42,16 +41,16 @@ class Robot:
         self.engine = f"mujoco=={mujoco.__version__}"
         self._tip = model.site("tip").id
         self._fingers = [int(model.joint(f"finger{number}").qposadr[0]) for number in (1, 2)]
-        self._hinge = int(model.joint(HINGE).qposadr[0])
+        self._spans: dict[str, tuple[int, int]] = {}
         self._kind = mujoco.mjtState.mjSTATE_INTEGRATION
         self.state_size = mujoco.mj_stateSize(model, self._kind)
 
-    def home(self, opening: float) -> None:
-        """The beginning of an episode: the arm at rest, the gripper open, the hinge at this angle, radians."""
+    def home(self, begin: Callable[[Robot], None]) -> None:
+        """The beginning of an episode: the arm at rest, the gripper open, and what `begin` puts in its place."""
         mujoco.mj_resetData(self.model, self.data)
         self.data.qpos[: arm.JOINTS] = self.data.ctrl[: arm.JOINTS] = arm.HOME
         self.data.qpos[self._fingers] = self.data.ctrl[arm.JOINTS :] = arm.OPEN
-        self.data.qpos[self._hinge] = opening
+        begin(self)
         for _ in range(START):
             self._tick()
         self._settled()
@@ -66,7 +65,7 @@ class Robot:
             if until():
                 break
         for _ in range(SETTLE):
-            if abs(self.data.qvel[: arm.JOINTS]).max() < REST:
+            if abs(self.data.qvel[: arm.JOINTS]).max() < REST or until():
                 break
             self._tick()
         self._settled()
@@ -92,9 +91,23 @@ class Robot:
         """The fingertips' place (3,), metres, and rotation x, y, z, w with w >= 0, robot frame."""
         return self.data.site_xpos[self._tip].copy(), from_matrix(self.data.site_xmat[self._tip].reshape(3, 3))
 
-    def hinge(self) -> float:
-        """Radians, 0 when closed."""
-        return float(self.data.qpos[self._hinge])
+    def where(self, joint: str) -> np.ndarray:
+        """A joint's position: (1,) radians of a hinge; of a free body x, y, z, metres, and rotation w, x, y, z."""
+        start, stop = self._span(joint)
+        return self.data.qpos[start:stop].copy()
+
+    def put(self, joint: str, position: np.ndarray) -> None:
+        """As `where`; at rest."""
+        start, stop = self._span(joint)
+        self.data.qpos[start:stop] = position
+        first = int(self.model.joint(joint).dofadr[0])
+        self.data.qvel[first : first + (6 if stop - start == 7 else 1)] = 0
+
+    def _span(self, joint: str) -> tuple[int, int]:
+        if joint not in self._spans:
+            found = self.model.joint(joint)
+            self._spans[joint] = int(found.qposadr[0]), int(found.qposadr[0]) + len(found.qpos0)
+        return self._spans[joint]
 
     def proprio(self) -> np.ndarray:
         """(15,) float32, as `RLBenchPort` says."""

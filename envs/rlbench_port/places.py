@@ -21,6 +21,9 @@ CROP = Crop(low=(-1.232, -1.495, 0.008), high=(1.768, 1.505, 2.248))
 """Lift3D's crop of RLBench's clouds, (-1.5, -1.5, 0.76) to (1.5, 1.5, 3.0) in the world frame: it takes the table away,
 and keeps the robot."""
 
+TIMESTEP = 0.002
+"""Of the physics, seconds."""
+
 TABLE = (0.35, 0.0, 0.75, 0.8)
 """Middle x, y and half sizes x, y, metres."""
 

@@ -11,11 +11,9 @@ import numpy as np
 from envs.camera import Orbit
 from envs.rlbench_port import arm
 from envs.rlbench_port.layout import Layout
-from envs.rlbench_port.places import BASE, CAMERAS, TABLE
+from envs.rlbench_port.places import BASE, CAMERAS, TABLE, TIMESTEP
 
 Orbits = Mapping[str, Orbit | None]
-TIMESTEP = 0.002
-"""Seconds of physics."""
 
 
 def build(layout: Layout, orbits: Orbits) -> Any:
@@ -64,8 +62,7 @@ def xml(layout: Layout, orbits: Orbits) -> str:
     <light pos="0.2 1.0 2.2" dir="0.2 -0.6 -1" diffuse="0.25 0.25 0.25" specular="0 0 0" castshadow="false"/>
     <geom name="table" class="object" type="box" pos="{x} {y} -0.02" size="{half_x} {half_y} 0.02"
           rgba="0.68 0.55 0.42 1"/>
-    <geom name="floor" type="plane" pos="0 0 {-BASE[2]}" size="4 4 0.1" rgba="0.5 0.48 0.46 1" contype="0"
-          conaffinity="0" group="0"/>
+    <geom name="floor" class="object" type="plane" pos="0 0 {-BASE[2]}" size="4 4 0.1" rgba="0.5 0.48 0.46 1"/>
     {_cameras(orbits)}
     {arm.arm_bodies()}
     {layout.bodies}

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from envs.rlbench_port.goals import Shut
 from envs.rlbench_port.layout import SIZES, Frame, Layout, box, fixed, hinged
 from envs.rlbench_port.pushing import push_over
 
@@ -20,7 +21,7 @@ SIZE = (0.19, 0.15, 0.16)
 RING, PIECES = 0.011, 12
 """Radius of the seat's tube, metres, and its straight pieces."""
 WHITE, SEAT_COLOUR, WATER_COLOUR = "0.92 0.92 0.9", "0.35 0.22 0.14", "0.35 0.5 0.6"
-PLACES = ((0.45, 0.62), (-0.06, 0.1))
+PLACES = ((0.4, 0.7), (-0.2, 0.25))
 """Of the bowl's middle, metres, x and y."""
 YAWS = math.radians(45)
 """To either side."""
@@ -49,11 +50,8 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     return Layout(
         bodies=fixed("toilet", frame, inside),
         apart=(("toilet", "seat"),),
-        place=place,
-        yaw=frame.yaw,
         sizes=(length, width, height),
-        opening=OPENING,
-        closed=0.025 * OPENING,
+        goal=Shut(place, frame.yaw, OPENING, 0.025 * OPENING),
         plans=push_over(frame, hinge, length - 0.012, OPENING, PUSHES),
     )
 

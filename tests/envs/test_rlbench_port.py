@@ -16,6 +16,7 @@ from envs.rlbench_port.env import NO_PATH, NO_ROTATION, OUTSIDE, RLBenchPort
 from envs.spec import ObservationRequest, SpecMismatch
 from envs.testing import EnvContract
 from tests.simulations.rlbench_port import (
+    another_episode,
     close_gripper,
     expert,
     noisy,
@@ -74,12 +75,12 @@ def test_the_expert_succeeds(env: Any) -> None:
 
 
 @pytest.mark.sim
-def test_an_object_stays_open_while_nothing_is_done(env: Any) -> None:
+def test_an_object_stays_as_it_is_while_nothing_is_done(env: Any) -> None:
     """MuJoCo lets a body touch its parent where that is fixed to the world: an overlap would throw the lid shut."""
     for seed in range(3):
-        opening = env.reset(seed)["ground_truth"][8]
+        before = env.reset(seed)["ground_truth"]
         assert play(env, nothing, seed) == (False, None)
-        assert env.robot.hinge() > 0.97 * opening
+        np.testing.assert_allclose(env.observe()["ground_truth"], before, atol=0.02)
 
 
 @pytest.mark.sim
@@ -92,6 +93,12 @@ def test_who_does_not_do_the_task_does_not_succeed(env: Any, player: Any) -> Non
 def test_wrong_targets_lower_success(env: Any) -> None:
     """Without noise the same five succeed (above); tests/simulations/rlbench_port.py has the curve."""
     assert sum(play(env, noisy(0.06), seed)[0] for seed in range(5)) <= 3
+
+
+@pytest.mark.sim
+def test_the_object_has_to_be_looked_at(env: Any) -> None:
+    """Places differ so much that what the expert does in one episode seldom does it in another."""
+    assert sum(play(env, another_episode, seed)[0] for seed in range(8)) <= 3
 
 
 @pytest.mark.sim
@@ -123,12 +130,13 @@ def test_the_version_names_these_episodes(env: Any) -> None:
     """
     assert RLBenchPort.version == "rlbench4-port==1"
     place, sizes, tip, steps = {
-        "close-box": ((0.465664, -0.037572, 0), (0.182802, 0.211949, 0.117443), (0.511, -0.3742, 0.2526), 5),
-        "close-laptop-lid": ((0.566389, 0.078189, 0), (0.192508, 0.269756, 0.015961), (0.5975, -0.1296, 0.1686), 3),
-        "toilet-seat-down": ((0.588256, 0.086041, 0), (0.192508, 0.149864, 0.159614), (0.5555, 0.2795, 0.3254), 3),
+        "close-box": ((0.663981, 0.181612, 0), (0.172244, 0.199819, 0.109735), (0.691, -0.1426, 0.2398), 5),
+        "close-laptop-lid": ((0.623981, 0.16074, 0), (0.192508, 0.269756, 0.015961), (0.655, -0.0471, 0.1685), 3),
+        "toilet-seat-down": ((0.643981, 0.21074, 0), (0.192508, 0.149864, 0.159614), (0.6111, 0.4042, 0.3253), 4),
+        "water-plants": ((0.546389, -0.115704, -0.0002), (0.091188, 0.056507, 0.077054), (0.5463, -0.1155, 0.2226), 5),
     }[env.task]
     truth = env.reset(0)["ground_truth"]
-    np.testing.assert_allclose(truth[:3], place, atol=2e-6)
+    np.testing.assert_allclose(truth[:3], place, atol=1e-5)
     np.testing.assert_allclose(truth[9:], sizes, atol=2e-6)
     np.testing.assert_allclose(env.step(env.expert_action()).observation["proprio"][7:10], tip, atol=1e-3)
     assert len(expert_episode(env, 0, 25, 0)["actions"]) == steps
@@ -140,7 +148,7 @@ def test_a_restored_state_goes_on_to_the_last_bit(env: Any) -> None:
     env.step(env.expert_action())
     middle = env.state()
     on = []
-    for _ in range(2):
+    for _ in range(4):  # to the end, and what the expert has brought about by then
         action = env.expert_action()
         env.step(action)
         on.append((action, env.state()))

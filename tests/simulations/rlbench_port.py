@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.expert import expert_episode
 from envs.registry import make
 from envs.rlbench_port.places import WORKSPACE
 from envs.spec import ObservationRequest
@@ -21,18 +22,21 @@ from envs.spec import ObservationRequest
 HORIZON = 25
 SCALES = (0.9, 1.0, 1.1)
 STAY = (0, 0, 0, 0, 0, 0, 1)
-Player = Callable[[Any, int, np.random.Generator], np.ndarray]
-"""The action (8,) of an environment's n-th step."""
+Player = Callable[[Any, int, int, np.random.Generator], np.ndarray]
+"""The action (8,) of an environment's n-th step in the episode of a seed."""
 
 
-def expert(env: Any, number: int, draw: np.random.Generator) -> np.ndarray:
+_elsewhere: dict[tuple[str, int], np.ndarray] = {}
+
+
+def expert(env: Any, number: int, seed: int, draw: np.random.Generator) -> np.ndarray:
     return env.expert_action()
 
 
 def noisy(deviation: float) -> Player:
     """The expert with its targets moved by so many metres (standard deviation along each axis)."""
 
-    def act(env: Any, number: int, draw: np.random.Generator) -> np.ndarray:
+    def act(env: Any, number: int, seed: int, draw: np.random.Generator) -> np.ndarray:
         action = env.expert_action()
         action[:3] += draw.normal(0, deviation, 3)
         return action
@@ -40,28 +44,38 @@ def noisy(deviation: float) -> Player:
     return act
 
 
-def nothing(env: Any, number: int, draw: np.random.Generator) -> np.ndarray:
+def nothing(env: Any, number: int, seed: int, draw: np.random.Generator) -> np.ndarray:
     return np.array([*STAY, 1], np.float32)
 
 
-def close_gripper(env: Any, number: int, draw: np.random.Generator) -> np.ndarray:
+def close_gripper(env: Any, number: int, seed: int, draw: np.random.Generator) -> np.ndarray:
     return np.array([*STAY, 0], np.float32)
 
 
-def until_contact(env: Any, number: int, draw: np.random.Generator) -> np.ndarray:
-    """The expert's way up to the object (for the box: with the lid in the gripper), and nothing after."""
-    before = 2 if env.task == "close-box" else 1
+def until_contact(env: Any, number: int, seed: int, draw: np.random.Generator) -> np.ndarray:
+    """The expert's way up to the object (with the lid or the can in the gripper), and nothing after."""
+    before = 2 if env.task in ("close-box", "water-plants") else 1
     return env.expert_action() if number < before else np.array([*STAY, 0], np.float32)
 
 
-def random_poses(env: Any, number: int, draw: np.random.Generator) -> np.ndarray:
+def another_episode(env: Any, number: int, seed: int, draw: np.random.Generator) -> np.ndarray:
+    """What the expert did in an episode with the object elsewhere: what can be had without looking."""
+    key = env.task, seed % 10
+    if key not in _elsewhere:
+        other: Any = make("rlbench4-port", env.task, ObservationRequest(("proprio",)))
+        _elsewhere[key] = expert_episode(other, 1_000 + key[1], HORIZON, 0)["actions"]
+    actions = _elsewhere[key]
+    return actions[number] if number < len(actions) else np.array([*STAY, actions[-1][7]], np.float32)
+
+
+def random_poses(env: Any, number: int, seed: int, draw: np.random.Generator) -> np.ndarray:
     """Anywhere in the workspace, turned at random, opening or closing."""
     target = draw.uniform(*WORKSPACE)
     turn = draw.normal(size=4)
     return np.array([*(target - env.robot.tip()[0]), *turn / np.linalg.norm(turn), draw.integers(2)], np.float32)
 
 
-def random_places(env: Any, number: int, draw: np.random.Generator) -> np.ndarray:
+def random_places(env: Any, number: int, seed: int, draw: np.random.Generator) -> np.ndarray:
     """Anywhere over the table, the hand as it is: most can be reached."""
     target = draw.uniform((0.3, -0.4, 0.05), (0.7, 0.4, 0.5))
     return np.array([*(target - env.robot.tip()[0]), 0, 0, 0, 1, draw.integers(2)], np.float32)
@@ -72,7 +86,7 @@ def play(env: Any, player: Player, seed: int, horizon: int = HORIZON) -> tuple[b
     env.reset(seed)
     draw = np.random.default_rng([seed, 1])
     for number in range(horizon):
-        step = env.step(player(env, number, draw))
+        step = env.step(player(env, number, seed, draw))
         if step.success or step.ended is not None:
             return step.success, step.ended
     return False, None
@@ -81,6 +95,7 @@ def play(env: Any, player: Player, seed: int, horizon: int = HORIZON) -> tuple[b
 PLAYERS: dict[str, Player] = {
     "expert": expert,
     **{f"expert, targets {millimetres} mm off": noisy(millimetres / 1000) for millimetres in (5, 10, 20, 40)},
+    "the expert of another episode": another_episode,
     "nothing": nothing,
     "gripper closed": close_gripper,
     "up to the object only": until_contact,
