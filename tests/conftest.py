@@ -64,9 +64,19 @@ def toy_settings_once() -> Settings:
     import dataclasses
 
     settings = load_settings(
-        "metaworld-15", "quick", "mlp",
-        ["protocol.train_demos=4", "protocol.valid_demos=1", "protocol.horizon=60", "protocol.epochs=4",
-         "protocol.evaluate_every=2", "protocol.rollouts=4", "protocol.retest_rollouts=6", "runtime.workers=2"],
-    )  # fmt: skip
+        "metaworld-15",
+        "quick",
+        "mlp",
+        [
+            "protocol.train_demos=4",
+            "protocol.valid_demos=1",
+            "protocol.horizon=60",
+            "protocol.epochs=4",
+            "protocol.evaluate_every=2",
+            "protocol.rollouts=4",
+            "protocol.retest_rollouts=6",
+            "runtime.workers=2",
+        ],
+    )
     suite = Suite("toy-suite", "toy", TOY, "none", {"easy": ("near", "far")}, {"cameras": ["front"]})
     return dataclasses.replace(settings, suite=suite)

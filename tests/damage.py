@@ -71,5 +71,15 @@ def delete(file: Path) -> None:
 
 
 EVERY: list[Callable[[Path], None]] = [
-    flip, truncate, empty, zero, garble, to_folder, to_pipe, reshape, objects, nest, delete,
-]  # fmt: skip
+    flip,
+    truncate,
+    empty,
+    zero,
+    garble,
+    to_folder,
+    to_pipe,
+    reshape,
+    objects,
+    nest,
+    delete,
+]

@@ -16,10 +16,19 @@ from methods.weights import load_strictly, read_tensors
 
 class FrozenToy(Representation):
     card = MethodCard(
-        name="frozen-toy", title="Frozen toy", summary="a random rotation", kind="control",
-        observes=("ground_truth",), input=VectorInput("ground_truth", "none"), training="frozen", batch="3d",
-        paper="none", licence="MIT", parameters_source="none", weights=(WeightFile("toy.pt", None, "MIT"),),
-    )  # fmt: skip
+        name="frozen-toy",
+        title="Frozen toy",
+        summary="a random rotation",
+        kind="control",
+        observes=("ground_truth",),
+        input=VectorInput("ground_truth", "none"),
+        training="frozen",
+        batch="3d",
+        paper="none",
+        licence="MIT",
+        parameters_source="none",
+        weights=(WeightFile("toy.pt", None, "MIT"),),
+    )
     feature_dim = 16
 
     def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
@@ -37,10 +46,19 @@ class FittedToy(FrozenToy):
     """Scales what it gives by the actions before, which it is fitted on."""
 
     card = MethodCard(
-        name="fitted-toy", title="Fitted toy", summary="a random rotation, scaled", kind="control",
-        observes=("ground_truth",), input=VectorInput("ground_truth", "none"), training="frozen", batch="3d",
-        paper="none", licence="MIT", parameters_source="none", past_actions=2,
-    )  # fmt: skip
+        name="fitted-toy",
+        title="Fitted toy",
+        summary="a random rotation, scaled",
+        kind="control",
+        observes=("ground_truth",),
+        input=VectorInput("ground_truth", "none"),
+        training="frozen",
+        batch="3d",
+        paper="none",
+        licence="MIT",
+        parameters_source="none",
+        past_actions=2,
+    )
 
     def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
         super().__init__(specs)

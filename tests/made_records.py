@@ -70,11 +70,21 @@ def agreeing(record: Record, **protocol: Any) -> Record:
     rollouts = counts.pop() // tasks
     retest = (len(record.retest.episodes) or asked(record.retest)) // tasks
     numbers = {
-        "train_demos": 25, "valid_demos": 5, "horizon": HORIZON, "epochs": epochs, "evaluate_every": every,
-        "rollouts": rollouts, "retest_rollouts": retest, "success": record.success_rule, "select": "first",
-        "batch_size": {"2d": 256, "3d": 16}, **written(record.protocol), **record.identity.get("protocol", {}),
-        **protocol, "name": record.protocol,
-    }  # fmt: skip
+        "train_demos": 25,
+        "valid_demos": 5,
+        "horizon": HORIZON,
+        "epochs": epochs,
+        "evaluate_every": every,
+        "rollouts": rollouts,
+        "retest_rollouts": retest,
+        "success": record.success_rule,
+        "select": "first",
+        "batch_size": {"2d": 256, "3d": 16},
+        **written(record.protocol),
+        **record.identity.get("protocol", {}),
+        **protocol,
+        "name": record.protocol,
+    }
     horizon = numbers["horizon"]
     evaluations = []
     for number, evaluation in enumerate(record.evaluations):
@@ -88,9 +98,13 @@ def agreeing(record: Record, **protocol: Any) -> Record:
     weights, text = options.pop("weights", None), options.pop("text", None)
     card, known = record.card, record.identity.get("method", {})
     method = {
-        **known, "name": name, "observes": list(card["observes"]), "training": card["training"], "batch": card["batch"],
+        **known,
+        "name": name,
+        "observes": list(card["observes"]),
+        "training": card["training"],
+        "batch": card["batch"],
         "weights": [] if weights is None else ["random"] if weights == "random" else ["0" * 64],
-    }  # fmt: skip
+    }
     if options:
         method["options"] = options
     suite = {**record.identity.get("suite", {}), "name": record.suite}
@@ -98,35 +112,60 @@ def agreeing(record: Record, **protocol: Any) -> Record:
         suite["language"] = {**suite.get("language", {}), "text": text}
     observation = {"fields": [*card["observes"], "proprio"], **record.identity.get("observation", {})}
     identity = {
-        **record.identity, "schema": SCHEMA, "harness": record.identity.get("harness", 1), "suite": suite,
-        "task": record.task, "seed": record.seed, "protocol": numbers, "method": method, "observation": observation,
+        **record.identity,
+        "schema": SCHEMA,
+        "harness": record.identity.get("harness", 1),
+        "suite": suite,
+        "task": record.task,
+        "seed": record.seed,
+        "protocol": numbers,
+        "method": method,
+        "observation": observation,
         "head": {**record.identity.get("head", {}), "name": record.head},
         "precision": record.identity.get("precision", "fp32"),
-    }  # fmt: skip
+    }
     train, valid = tasks * numbers["train_demos"], tasks * numbers["valid_demos"]
     size, samples = numbers["batch_size"][card["batch"]], train * horizon
     batches = samples // size + (samples % size > 1)
     training = {
-        "parameters_encoder": 59_072, "parameters_total": 500_000, "parameters_trained": 250_000, **record.training,
-        "epochs": numbers["epochs"], "batch_size": size, "samples": samples, "train_loss": [0.5] * numbers["epochs"],
+        "parameters_encoder": 59_072,
+        "parameters_total": 500_000,
+        "parameters_trained": 250_000,
+        **record.training,
+        "epochs": numbers["epochs"],
+        "batch_size": size,
+        "samples": samples,
+        "train_loss": [0.5] * numbers["epochs"],
         "optimizer_steps": batches * numbers["epochs"],
-    }  # fmt: skip
+    }
     frozen = {
-        "by_card": card["training"] == "frozen", "before": "a", "after": "a" if card["training"] == "frozen" else "b",
-    }  # fmt: skip
+        "by_card": card["training"] == "frozen",
+        "before": "a",
+        "after": "a" if card["training"] == "frozen" else "b",
+    }
     used: dict[str, Any] = {
-        **record.weights, "untrained": weights == "random",
+        **record.weights,
+        "untrained": weights == "random",
         "files": {f"{weights}.pt": "0" * 64} if method["weights"] not in ([], ["random"]) else {},
-    }  # fmt: skip
+    }
     if suite.get("language", {}).get("text"):
         used["text"] = {"encoder": suite["language"]["text"], "weights": []}
     return dataclasses.replace(
-        record, schema=SCHEMA, identity=identity, identity_hash=digest(identity), horizon=horizon,
-        success_rule=numbers["success"], card={**_plain(card), "name": name}, evaluations=tuple(evaluations),
-        selected_epoch=chosen, retest=again, training=training, weights=used,
+        record,
+        schema=SCHEMA,
+        identity=identity,
+        identity_hash=digest(identity),
+        horizon=horizon,
+        success_rule=numbers["success"],
+        card={**_plain(card), "name": name},
+        evaluations=tuple(evaluations),
+        selected_epoch=chosen,
+        retest=again,
+        training=training,
+        weights=used,
         demos={"train": train, "valid": valid, "attempts": train + valid},
         frozen={**frozen, "unchanged": frozen["before"] == frozen["after"]},
-    )  # fmt: skip
+    )
 
 
 def _plain(data: Any) -> Any:

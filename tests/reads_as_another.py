@@ -34,8 +34,9 @@ NOBODY = 65534
 
 
 def take(data: Path, places: Places, pool: Pool, request: ObservationRequest) -> list[np.ndarray]:
-    protocol = dataclasses.replace(load_protocol("quick"), train_demos=3, valid_demos=1, horizon=12,
-                                   min_success_steps=0)  # fmt: skip
+    protocol = dataclasses.replace(
+        load_protocol("quick"), train_demos=3, valid_demos=1, horizon=12, min_success_steps=0
+    )
     demos = load_or_collect(data, "toy-suite", TOY, "near", protocol, 1)
     observations = load_or_render(places, demos, request, pool, "f")
     representation, fields = build("random-features")

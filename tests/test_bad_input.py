@@ -50,45 +50,134 @@ def one_line(*words: str, code: int = 2) -> str:
 # -- numbers ----------------------------------------------------------------------------------------------------------
 
 PROTOCOL = [
-    "protocol.train_demos=0", "protocol.train_demos=1.5", "protocol.valid_demos=-1", "protocol.horizon=0",
-    "protocol.min_success_steps=1000", "protocol.min_success_steps=-1", "protocol.max_expert_failures=-1",
-    "protocol.epochs=1000000000000", "protocol.epochs=nan", "protocol.epochs=true", "protocol.epochs=null",
-    "protocol.epochs=", "protocol.epochs=[1]", "protocol.evaluate_every=0", "protocol.rollouts=0",
-    "protocol.rollouts=10001", "protocol.retest_rollouts=-3", "protocol.learning_rate=0", "protocol.learning_rate=nan",
-    "protocol.learning_rate=inf", "protocol.learning_rate=1e30", "protocol.encoder_lr_multiplier=-1",
-    "protocol.encoder_lr_multiplier=nan", "protocol.weight_decay=-1", "protocol.weight_decay=inf",
-    "protocol.batch_size.3d=1", "protocol.batch_size.3d=a", "protocol.batch_size.2d=1000000000",
-    "protocol.batch_size=8", "protocol.batch_size={3d:nan}", "protocol.clip_actions=2", "protocol.success=3",
-    "runtime.workers=0", "runtime.workers=many", "runtime.threads=-1", "runtime.threads=1.5", "runtime.threads=true",
-    "runtime.worker_timeout=0", "runtime.worker_timeout=nan", "runtime.worker_timeout=inf", "runtime.device=gpu",
-    "suite.observation.height=0", "suite.observation.width=1000000", "suite.observation.height=abc",
-    "suite.observation.height=1.5", "suite.observation.cameras=3", "suite.observation.cameras=[1]",
-    "suite.observation.sizes=3", "suite.observation.sizes={corner: [0, 3]}", "suite.observation.sizes={corner: nan}",
-    "suite.observation.goal_marker=3", "suite.observation=3", "suite.tasks=3", "suite.tasks.easy=3",
-    "suite.tasks.easy=[../../x]", "suite.tasks.easy=[3]", "suite.title=3", "runtime=3", "env=3", "env.metaworld=3",
-    "env.metaworld.python=3", "method=3",
-]  # fmt: skip
-MLP = ["head.width=0", "head.width=-1", "head.width=abc", "head.hidden=[a]", "head.hidden=[0]", "head.hidden=3",
-       "head.hidden=[1000000000]", "head.input_scale=nan", "head.input_scale=0",
-       "head.compat=clip"]  # fmt: skip
+    "protocol.train_demos=0",
+    "protocol.train_demos=1.5",
+    "protocol.valid_demos=-1",
+    "protocol.horizon=0",
+    "protocol.min_success_steps=1000",
+    "protocol.min_success_steps=-1",
+    "protocol.max_expert_failures=-1",
+    "protocol.epochs=1000000000000",
+    "protocol.epochs=nan",
+    "protocol.epochs=true",
+    "protocol.epochs=null",
+    "protocol.epochs=",
+    "protocol.epochs=[1]",
+    "protocol.evaluate_every=0",
+    "protocol.rollouts=0",
+    "protocol.rollouts=10001",
+    "protocol.retest_rollouts=-3",
+    "protocol.learning_rate=0",
+    "protocol.learning_rate=nan",
+    "protocol.learning_rate=inf",
+    "protocol.learning_rate=1e30",
+    "protocol.encoder_lr_multiplier=-1",
+    "protocol.encoder_lr_multiplier=nan",
+    "protocol.weight_decay=-1",
+    "protocol.weight_decay=inf",
+    "protocol.batch_size.3d=1",
+    "protocol.batch_size.3d=a",
+    "protocol.batch_size.2d=1000000000",
+    "protocol.batch_size=8",
+    "protocol.batch_size={3d:nan}",
+    "protocol.clip_actions=2",
+    "protocol.success=3",
+    "runtime.workers=0",
+    "runtime.workers=many",
+    "runtime.threads=-1",
+    "runtime.threads=1.5",
+    "runtime.threads=true",
+    "runtime.worker_timeout=0",
+    "runtime.worker_timeout=nan",
+    "runtime.worker_timeout=inf",
+    "runtime.device=gpu",
+    "suite.observation.height=0",
+    "suite.observation.width=1000000",
+    "suite.observation.height=abc",
+    "suite.observation.height=1.5",
+    "suite.observation.cameras=3",
+    "suite.observation.cameras=[1]",
+    "suite.observation.sizes=3",
+    "suite.observation.sizes={corner: [0, 3]}",
+    "suite.observation.sizes={corner: nan}",
+    "suite.observation.goal_marker=3",
+    "suite.observation=3",
+    "suite.tasks=3",
+    "suite.tasks.easy=3",
+    "suite.tasks.easy=[../../x]",
+    "suite.tasks.easy=[3]",
+    "suite.title=3",
+    "runtime=3",
+    "env=3",
+    "env.metaworld=3",
+    "env.metaworld.python=3",
+    "method=3",
+]
+MLP = [
+    "head.width=0",
+    "head.width=-1",
+    "head.width=abc",
+    "head.hidden=[a]",
+    "head.hidden=[0]",
+    "head.hidden=3",
+    "head.hidden=[1000000000]",
+    "head.input_scale=nan",
+    "head.input_scale=0",
+    "head.compat=clip",
+]
 DIFFUSION = [
-    "head.heads=0", "head.heads=-8", "head.heads=7", "head.width=0", "head.obs_steps=0", "head.chunk=0",
-    "head.chunk=100000000", "head.lead=-1", "head.lead=16", "head.execute=0", "head.execute=17", "head.train_steps=0",
-    "head.sample_steps=0", "head.sample_steps=51", "head.encoder_layers=0", "head.decoder_layers=1000",
-    "head.dropout=1", "head.dropout=nan", "head.dropout=-0.1", "head.betas=[0.9,1]", "head.betas=[0.9]",
-    "head.betas=[a,b]", "head.betas=0.9", "head.betas=[nan,0.9]", "head.weight_decay=-1", "head.warmup_steps=-1",
-    "head.learning_rate=0", "head.ema_power=nan", "head.ema_power=-1", "head.ema_after=-1",
-    "head.pad_after=-2", "head.pad_after=nan",
-]  # fmt: skip
-UNET = ["head.kernel=4", "head.kernel=0", "head.groups=0", "head.groups=7", "head.channels=[]", "head.channels=[0]",
-        "head.channels=[a]", "head.step_embedding=1", "head.step_embedding=5"]  # fmt: skip
+    "head.heads=0",
+    "head.heads=-8",
+    "head.heads=7",
+    "head.width=0",
+    "head.obs_steps=0",
+    "head.chunk=0",
+    "head.chunk=100000000",
+    "head.lead=-1",
+    "head.lead=16",
+    "head.execute=0",
+    "head.execute=17",
+    "head.train_steps=0",
+    "head.sample_steps=0",
+    "head.sample_steps=51",
+    "head.encoder_layers=0",
+    "head.decoder_layers=1000",
+    "head.dropout=1",
+    "head.dropout=nan",
+    "head.dropout=-0.1",
+    "head.betas=[0.9,1]",
+    "head.betas=[0.9]",
+    "head.betas=[a,b]",
+    "head.betas=0.9",
+    "head.betas=[nan,0.9]",
+    "head.weight_decay=-1",
+    "head.warmup_steps=-1",
+    "head.learning_rate=0",
+    "head.ema_power=nan",
+    "head.ema_power=-1",
+    "head.ema_after=-1",
+    "head.pad_after=-2",
+    "head.pad_after=nan",
+]
+UNET = [
+    "head.kernel=4",
+    "head.kernel=0",
+    "head.groups=0",
+    "head.groups=7",
+    "head.channels=[]",
+    "head.channels=[0]",
+    "head.channels=[a]",
+    "head.step_embedding=1",
+    "head.step_embedding=5",
+]
 
 
 @pytest.mark.parametrize(
     ("head", "override"),
-    [("mlp", text) for text in PROTOCOL + MLP] + [("diffusion", text) for text in DIFFUSION]
+    [("mlp", text) for text in PROTOCOL + MLP]
+    + [("diffusion", text) for text in DIFFUSION]
     + [("dp3", text) for text in UNET],
-)  # fmt: skip
+)
 def test_a_senseless_setting_is_named_before_any_work(head: str, override: str) -> None:
     with pytest.raises(UserError) as found:
         load_settings("metaworld-15", "clar", head, [override])
@@ -123,12 +212,35 @@ def test_a_bool_is_no_number_and_a_whole_number_is_a_float() -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["epochs=0", "epochs=1000000000000", "epochs=nan", "batch_size=a", "batch_size=-2", "accumulate=0",
-                 "weight_mae=-1", "weight_mae=nan", "weight_local=inf", "mask_low=nan", "cd_scale=0", "local_heads=0",
-                 "local_points=0", "seed=-1", "seed=99999999999999999999",  "learning_rate=inf", "weight_decay=-1",
-                 "log_every=0", "decoder_depth=10000", "mae=3", "source=${", "epochs=[", "epochs=${oc.env:NOT_THERE}",
-                 "epochs=" + "[" * 2000, "epochs=&a [*a]"],
-)  # fmt: skip
+    "override",
+    [
+        "epochs=0",
+        "epochs=1000000000000",
+        "epochs=nan",
+        "batch_size=a",
+        "batch_size=-2",
+        "accumulate=0",
+        "weight_mae=-1",
+        "weight_mae=nan",
+        "weight_local=inf",
+        "mask_low=nan",
+        "cd_scale=0",
+        "local_heads=0",
+        "local_points=0",
+        "seed=-1",
+        "seed=99999999999999999999",
+        "learning_rate=inf",
+        "weight_decay=-1",
+        "log_every=0",
+        "decoder_depth=10000",
+        "mae=3",
+        "source=${",
+        "epochs=[",
+        "epochs=${oc.env:NOT_THERE}",
+        "epochs=" + "[" * 2000,
+        "epochs=&a [*a]",
+    ],
+)
 def test_a_senseless_pretraining_is_named(override: str) -> None:
     with pytest.raises(ConfigError) as found:
         load_pretrain("clar", [override])
@@ -136,10 +248,30 @@ def test_a_senseless_pretraining_is_named(override: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["demos=0", "stride=0", "stride=nan", "held_out=-1", "held_out=1000", "num_points=0", "height=0",
-                 "weight=inf", "weight=nan", "weight=-1", "yaw=nan", "min_success_steps=1000", "tasks=3", "tasks=[1]",
-                 "cameras=3", "crop=[nan,0,0,1,1,1]", "crop=[a]", "base=[a,b,c]", "horizon=[", "tasks=[../x]"],
-)  # fmt: skip
+    "override",
+    [
+        "demos=0",
+        "stride=0",
+        "stride=nan",
+        "held_out=-1",
+        "held_out=1000",
+        "num_points=0",
+        "height=0",
+        "weight=inf",
+        "weight=nan",
+        "weight=-1",
+        "yaw=nan",
+        "min_success_steps=1000",
+        "tasks=3",
+        "tasks=[1]",
+        "cameras=3",
+        "crop=[nan,0,0,1,1,1]",
+        "crop=[a]",
+        "base=[a,b,c]",
+        "horizon=[",
+        "tasks=[../x]",
+    ],
+)
 def test_a_senseless_source_is_named(override: str) -> None:
     with pytest.raises(UserError) as found:
         load_data("metaworld-35", [f"metaworld-35.{override}"])
@@ -148,12 +280,27 @@ def test_a_senseless_source_is_named(override: str) -> None:
 
 @pytest.mark.parametrize(
     ("launcher", "changes"),
-    [("slurm", {"cpus": 0}), ("slurm", {"cpus": True}), ("slurm", {"time": -5}), ("slurm", {"time": 10**12}),
-     ("slurm", {"array_parallelism": 0}), ("slurm", {"mem": "lots"}), ("slurm", {"mem": -1}), ("slurm", {"gpus": "-1"}),
-     ("slurm", {"requeues": -1}), ("slurm", {"signal_delay": 1e9}), ("slurm", {"partition": "a\nb"}),
-     ("slurm", {"setup": "x"}), ("slurm", {"extra": 3}), ("local", {"jobs": 0}), ("local", {"jobs": -1}),
-     ("local", {"jobs": "a"}), ("local", {"memory_gb": 0}), ("local", {"memory_gb": float("nan")})],
-)  # fmt: skip
+    [
+        ("slurm", {"cpus": 0}),
+        ("slurm", {"cpus": True}),
+        ("slurm", {"time": -5}),
+        ("slurm", {"time": 10**12}),
+        ("slurm", {"array_parallelism": 0}),
+        ("slurm", {"mem": "lots"}),
+        ("slurm", {"mem": -1}),
+        ("slurm", {"gpus": "-1"}),
+        ("slurm", {"requeues": -1}),
+        ("slurm", {"signal_delay": 1e9}),
+        ("slurm", {"partition": "a\nb"}),
+        ("slurm", {"setup": "x"}),
+        ("slurm", {"extra": 3}),
+        ("local", {"jobs": 0}),
+        ("local", {"jobs": -1}),
+        ("local", {"jobs": "a"}),
+        ("local", {"memory_gb": 0}),
+        ("local", {"memory_gb": float("nan")}),
+    ],
+)
 def test_a_senseless_launcher_is_named(launcher: str, changes: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"launcher.{next(iter(changes))}"):
         load_profile(launcher, changes)
@@ -161,23 +308,51 @@ def test_a_senseless_launcher_is_named(launcher: str, changes: dict[str, Any]) -
 
 @pytest.mark.parametrize(
     "words",
-    [("audit", "--workers", "0"), ("audit", "--workers", "-1"), ("audit", "--episodes", "-1"),
-     ("plan", "--spread", "inf"), ("plan", "--spread", "nan"), ("plan", "--detect", "nan"), ("plan", "--power", "1"),
-     ("plan", "--alpha", "0"), ("plan", "--discordant", "inf"), ("plan", "--interaction", "nan"),
-     ("plan", "--interaction", "1e400"), ("compare", "a", "b", "--alpha", "nan"), ("compare", "a", "b", "--batch", "0"),
-     ("compare", "a", "b", "--most", "0"), ("compare", "a", "b", "--most", "1000000000000"),
-     ("retrieval", "--weights", __file__, "--galleries", "0"), ("retrieval", "--weights", __file__, "--seed", "-1"),
-     ("perf", "--seconds", "nan"), ("perf", "--seconds", "0"), ("perf", "--batch", "0"), ("perf", "--task", "hammr"),
-     ("perf", "pretrain", "--method", "clr"), ("sweep", "--method", "state", "--cpus", "0"),
-     ("sweep", "--method", "state", "--time", "0"), ("sweep", "--method", "state", "--array-parallelism", "0"),
-     ("pretrain", "--processes", "0"), ("pretrain", "--threads", "0"), ("pretrain", "--epochs", "0"),
-     ("pretrain", "--device", "gpu"), ("retrieval", "--weights", __file__, "--device", "gpu"), ("table", "0"),
-     ("table", "nan"), ("table", "1", "--paper", "clamb"), ("table", "1", "--format", "word"),
-     ("ledger", "--format", "word"), ("spread", "--format", "word"), ("export", "--format", "word"),
-     ("verify", "--all", "--format", "word"), ("compare", "a", "b", "--format", "word"),
-     (*RUN, "--device", "gpu"), (*RUN, "--text", "bert")],
+    [
+        ("audit", "--workers", "0"),
+        ("audit", "--workers", "-1"),
+        ("audit", "--episodes", "-1"),
+        ("plan", "--spread", "inf"),
+        ("plan", "--spread", "nan"),
+        ("plan", "--detect", "nan"),
+        ("plan", "--power", "1"),
+        ("plan", "--alpha", "0"),
+        ("plan", "--discordant", "inf"),
+        ("plan", "--interaction", "nan"),
+        ("plan", "--interaction", "1e400"),
+        ("compare", "a", "b", "--alpha", "nan"),
+        ("compare", "a", "b", "--batch", "0"),
+        ("compare", "a", "b", "--most", "0"),
+        ("compare", "a", "b", "--most", "1000000000000"),
+        ("retrieval", "--weights", __file__, "--galleries", "0"),
+        ("retrieval", "--weights", __file__, "--seed", "-1"),
+        ("perf", "--seconds", "nan"),
+        ("perf", "--seconds", "0"),
+        ("perf", "--batch", "0"),
+        ("perf", "--task", "hammr"),
+        ("perf", "pretrain", "--method", "clr"),
+        ("sweep", "--method", "state", "--cpus", "0"),
+        ("sweep", "--method", "state", "--time", "0"),
+        ("sweep", "--method", "state", "--array-parallelism", "0"),
+        ("pretrain", "--processes", "0"),
+        ("pretrain", "--threads", "0"),
+        ("pretrain", "--epochs", "0"),
+        ("pretrain", "--device", "gpu"),
+        ("retrieval", "--weights", __file__, "--device", "gpu"),
+        ("table", "0"),
+        ("table", "nan"),
+        ("table", "1", "--paper", "clamb"),
+        ("table", "1", "--format", "word"),
+        ("ledger", "--format", "word"),
+        ("spread", "--format", "word"),
+        ("export", "--format", "word"),
+        ("verify", "--all", "--format", "word"),
+        ("compare", "a", "b", "--format", "word"),
+        (*RUN, "--device", "gpu"),
+        (*RUN, "--text", "bert"),
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_a_senseless_option_is_one_line(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,8 +362,17 @@ def test_a_senseless_option_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("text", ["azimuth=nan:nan:nan", "azimuth=inf", "azimuth=0:inf:1", "azimuth=nan",
-                                  "azimuth=0:1:1e-300", "azimuth=-1e308:1e308:1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "azimuth=nan:nan:nan",
+        "azimuth=inf",
+        "azimuth=0:inf:1",
+        "azimuth=nan",
+        "azimuth=0:1:1e-300",
+        "azimuth=-1e308:1e308:1",
+    ],
+)
 def test_a_camera_is_moved_by_finite_numbers(text: str) -> None:
     with pytest.raises(ConfigError, match="--shift"):
         shifted_cameras(text, "corner")
@@ -209,23 +393,38 @@ def test_a_batch_size_is_set_as_it_is_suggested(key: str) -> None:
     was = dict(load_settings("metaworld-15", "clar", "mlp").protocol.batch_size)
     assert settings.protocol.batch_size == {**was, key[-2:]: 8}
     assert settings.protocol.name == f"clar+batch_size.{key[-2:]}=8"
-    assert settings.identity() == load_settings("metaworld-15", "clar", "mlp", [
-        f"protocol.batch_size={{{key[-2:]}:8}}"]).identity()  # fmt: skip
+    assert (
+        settings.identity()
+        == load_settings("metaworld-15", "clar", "mlp", [f"protocol.batch_size={{{key[-2:]}:8}}"]).identity()
+    )
 
 
 @pytest.mark.parametrize(
     ("override", "words"),
-    [("protocol.epochs=10,20", "one value each"), ("protocol.epochs=range(1,3)", "one value each"),
-     ("~protocol.epochs", "cannot be left out"), ("~protocol.epochs=150", "cannot be left out"),
-     ("protocol.epochs=${nothing}", "cannot apply"), ("suite.title=${oc.env:NOT_THERE_AT_ALL}", "cannot apply"),
-     ("protocol.epochs=???", "cannot apply"), ("protocol.epochs=[", "cannot apply"), ("suite.title=a=b", "quote"),
-     ("protocol.name=../../x", "chosen with --protocol"), ("+protocol.name=x", "chosen with --protocol"),
-     ("suite.name=../../x", "chosen with --suite"), ("head.name=..", "chosen with --head"),
-     ("protocol.epochs=" + "9" * 5000, "cannot apply"), ("protocol.epochs=" + "[" * 2000 + "]" * 2000, "cannot apply"),
-     ("suite.tasks.easy=[reach,reach]", "names reach twice"), ("suite.tasks.easy=[hammer]", "names hammer twice"),
-     ("launcher.jobs=2", "go with --launcher"),
-     ("protocol={name:../../x}", "chosen with --protocol"), ("=", "no setting"), ("a=b", "no setting")],
-)  # fmt: skip
+    [
+        ("protocol.epochs=10,20", "one value each"),
+        ("protocol.epochs=range(1,3)", "one value each"),
+        ("~protocol.epochs", "cannot be left out"),
+        ("~protocol.epochs=150", "cannot be left out"),
+        ("protocol.epochs=${nothing}", "cannot apply"),
+        ("suite.title=${oc.env:NOT_THERE_AT_ALL}", "cannot apply"),
+        ("protocol.epochs=???", "cannot apply"),
+        ("protocol.epochs=[", "cannot apply"),
+        ("suite.title=a=b", "quote"),
+        ("protocol.name=../../x", "chosen with --protocol"),
+        ("+protocol.name=x", "chosen with --protocol"),
+        ("suite.name=../../x", "chosen with --suite"),
+        ("head.name=..", "chosen with --head"),
+        ("protocol.epochs=" + "9" * 5000, "cannot apply"),
+        ("protocol.epochs=" + "[" * 2000 + "]" * 2000, "cannot apply"),
+        ("suite.tasks.easy=[reach,reach]", "names reach twice"),
+        ("suite.tasks.easy=[hammer]", "names hammer twice"),
+        ("launcher.jobs=2", "go with --launcher"),
+        ("protocol={name:../../x}", "chosen with --protocol"),
+        ("=", "no setting"),
+        ("a=b", "no setting"),
+    ],
+)
 def test_an_override_that_cannot_be_meant_is_one_line(override: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as found:
         load_settings("metaworld-15", "clar", "mlp", [override])
@@ -305,8 +504,16 @@ def test_a_sweep_and_a_checkpoint_have_names_that_stay_in_their_folder(name: str
         find(tmp_path, name)
 
 
-VERBS_THAT_WRITE = [("run", "--method", "state"), ("sweep", "--method", "state"), ("collect",), ("pretrain",),
-                    ("report",), ("verify", "proprio-only"), ("status",), ("doctor",)]  # fmt: skip
+VERBS_THAT_WRITE = [
+    ("run", "--method", "state"),
+    ("sweep", "--method", "state"),
+    ("collect",),
+    ("pretrain",),
+    ("report",),
+    ("verify", "proprio-only"),
+    ("status",),
+    ("doctor",),
+]
 
 
 @pytest.mark.parametrize("words", VERBS_THAT_WRITE, ids=lambda words: words[0])
@@ -360,8 +567,25 @@ def test_very_many_cells_are_not_begun(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("text", ["0:100000000000000000000", str(2**63), "-1", "٣", "1e3", "1_0", "0x1", "0:0", "3:1",
-                                  "0:1:2", "a", "9" * 5000, ":", "1.5"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0:100000000000000000000",
+        str(2**63),
+        "-1",
+        "٣",
+        "1e3",
+        "1_0",
+        "0x1",
+        "0:0",
+        "3:1",
+        "0:1:2",
+        "a",
+        "9" * 5000,
+        ":",
+        "1.5",
+    ],
+)
 def test_seeds_are_numbers_that_a_record_can_hold(text: str) -> None:
     with pytest.raises(ConfigError, match="--seeds"):
         parse_seeds(text)
@@ -377,10 +601,16 @@ def test_seeds_stay_a_range() -> None:
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(("run", "--seed", "3"), "--seeds"), (("rnu",), "Did you mean 'run'?"), (("features", "exprot"), "'export'"),
-     (("run", "--method"), "requires an argument"), (("sweep",), "Missing option '--method'"),
-     (("compare",), "Missing argument"), (("list", "suites", "more"), "unexpected extra argument")],
-)  # fmt: skip
+    [
+        (("run", "--seed", "3"), "--seeds"),
+        (("rnu",), "Did you mean 'run'?"),
+        (("features", "exprot"), "'export'"),
+        (("run", "--method"), "requires an argument"),
+        (("sweep",), "Missing option '--method'"),
+        (("compare",), "Missing argument"),
+        (("list", "suites", "more"), "unexpected extra argument"),
+    ],
+)
 def test_a_wrong_command_is_one_line_with_a_hint(words: tuple[str, ...], said: str) -> None:
     found = one_line(*words)
     assert said in found and "-h lists what there is" in found
@@ -397,13 +627,16 @@ def test_help_is_where_it_was() -> None:
 
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
-    [(Busy("it is being worked on"), 3, "error: it is being worked on\n"),
-     (ConfigError("one\n  two \x1b[31m"), 2, "error: one two \\x1b[31m\n"),
-     (OSError(errno.EACCES, "Permission denied", "x"), 2, "error: x: Permission denied\n"),
-     (FileNotFoundError("no file x"), 2, "error: no file x\n"),
-     (IsADirectoryError(errno.EISDIR, "Is a directory", "y"), 2, "error: y: Is a directory\n"),
-     (ConfigError("x" * 10_000), 2, None), (KeyboardInterrupt(), 130, None)],
-)  # fmt: skip
+    [
+        (Busy("it is being worked on"), 3, "error: it is being worked on\n"),
+        (ConfigError("one\n  two \x1b[31m"), 2, "error: one two \\x1b[31m\n"),
+        (OSError(errno.EACCES, "Permission denied", "x"), 2, "error: x: Permission denied\n"),
+        (FileNotFoundError("no file x"), 2, "error: no file x\n"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "y"), 2, "error: y: Is a directory\n"),
+        (ConfigError("x" * 10_000), 2, None),
+        (KeyboardInterrupt(), 130, None),
+    ],
+)
 def test_what_is_expected_is_one_line_and_an_exit_code(raised: BaseException, code: int, said: str | None) -> None:
     own = typer.Typer()
 

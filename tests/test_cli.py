@@ -18,19 +18,34 @@ from typer.testing import CliRunner
 from benchmark.cli.main import app
 
 TINY = [
-    "--suite", "metaworld-15", "--tasks", "reach", "--protocol", "quick", "protocol.train_demos=6",
-    "protocol.valid_demos=1", "protocol.epochs=4", "protocol.evaluate_every=2", "protocol.rollouts=4",
-    "protocol.retest_rollouts=6", "runtime.workers=2",
-]  # fmt: skip
+    "--suite",
+    "metaworld-15",
+    "--tasks",
+    "reach",
+    "--protocol",
+    "quick",
+    "protocol.train_demos=6",
+    "protocol.valid_demos=1",
+    "protocol.epochs=4",
+    "protocol.evaluate_every=2",
+    "protocol.rollouts=4",
+    "protocol.retest_rollouts=6",
+    "runtime.workers=2",
+]
 
 
 def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmark.cli", *arguments], cwd=cwd, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"COLUMNS": "160"} | environment,
+        [sys.executable, "-m", "benchmark.cli", *arguments],
+        cwd=cwd,
+        text=True,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"COLUMNS": "160"} | environment,
         # a shell that runs the tests in the background has told them to ignore Ctrl-C, which children inherit
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    )
 
 
 def bench(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
@@ -266,8 +281,18 @@ def test_workers_in_another_interpreter_without_torch(undisturbed: dict[str, Any
     assert code == 0, err
     assert the_record(tmp_path) == undisturbed
     code, _, err = bench(
-        "run", "--method", "random-features", *TINY, "protocol.train_demos=2", "protocol.horizon=40",
-        "protocol.epochs=2", "protocol.rollouts=2", "protocol.retest_rollouts=2", f"env.metaworld.python={python}",
-        "--out", "points", cwd=tmp_path,
-    )  # fmt: skip
+        "run",
+        "--method",
+        "random-features",
+        *TINY,
+        "protocol.train_demos=2",
+        "protocol.horizon=40",
+        "protocol.epochs=2",
+        "protocol.rollouts=2",
+        "protocol.retest_rollouts=2",
+        f"env.metaworld.python={python}",
+        "--out",
+        "points",
+        cwd=tmp_path,
+    )
     assert code == 0, err

@@ -37,11 +37,26 @@ class Mine(Representation):
         return self.network(observations["ground_truth"]) * width
 """
 TINY = [
-    "--suite", "metaworld-15", "--protocol", "quick", "--tasks", "near", f"suite.env={TOY}", "suite.tasks.easy=[near]",
-    "suite.observation.cameras=[front]", "protocol.train_demos=2", "protocol.valid_demos=1", "protocol.horizon=20",
-    "protocol.min_success_steps=0", "protocol.epochs=2", "protocol.evaluate_every=1", "protocol.rollouts=2",
-    "protocol.retest_rollouts=3", "runtime.workers=1", "runtime.threads=1",
-]  # fmt: skip
+    "--suite",
+    "metaworld-15",
+    "--protocol",
+    "quick",
+    "--tasks",
+    "near",
+    f"suite.env={TOY}",
+    "suite.tasks.easy=[near]",
+    "suite.observation.cameras=[front]",
+    "protocol.train_demos=2",
+    "protocol.valid_demos=1",
+    "protocol.horizon=20",
+    "protocol.min_success_steps=0",
+    "protocol.epochs=2",
+    "protocol.evaluate_every=1",
+    "protocol.rollouts=2",
+    "protocol.retest_rollouts=3",
+    "runtime.workers=1",
+    "runtime.threads=1",
+]
 
 
 def bench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -115,15 +130,17 @@ def test_two_files_may_not_mean_two_modules_by_one_name(place: Path) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
-    [('name="mine"', 'name="dp3"', "which is a registered method"),
-     ('name="mine"', 'name="CLAR"', "which is a registered method"),
-     ('name="mine"', 'name="clar+weights=x"', "it is letters, digits"),
-     ('name="mine"', 'name="../x"', "it is letters, digits"),
-     ('licence="MIT"', 'licence="MIT", reported_as="CLAR"', "rows of the papers' tables belong to the methods"),
-     ("from shared_net import width", "import nowhere", "cannot be imported: ModuleNotFoundError"),
-     ("from shared_net import width", "raise SystemExit(0)", "cannot be imported: SystemExit"),
-     ("from shared_net import width", "def (", "cannot be imported: SyntaxError")],
-)  # fmt: skip
+    [
+        ('name="mine"', 'name="dp3"', "which is a registered method"),
+        ('name="mine"', 'name="CLAR"', "which is a registered method"),
+        ('name="mine"', 'name="clar+weights=x"', "it is letters, digits"),
+        ('name="mine"', 'name="../x"', "it is letters, digits"),
+        ('licence="MIT"', 'licence="MIT", reported_as="CLAR"', "rows of the papers' tables belong to the methods"),
+        ("from shared_net import width", "import nowhere", "cannot be imported: ModuleNotFoundError"),
+        ("from shared_net import width", "raise SystemExit(0)", "cannot be imported: SystemExit"),
+        ("from shared_net import width", "def (", "cannot be imported: SyntaxError"),
+    ],
+)
 def test_a_file_that_borrows_a_name_or_is_broken_is_one_line(place: Path, old: str, new: str, words: str) -> None:
     (place / "mine.py").write_text(MINE.replace(old, new))
     done = run(place, "--method", "mine.py:Mine")
@@ -170,12 +187,14 @@ def test_a_changed_protocol_head_or_precision_is_in_the_name(place: Path) -> Non
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(("--method", "state", "protocol.name=clar"), "a protocol is chosen with --protocol"),
-     (("--method", "state", "protocol=clar"), "a protocol is chosen with --protocol"),
-     (("--method", "state", "suite.name=x"), "a suite is chosen with --suite"),
-     (("--method", "dp3-policy", "--head", "bnmlp"), "dp3-policy brings its own head, dp3"),
-     (("--method", "dp3-policy", "head.hidden=[16]"), "dp3-policy brings its own head, dp3")],
-)  # fmt: skip
+    [
+        (("--method", "state", "protocol.name=clar"), "a protocol is chosen with --protocol"),
+        (("--method", "state", "protocol=clar"), "a protocol is chosen with --protocol"),
+        (("--method", "state", "suite.name=x"), "a suite is chosen with --suite"),
+        (("--method", "dp3-policy", "--head", "bnmlp"), "dp3-policy brings its own head, dp3"),
+        (("--method", "dp3-policy", "head.hidden=[16]"), "dp3-policy brings its own head, dp3"),
+    ],
+)
 def test_names_are_not_free(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
     done = bench(tmp_path, "run", "--suite", "metaworld-15", "--protocol", "quick", *words)
     assert done.returncode == 2 and message in done.stderr, done.stderr

@@ -124,15 +124,20 @@ def test_launch_profiles_and_sweeps_that_are_damaged_are_one_line(
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("kind: slurm\ncpus: true", "launcher.cpus=True is not allowed: it must be a whole number"),
-     ("kind: slurm\ntime: -5", "at least 1"),
-     ("kind: slurm\nextra: 3", "launcher.extra must be"), ("kind: slurm\nsetup: [{a: 1}]", "each of one line"),
-     ('kind: slurm\nsetup: ["a\\nb"]', "each of one line"),
-     ('kind: slurm\npartition: "x\\n#SBATCH -A y"', "it must be a name"),
-     ("kind: slurm\n1: 2", "names of fields are words"), ("kind: local\njobs: many", "launcher.jobs='many'"),
-     ("kind: local\njobs: 0", "launcher.jobs=0"), ("kind: local\nmemory_gb: .nan", "launcher.memory_gb=nan"),
-     ("!!python/object/apply:os.system [ls]", "is no YAML")],
-)  # fmt: skip
+    [
+        ("kind: slurm\ncpus: true", "launcher.cpus=True is not allowed: it must be a whole number"),
+        ("kind: slurm\ntime: -5", "at least 1"),
+        ("kind: slurm\nextra: 3", "launcher.extra must be"),
+        ("kind: slurm\nsetup: [{a: 1}]", "each of one line"),
+        ('kind: slurm\nsetup: ["a\\nb"]', "each of one line"),
+        ('kind: slurm\npartition: "x\\n#SBATCH -A y"', "it must be a name"),
+        ("kind: slurm\n1: 2", "names of fields are words"),
+        ("kind: local\njobs: many", "launcher.jobs='many'"),
+        ("kind: local\njobs: 0", "launcher.jobs=0"),
+        ("kind: local\nmemory_gb: .nan", "launcher.memory_gb=nan"),
+        ("!!python/object/apply:os.system [ls]", "is no YAML"),
+    ],
+)
 def test_a_field_of_a_profile_is_checked(
     text: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,9 +150,16 @@ def test_a_field_of_a_profile_is_checked(
 
 def export(path: Path, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Path:
     good = {
-        "format": FORMAT, "task": "reach", "method": "r3m", "steps": 2, "train_episodes": 1, "demo_hash": "x",
-        "weights": "published", "weights_sha256": {}, "names": {},
-    }  # fmt: skip
+        "format": FORMAT,
+        "task": "reach",
+        "method": "r3m",
+        "steps": 2,
+        "train_episodes": 1,
+        "demo_hash": "x",
+        "weights": "published",
+        "weights_sha256": {},
+        "names": {},
+    }
     there = {name: np.ones((4, 3), np.float32) for name in ("feature", "proprio", "actions")}
     path.write_bytes(save_arrays({**there, **arrays}, {"repbench": json.dumps({**good, **facts})}))
     return path
@@ -157,12 +169,16 @@ def test_an_export_is_checked_before_anything_is_trained(tmp_path: Path) -> None
     read_export(export(tmp_path / "a", {}, {}))
     nan = np.full((4, 3), np.nan, np.float32)
     for facts, arrays, expected in (
-        ({"task": 3}, {}, "its task is 3, not str"), ({"steps": True}, {}, "its steps is True"),
-        ({"steps": 3}, {}, "rows of demonstrations of 3 steps"), ({"train_episodes": 9}, {}, "9 demonstrations to"),
-        ({}, {"feature": nan}, "feature holds NaN"), ({}, {"actions": np.ones(4, np.float32)}, "actions is float32"),
-        ({}, {"proprio": np.ones((4, 3))}, "proprio is float64"), ({"format": 99}, {}, "has format 99"),
+        ({"task": 3}, {}, "its task is 3, not str"),
+        ({"steps": True}, {}, "its steps is True"),
+        ({"steps": 3}, {}, "rows of demonstrations of 3 steps"),
+        ({"train_episodes": 9}, {}, "9 demonstrations to"),
+        ({}, {"feature": nan}, "feature holds NaN"),
+        ({}, {"actions": np.ones(4, np.float32)}, "actions is float32"),
+        ({}, {"proprio": np.ones((4, 3))}, "proprio is float64"),
+        ({"format": 99}, {}, "has format 99"),
         ({}, {"actions": np.ones((3, 3), np.float32)}, "rows of demonstrations"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(BadExport, match=expected):
             read_export(export(tmp_path / "a", facts, arrays))
 
@@ -186,16 +202,21 @@ def change(classes: types.SimpleNamespace, folder: Path, edit: Any) -> None:
 
 @pytest.mark.parametrize(
     ("edit", "expected"),
-    [(lambda o: delattr(o[2], "joint_positions"), "observation 2 has no joint_positions .7 joint angles"),
-     (lambda o: setattr(o[1], "joint_positions", None), "observation 1 has no joint_positions"),
-     (lambda o: o[0].joint_positions.__setitem__(3, np.nan), "joint_positions has NaN or infinity in 1 of 7"),
-     (lambda o: setattr(o[0], "joint_positions", np.zeros(3)), r"joint_positions is \(3,\), not \(7,\)"),
-     (lambda o: setattr(o[0], "gripper_pose", np.array([None] * 7)), "an array of object, no numbers"),
-     (lambda o: setattr(o[0], "gripper_pose", "here"), "gripper_pose is str, no numbers"),
-     (lambda o: o[0].misc.__setitem__("front_camera_near", np.inf), "front_camera_near has NaN or infinity"),
-     (lambda o: o[0].misc.__setitem__("front_camera_extrinsics", np.zeros((3, 4))), "extrinsics is .3, 4., not .4, 4."),
-     (lambda o: setattr(o[0], "misc", None), "observation 0 has no misc")],
-)  # fmt: skip
+    [
+        (lambda o: delattr(o[2], "joint_positions"), "observation 2 has no joint_positions .7 joint angles"),
+        (lambda o: setattr(o[1], "joint_positions", None), "observation 1 has no joint_positions"),
+        (lambda o: o[0].joint_positions.__setitem__(3, np.nan), "joint_positions has NaN or infinity in 1 of 7"),
+        (lambda o: setattr(o[0], "joint_positions", np.zeros(3)), r"joint_positions is \(3,\), not \(7,\)"),
+        (lambda o: setattr(o[0], "gripper_pose", np.array([None] * 7)), "an array of object, no numbers"),
+        (lambda o: setattr(o[0], "gripper_pose", "here"), "gripper_pose is str, no numbers"),
+        (lambda o: o[0].misc.__setitem__("front_camera_near", np.inf), "front_camera_near has NaN or infinity"),
+        (
+            lambda o: o[0].misc.__setitem__("front_camera_extrinsics", np.zeros((3, 4))),
+            "extrinsics is .3, 4., not .4, 4.",
+        ),
+        (lambda o: setattr(o[0], "misc", None), "observation 0 has no misc"),
+    ],
+)
 def test_an_observation_of_rlbench_that_lacks_something_is_named(
     edit: Any, expected: str, their_classes: types.SimpleNamespace, tmp_path: Path
 ) -> None:
@@ -217,11 +238,15 @@ def test_places_are_numbers_and_nothing_in_them_is_run(tmp_path: Path) -> None:
     np.save(whole, np.zeros((6, 3)))
     header = whole.getvalue().replace(b"(6, 3), ", b"(9**9,),")
     for content, expected in (
-        (file.read_bytes(), "cannot be read .ValueError: Object arrays"), (b"", "cannot be read .EOFError"),
-        (header, "cannot be read"), (whole.getvalue()[:-9], "cannot be read"),
-        (_npy(np.full((6, 3), np.nan)), "NaN or infinity in 18 of 18"), (_npy(np.zeros((6, 3), "U5")), "no numbers"),
-        (_npy(np.zeros((6, 4))), r"is \(6, 4\), not \(6, 3\)"), (_npy(np.zeros((6, 3), complex)), "no numbers"),
-    ):  # fmt: skip
+        (file.read_bytes(), "cannot be read .ValueError: Object arrays"),
+        (b"", "cannot be read .EOFError"),
+        (header, "cannot be read"),
+        (whole.getvalue()[:-9], "cannot be read"),
+        (_npy(np.full((6, 3), np.nan)), "NaN or infinity in 18 of 18"),
+        (_npy(np.zeros((6, 3), "U5")), "no numbers"),
+        (_npy(np.zeros((6, 4))), r"is \(6, 4\), not \(6, 3\)"),
+        (_npy(np.zeros((6, 3), complex)), "no numbers"),
+    ):
         file.write_bytes(content)
         with pytest.raises(ConfigError, match=expected) as found:
             open_frames([config(tmp_path)], tmp_path / "cache", False, 1)
@@ -241,11 +266,13 @@ def _npy(array: np.ndarray) -> bytes:
 
 @pytest.mark.parametrize(
     ("edit", "expected"),
-    [(lambda d: d.update(robot_from_camera=[[float("nan")] * 4] * 4), "NaN, which is no number"),
-     (lambda d: d.update(intrinsics=[[0, 0, 0]] * 3), "focal lengths 0 and 0"),
-     (lambda d: d.update(intrinsics=[[1e400, 0, 0], [0, 1, 0], [0, 0, 1]]), "no number"),
-     (lambda d: d.update(depth_unit="x"), "ValueError")],
-)  # fmt: skip
+    [
+        (lambda d: d.update(robot_from_camera=[[float("nan")] * 4] * 4), "NaN, which is no number"),
+        (lambda d: d.update(intrinsics=[[0, 0, 0]] * 3), "focal lengths 0 and 0"),
+        (lambda d: d.update(intrinsics=[[1e400, 0, 0], [0, 1, 0], [0, 0, 1]]), "no number"),
+        (lambda d: d.update(depth_unit="x"), "ValueError"),
+    ],
+)
 def test_a_camera_without_numbers_is_named(edit: Any, expected: str, tmp_path: Path) -> None:
     record(tmp_path, "a", change=edit)
     with pytest.raises(ConfigError, match=expected):

@@ -38,18 +38,25 @@ LOAD: dict[str, tuple[str | bytes, str]] = {
     "no Exception": ("class Odd(BaseException): pass\nraise Odd('!')\n", r"Odd: ! \(mine.py, line 2\)"),
     "recursion": ("def f(): f()\nf()\n", "RecursionError"),
     "chdir": ("import os\nos.chdir('/')\n", "changes the working directory"),
-    "metaclass": (f"{HEAD}\nclass M(type(Representation)):\n    card = property(lambda c: sys.exit(0))\n"
-                  "class Mine(Representation, metaclass=M):\n    pass\n", r"SystemExit: 0 .*when its card was read"),
+    "metaclass": (
+        f"{HEAD}\nclass M(type(Representation)):\n    card = property(lambda c: sys.exit(0))\n"
+        "class Mine(Representation, metaclass=M):\n    pass\n",
+        r"SystemExit: 0 .*when its card was read",
+    ),
     "evil repr": ("import sys\nclass R:\n    def __repr__(self): sys.exit(0)\nMine = R()\n", "is a R, not a class"),
     "module __getattr__": ("def __getattr__(name): raise SystemExit(0)\n", "unknown class in"),
     "binary": (bytes(range(256)) * 9, "SyntaxError"),
     "empty": (b"", "There are none"),
-    "points": (f"{HEAD}\n\nclass Mine(Representation):{CARD.replace('PointInput(64', 'PointInput(10**12')}",
-               "input.num_points=1000000000000; it is a whole number from 1 to 10000000"),
+    "points": (
+        f"{HEAD}\n\nclass Mine(Representation):{CARD.replace('PointInput(64', 'PointInput(10**12')}",
+        "input.num_points=1000000000000; it is a whole number from 1 to 10000000",
+    ),
     "twice": (f"{HEAD}\n\nclass Mine(Representation):{CARD.replace('points_valid', 'points')}", "each field once"),
-    "requires": (f"{HEAD}\n\nclass Mine(Representation):{CARD.replace('batch=', 'requires=((1,),), batch=')}",
-                 "pairs of a package and how it is installed"),
-}  # fmt: skip
+    "requires": (
+        f"{HEAD}\n\nclass Mine(Representation):{CARD.replace('batch=', 'requires=((1,),), batch=')}",
+        "pairs of a package and how it is installed",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", LOAD)
@@ -70,10 +77,13 @@ def test_what_is_no_file_is_named_and_not_read(tmp_path: Path) -> None:
         file.truncate(2**30)
     start = time.monotonic()
     for name, kind, expected in (
-        ("pipe", BadMethod, "is a pipe"), ("folder", BadMethod, "is a folder"),
-        ("huge", BadMethod, "has 1,073,741,824 bytes"), ("ring", FileNotFoundError, "no file .*ring.py"),
-        ("n" * 300, FileNotFoundError, "too long"), ("\0", FileNotFoundError, "null byte"),
-    ):  # fmt: skip
+        ("pipe", BadMethod, "is a pipe"),
+        ("folder", BadMethod, "is a folder"),
+        ("huge", BadMethod, "has 1,073,741,824 bytes"),
+        ("ring", FileNotFoundError, "no file .*ring.py"),
+        ("n" * 300, FileNotFoundError, "too long"),
+        ("\0", FileNotFoundError, "null byte"),
+    ):
         with pytest.raises(kind, match=expected):
             method_class(f"{tmp_path}/{name}.py:Mine")
     assert time.monotonic() - start < 5
@@ -105,9 +115,11 @@ BEFORE: dict[str, tuple[dict[str, str], str]] = {
     "GeneratorExit": ({"body": encode("raise GeneratorExit")}, "encode raised GeneratorExit"),
     "recursion": ({"body": encode("return self.encode(observations)")}, "encode raised RecursionError"),
     "generator": ({"body": encode("yield 1")}, "encode gives a generator, a float32 tensor is expected"),
-    "evil text": ({"init": INIT + "        class E(Exception):\n            def __str__(self): sys.exit(0)\n"
-                   "        raise E\n"}, "raised E: .its text cannot be made."),
-}  # fmt: skip
+    "evil text": (
+        {"init": INIT + "        class E(Exception):\n            def __str__(self): sys.exit(0)\n        raise E\n"},
+        "raised E: .its text cannot be made.",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", BEFORE)
@@ -127,16 +139,28 @@ LATER: dict[str, tuple[dict[str, str], str]] = {
     "exit": ({"body": encode(LATE.format("sys.exit(0)"))}, r"SystemExit: 0 \(mine.py, line 22\)"),
     "hard exit": ({"body": encode(LATE.format("import os; os._exit(0)"))}, r"os._exit\(0\) \(mine.py, line 22\)"),
     "raises": ({"body": encode(LATE.format("raise ValueError('why')"))}, r"ValueError: why \(mine.py, line 22\)"),
-    "shape": ({"body": encode(LATE.format(f"return {MAXIMUM}[:, :4]"))},
-              r"feature of Mine \(.*mine.py, line \d+\) is \(16, 4\) for 16 rows, \(16, 8\) = \(B, feature_dim\)"),
-    "NaN in training": ({"body": encode(LATE.format(f"return {MAXIMUM} * float('nan')"))},
-                        r"feature of Mine \(.*mine.py, line \d+\) is NaN or infinite in epoch 1 of training"),
-    "NaN in a rollout": ({"body": encode(f"bad = torch.is_inference_mode_enabled() and len(points) == 1\n        "
-                                         f"return {MAXIMUM} * (float('nan') if bad else 1)")},
-                         "feature of Mine .* is NaN or infinite on an observation of a rollout"),
-    "NaN, frozen": ({"card": FROZEN, "body": encode(LATE.format(f"return {MAXIMUM} * float('nan')"))},
-                    "feature of Mine .* is NaN or infinite on"),
-}  # fmt: skip
+    "shape": (
+        {"body": encode(LATE.format(f"return {MAXIMUM}[:, :4]"))},
+        r"feature of Mine \(.*mine.py, line \d+\) is \(16, 4\) for 16 rows, \(16, 8\) = \(B, feature_dim\)",
+    ),
+    "NaN in training": (
+        {"body": encode(LATE.format(f"return {MAXIMUM} * float('nan')"))},
+        r"feature of Mine \(.*mine.py, line \d+\) is NaN or infinite in epoch 1 of training",
+    ),
+    "NaN in a rollout": (
+        {
+            "body": encode(
+                f"bad = torch.is_inference_mode_enabled() and len(points) == 1\n        "
+                f"return {MAXIMUM} * (float('nan') if bad else 1)"
+            )
+        },
+        "feature of Mine .* is NaN or infinite on an observation of a rollout",
+    ),
+    "NaN, frozen": (
+        {"card": FROZEN, "body": encode(LATE.format(f"return {MAXIMUM} * float('nan')"))},
+        "feature of Mine .* is NaN or infinite on",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", LATER)

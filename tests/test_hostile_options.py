@@ -79,12 +79,60 @@ STOP: dict[tuple[str, str], tuple[str, ...]] = {
     ("audit", "with_reference"): ("no-such-cell",),
 }
 HOSTILE = (
-    "", ",", "nan", "inf", "-inf", "-1", "0", "1e400", str(10**12), str(10**30), "x" * 10_000, "../../x", "a/b", "a+b",
-    "a\\b", "..", ".hidden", "\x1b[31mred\x1b[0m", "\x07\r\n\t", "\u202e", "é", "\u0663", "名前", "=", "a=b", "~a=b",
-    "+a=b", "${oc.env:HOME}", "a=${", "[", "{a: b}", "[0,1]", "null", "true", "%s", "--", "-x", "--no-such-option",
-    "*", "~", "$(touch owned)", "protocol.epochs=1,2", "launcher.jobs=nan", "file", "folder", "pipe", "/dev/full",
-    "missing/deep/down", "file/below", "mine.py:Mine", "mine.py:Nobody", "missing.py:Mine", "pipe.py:Mine",
-)  # fmt: skip
+    "",
+    ",",
+    "nan",
+    "inf",
+    "-inf",
+    "-1",
+    "0",
+    "1e400",
+    str(10**12),
+    str(10**30),
+    "x" * 10_000,
+    "../../x",
+    "a/b",
+    "a+b",
+    "a\\b",
+    "..",
+    ".hidden",
+    "\x1b[31mred\x1b[0m",
+    "\x07\r\n\t",
+    "\u202e",
+    "é",
+    "\u0663",
+    "名前",
+    "=",
+    "a=b",
+    "~a=b",
+    "+a=b",
+    "${oc.env:HOME}",
+    "a=${",
+    "[",
+    "{a: b}",
+    "[0,1]",
+    "null",
+    "true",
+    "%s",
+    "--",
+    "-x",
+    "--no-such-option",
+    "*",
+    "~",
+    "$(touch owned)",
+    "protocol.epochs=1,2",
+    "launcher.jobs=nan",
+    "file",
+    "folder",
+    "pipe",
+    "/dev/full",
+    "missing/deep/down",
+    "file/below",
+    "mine.py:Mine",
+    "mine.py:Nobody",
+    "missing.py:Mine",
+    "pipe.py:Mine",
+)
 SECONDS = 8.0
 """In which a command with a senseless value has ended; the slowest takes two, imports apart."""
 
@@ -100,9 +148,11 @@ def commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
 APPLICATION = typer.main.get_command(app)
 COMMANDS = dict(commands(APPLICATION))
 PARAMETERS = [
-    (verb, parameter.name, parameter) for verb, command in COMMANDS.items() for parameter in command.params
+    (verb, parameter.name, parameter)
+    for verb, command in COMMANDS.items()
+    for parameter in command.params
     if parameter.name != "help"
-]  # fmt: skip
+]
 
 
 def test_every_verb_has_words_to_be_tried_with() -> None:
@@ -188,9 +238,10 @@ def outside(room: Path, asked: bool) -> list[str]:
     """Everything but the room. asked: without the places beside it that values name as a path."""
     around, named = room.parents[2], {(room / value).resolve() for value in ("..", "../../x")} if asked else set()
     return sorted(
-        str(path.relative_to(around)) for path in around.rglob("*")
+        str(path.relative_to(around))
+        for path in around.rglob("*")
         if room not in (path, *path.parents) and not named & {path, *path.parents}
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("verb", "name", "parameter"), PARAMETERS, ids=[f"{v}-{n}" for v, n, _ in PARAMETERS])

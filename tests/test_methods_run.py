@@ -13,9 +13,15 @@ from benchmark.settings.load import load_settings
 from methods.registry import method_class
 
 SHORT = [
-    "protocol.train_demos=1", "protocol.valid_demos=1", "protocol.horizon=50", "protocol.epochs=1",
-    "protocol.evaluate_every=1", "protocol.rollouts=1", "protocol.retest_rollouts=1", "runtime.workers=1",
-]  # fmt: skip
+    "protocol.train_demos=1",
+    "protocol.valid_demos=1",
+    "protocol.horizon=50",
+    "protocol.epochs=1",
+    "protocol.evaluate_every=1",
+    "protocol.rollouts=1",
+    "protocol.retest_rollouts=1",
+    "runtime.workers=1",
+]
 FAST = ["suite.observation.render=fast"]
 """For other tests' pictures: a tenth of the time."""
 

@@ -100,9 +100,10 @@ def test_verbs_on_a_full_disk_are_one_line(small_disk: Path, tmp_path: Path) -> 
         file.write(bytes(2**20))
     runs = ("--records", str(tmp_path / "records"))
     for words in (
-        ("report", "--to", str(small_disk / "report"), *runs), ("export", "--to", str(small_disk / "x.csv"), *runs),
+        ("report", "--to", str(small_disk / "report"), *runs),
+        ("export", "--to", str(small_disk / "x.csv"), *runs),
         ("verify", "state", "--out", str(small_disk)),
-    ):  # fmt: skip
+    ):
         done = CliRunner().invoke(app, [*words])
         last = done.stderr.strip().splitlines()[-1]
         assert done.exit_code in (1, 2) and done.exception.__class__ is SystemExit, done.stderr
@@ -155,11 +156,15 @@ def test_without_standard_error_the_exit_code_stays(tmp_path: Path) -> None:
 
 
 def test_files_do_not_take_the_place_of_closed_streams() -> None:
-    code = ("import os, sys, benchmark.system.streams as s; s.prepare(); f = open('x', 'w'); "
-            "os.write(f.fileno(), b'mine'); print('lost', file=sys.stderr); sys.exit(f.fileno())")  # fmt: skip
+    code = (
+        "import os, sys, benchmark.system.streams as s; s.prepare(); f = open('x', 'w'); "
+        "os.write(f.fileno(), b'mine'); print('lost', file=sys.stderr); sys.exit(f.fileno())"
+    )
     with contextlib.chdir(Path(os.environ.get("TMPDIR", "/tmp"))):
-        done = subprocess.run(["bash", "-c", f'{sys.executable} -c "{code}" <&- >&- 2>&-'],
-                              env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])})  # fmt: skip
+        done = subprocess.run(
+            ["bash", "-c", f'{sys.executable} -c "{code}" <&- >&- 2>&-'],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        )
         assert done.returncode == 3 and Path("x").read_text() == "mine"
         Path("x").unlink()
 
@@ -191,9 +196,19 @@ def test_a_terminal_that_lacks_signs_gets_ascii_in_their_place(encoding: str, re
 
 @pytest.mark.parametrize(
     ("said", "expected"),
-    [("", None), ("0", None), ("-5", None), ("abc", None), ("²", None), ("1e3", None), ("40", 40), ("7", 20),
-     ("1000000000", 1000), ("9" * 5000, None)],
-)  # fmt: skip
+    [
+        ("", None),
+        ("0", None),
+        ("-5", None),
+        ("abc", None),
+        ("²", None),
+        ("1e3", None),
+        ("40", 40),
+        ("7", 20),
+        ("1000000000", 1000),
+        ("9" * 5000, None),
+    ],
+)
 def test_columns_are_believed_within_reason(
     said: str, expected: int | None, records: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,10 +319,16 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_csv_begins_with_what_it_is_and_pandas_reads_the_rest(records: Path) -> None:
     text = told(records, "table", "1", "--protocol", "clar+learning_rate=0.002", "--format", "csv")
     head = [line for line in text.splitlines() if line.startswith("# ")]
-    for start in ("# title: CLAR Table I", "# suite: metaworld-15", "# protocol: clar+learning_rate=0.002",
-                  "# departs from the paper's protocol: protocol clar+learning_rate=0.002 is not the paper's "
-                  "(learning_rate 0.002 for ",
-                  "# mark †: mean over", "# mark best*: ", "# note: "):  # fmt: skip
+    for start in (
+        "# title: CLAR Table I",
+        "# suite: metaworld-15",
+        "# protocol: clar+learning_rate=0.002",
+        "# departs from the paper's protocol: protocol clar+learning_rate=0.002 is not the paper's "
+        "(learning_rate 0.002 for ",
+        "# mark †: mean over",
+        "# mark best*: ",
+        "# note: ",
+    ):
         assert any(line.startswith(start) for line in head), start
     assert text.startswith("# ") and text.splitlines()[len(head)].startswith("method,number,")
     pandas = pytest.importorskip("pandas")
@@ -350,8 +371,13 @@ def test_export_says_what_departs(records: Path, tmp_path: Path) -> None:
 
 
 def test_marks_are_those_of_the_table() -> None:
-    table = Table("t", ("method", "number"), (("a untrained", "printed"), ("b (reference)", "60.0 [50, 69] † 1/4")),
-                  ("(1) an erratum.",), bold=frozenset({(1, 1)}))  # fmt: skip
+    table = Table(
+        "t",
+        ("method", "number"),
+        (("a untrained", "printed"), ("b (reference)", "60.0 [50, 69] † 1/4")),
+        ("(1) an erratum.",),
+        bold=frozenset({(1, 1)}),
+    )
     assert set(marks(table)) == {"untrained", "printed", "(reference)", "[low, high]", "†", "(1)", "bold"}
     assert as_data(named(table, "s", "quick"))["departs_from_paper"]
 

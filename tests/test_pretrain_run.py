@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
-SMALL = ["metaworld-35.tasks=[door-open,push]", "metaworld-35.demos=3", "metaworld-35.held_out=1",
-         "metaworld-35.stride=40", "warmup_epochs=0", "batch_size=8", "local_width=32"]  # fmt: skip
+SMALL = [
+    "metaworld-35.tasks=[door-open,push]",
+    "metaworld-35.demos=3",
+    "metaworld-35.held_out=1",
+    "metaworld-35.stride=40",
+    "warmup_epochs=0",
+    "batch_size=8",
+    "local_width=32",
+]
 
 
 def bench(*arguments: str, cwd: Path, rc: int = 0) -> subprocess.CompletedProcess[str]:
@@ -46,8 +53,21 @@ def test_pretrained_judged_and_looked_at(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "pretrain" / "clar-small" / "sent" / "sent.pt").exists()
     uneven = bench(*two, "--processes", "3", "--name", "three", cwd=tmp_path, rc=2)
     assert "cannot be split so evenly" in uneven.stderr
-    refused = bench("run", "--suite", "metaworld-15", "--tasks", "hammer", "--method", "clar", "--weights", weights,
-                    "--protocol", "quick", cwd=tmp_path, rc=1)  # fmt: skip
+    refused = bench(
+        "run",
+        "--suite",
+        "metaworld-15",
+        "--tasks",
+        "hammer",
+        "--method",
+        "clar",
+        "--weights",
+        weights,
+        "--protocol",
+        "quick",
+        cwd=tmp_path,
+        rc=1,
+    )
     assert "does not fit" in refused.stderr
 
 
@@ -55,22 +75,42 @@ def test_pretrained_judged_and_looked_at(tmp_path: Path) -> None:
 @pytest.mark.sim
 @pytest.mark.slow
 def test_the_ablation_from_nothing_to_its_table(tmp_path: Path) -> None:
-    few = ["protocol.epochs=2", "protocol.evaluate_every=2", "protocol.rollouts=2", "protocol.retest_rollouts=2",
-           "protocol.train_demos=3", "pretrain.epochs=1", *(f"pretrain.{text}" for text in SMALL)]  # fmt: skip
-    words = ["suite", "clar-ablation", "--method", "clar-small", "--variants", "mae-only,none", "--tasks", "hammer",
-             "--protocol", "quick", *few]  # fmt: skip
+    few = [
+        "protocol.epochs=2",
+        "protocol.evaluate_every=2",
+        "protocol.rollouts=2",
+        "protocol.retest_rollouts=2",
+        "protocol.train_demos=3",
+        "pretrain.epochs=1",
+        *(f"pretrain.{text}" for text in SMALL),
+    ]
+    words = [
+        "suite",
+        "clar-ablation",
+        "--method",
+        "clar-small",
+        "--variants",
+        "mae-only,none",
+        "--tasks",
+        "hammer",
+        "--protocol",
+        "quick",
+        *few,
+    ]
     assert "run pretrain/clar-small/metaworld-35-mae-only" in bench(*words, "--dry-run", cwd=tmp_path).stdout
     assert not (tmp_path / "runs" / "sweeps").exists(), "a dry run leaves nothing"
     bench(*words, cwd=tmp_path)
     records = sorted((tmp_path / "runs" / "records").rglob("*.json"))
     assert [path.parent.name for path in records] == [
-        "clar-small+weights=metaworld-35-mae-only", "clar-small+weights=random"
-    ]  # fmt: skip
+        "clar-small+weights=metaworld-35-mae-only",
+        "clar-small+weights=random",
+    ]
     facts = json.loads(records[0].read_text())["weights"]["pretraining"]
     assert facts["variant"] == "mae-only" and facts["data"] == {"metaworld-35": 60}
     label = records[0].relative_to(tmp_path / "runs" / "records").parts[0]
-    table = bench("table", "5", "--method", "clar-small", "--protocol", label, "--records", "runs/records",
-                  cwd=tmp_path).stdout  # fmt: skip
+    table = bench(
+        "table", "5", "--method", "clar-small", "--protocol", label, "--records", "runs/records", cwd=tmp_path
+    ).stdout
     assert table.count("† 1/4") == 6, "three numbers of two rows"
     again = bench(*words, cwd=tmp_path)
     assert "all 2 cells have their records" in again.stdout

@@ -62,9 +62,18 @@ def test_the_rule_finds_what_it_forbids() -> None:
 
 
 ORDER = (
-    ("system",), ("settings",), ("policy",), ("data",), ("training",), ("records",), ("report",), ("encoders",),
-    ("experiment", "pretrain"), ("launch", "perf"), ("cli",),
-)  # fmt: skip
+    ("system",),
+    ("settings",),
+    ("policy",),
+    ("data",),
+    ("training",),
+    ("records",),
+    ("report",),
+    ("encoders",),
+    ("experiment", "pretrain"),
+    ("launch", "perf"),
+    ("cli",),
+)
 """Rooms of benchmark/. Each imports from those before it, never from one behind it or beside it."""
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
 

@@ -68,8 +68,9 @@ class Rendering:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Demos, Pool]]:
     """Five demonstrations and their observations, and a pool to render them again."""
     root = tmp_path_factory.mktemp("made")
-    protocol = dataclasses.replace(load_protocol("quick"), train_demos=4, valid_demos=1, horizon=12,
-                                   min_success_steps=0)  # fmt: skip
+    protocol = dataclasses.replace(
+        load_protocol("quick"), train_demos=4, valid_demos=1, horizon=12, min_success_steps=0
+    )
     demos = load_or_collect(root, "toy-suite", TOY, "near", protocol, 1)
     with Pool(EnvConfig(TOY, "near", REQUEST), 1) as pool:
         load_or_render(root, demos, REQUEST, pool, "f")
@@ -279,8 +280,7 @@ def test_a_kept_episode_that_is_damaged_is_run_again(
     harm: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Collecting was killed, and then the disk damaged one of the episodes that were finished."""
-    protocol = dataclasses.replace(load_protocol("quick"), train_demos=2, valid_demos=0, horizon=8,
-                                   min_success_steps=0)  # fmt: skip
+    protocol = dataclasses.replace(load_protocol("quick"), train_demos=2, valid_demos=0, horizon=8, min_success_steps=0)
 
     def collect(root: Path) -> Demos:
         return load_or_collect(root, "toy-suite", TOY, "near", protocol, 1)

@@ -121,11 +121,27 @@ def test_two_jobs_at_once_encode_once(tmp_path: Path) -> None:
     log = f"open({str(tmp_path / 'rows.txt')!r}, 'a').write(f'{{len(observations[\"ground_truth\"])}}\\n')"
     slow.write_text(text.replace("return self.network(", f"{log}\n        return self.network("))
     what = [
-        "run", "--protocol", "quick", "--method", f"{slow}:FrozenToy", "--weights", "toy.pt", "--tasks", "near",
-        f"suite.env={TOY}", "suite.observation.cameras=[front]", "suite.tasks.easy=[near,far]",
-        "protocol.train_demos=4", "protocol.valid_demos=1", "protocol.horizon=60", "protocol.epochs=2",
-        "protocol.evaluate_every=2", "protocol.rollouts=2", "protocol.retest_rollouts=2", "runtime.workers=1",
-    ]  # fmt: skip
+        "run",
+        "--protocol",
+        "quick",
+        "--method",
+        f"{slow}:FrozenToy",
+        "--weights",
+        "toy.pt",
+        "--tasks",
+        "near",
+        f"suite.env={TOY}",
+        "suite.observation.cameras=[front]",
+        "suite.tasks.easy=[near,far]",
+        "protocol.train_demos=4",
+        "protocol.valid_demos=1",
+        "protocol.horizon=60",
+        "protocol.epochs=2",
+        "protocol.evaluate_every=2",
+        "protocol.rollouts=2",
+        "protocol.retest_rollouts=2",
+        "runtime.workers=1",
+    ]
     both = [start(*what, "--seeds", seed, cwd=tmp_path) for seed in ("0", "1")]
     errors = [process.communicate(timeout=200)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], errors

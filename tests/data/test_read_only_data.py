@@ -22,14 +22,38 @@ from tests.conftest import TOY
 
 ROOT = Path(__file__).resolve().parents[2]
 WHAT = [
-    "run", "--protocol", "quick", "--tasks", "near", f"suite.env={TOY}", "suite.observation.cameras=[front]",
-    "suite.tasks.easy=[near,far]", "protocol.train_demos=3", "protocol.valid_demos=1", "protocol.horizon=60",
-    "protocol.epochs=1", "protocol.evaluate_every=1", "protocol.rollouts=1", "protocol.retest_rollouts=1",
-    "runtime.workers=1", "--data", "data", "--method", f"{ROOT / 'tests' / 'frozen_toy.py'}:FrozenToy",
-    "--weights", "toy.pt",
-]  # fmt: skip
-MOUNTED = ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-m", "sh", "-c",
-           'mount --bind data data && mount -o remount,ro,bind data && exec "$@"', "sh"]  # fmt: skip
+    "run",
+    "--protocol",
+    "quick",
+    "--tasks",
+    "near",
+    f"suite.env={TOY}",
+    "suite.observation.cameras=[front]",
+    "suite.tasks.easy=[near,far]",
+    "protocol.train_demos=3",
+    "protocol.valid_demos=1",
+    "protocol.horizon=60",
+    "protocol.epochs=1",
+    "protocol.evaluate_every=1",
+    "protocol.rollouts=1",
+    "protocol.retest_rollouts=1",
+    "runtime.workers=1",
+    "--data",
+    "data",
+    "--method",
+    f"{ROOT / 'tests' / 'frozen_toy.py'}:FrozenToy",
+    "--weights",
+    "toy.pt",
+]
+MOUNTED = [
+    "unshare",
+    *([] if os.geteuid() == 0 else ["-r"]),
+    "-m",
+    "sh",
+    "-c",
+    'mount --bind data data && mount -o remount,ro,bind data && exec "$@"',
+    "sh",
+]
 """A command's prefix: for it alone `data` is mounted for reading only."""
 
 

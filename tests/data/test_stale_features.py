@@ -113,10 +113,19 @@ def change(file: Path) -> None:
 
 
 DAMAGE: list[tuple[str, Callable[[Path], Any]]] = [
-    ("kept.npz", Path.unlink), ("kept.npz", cut), ("kept.npz", garble), ("feature.npy", Path.unlink),
-    ("feature.npy", cut), ("feature.npy", garble), ("feature.npy", reshape), ("feature.npy", change),
-    ("proprio.npy", change), ("proprio.npy", cut), ("shapes.json", cut), ("shapes.json", Path.unlink),
-]  # fmt: skip
+    ("kept.npz", Path.unlink),
+    ("kept.npz", cut),
+    ("kept.npz", garble),
+    ("feature.npy", Path.unlink),
+    ("feature.npy", cut),
+    ("feature.npy", garble),
+    ("feature.npy", reshape),
+    ("feature.npy", change),
+    ("proprio.npy", change),
+    ("proprio.npy", cut),
+    ("shapes.json", cut),
+    ("shapes.json", Path.unlink),
+]
 
 
 @pytest.mark.parametrize(("name", "damage"), DAMAGE)

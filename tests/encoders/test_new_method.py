@@ -33,9 +33,11 @@ def test_its_contract_test_passes_as_written(kind: str, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert f"bench run --suite metaworld-15 --tasks reach --protocol quick --method {tmp_path}/my_own.py:MyOwn" in out
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_own.py"], cwd=tmp_path,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_own.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
     assert "10 passed" in done.stdout
 
@@ -90,8 +92,9 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         (["mine", "--rgb", "--to", "nowhere"], "nowhere is no folder"),
     ],
 )
-def test_names_that_cannot_be(words: list[str], message: str | None, tmp_path: Path,
-                              monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_names_that_cannot_be(
+    words: list[str], message: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     code, out, err = bench("new", "method", *words)
     if message is None:  # the class would be a word of the language
@@ -108,5 +111,8 @@ def test_it_speaks_json(tmp_path: Path) -> None:
     code, out, _ = bench("new", "method", "card", "--points", "--to", str(tmp_path), "--json")
     assert code == 0
     assert json.loads(out) == {
-        "name": "card", "class": "Card", "file": str(tmp_path / "card.py"), "test": str(tmp_path / "test_card.py")
-    }  # fmt: skip
+        "name": "card",
+        "class": "Card",
+        "file": str(tmp_path / "card.py"),
+        "test": str(tmp_path / "test_card.py"),
+    }

@@ -35,9 +35,13 @@ class TestTheToyKeepsTheContract(EnvContract):
 
 @pytest.mark.parametrize(
     "said",
-    [{"sizes": ()}, {"sizes": (("corner", 96, 128),)}, {"sizes": (("corner2", 96, 128), ("corner", 96, 128))},
-     {"height": 7, "width": 9, "sizes": (("corner2", 96, 128), ("corner", 96, 128))}],
-)  # fmt: skip
+    [
+        {"sizes": ()},
+        {"sizes": (("corner", 96, 128),)},
+        {"sizes": (("corner2", 96, 128), ("corner", 96, 128))},
+        {"height": 7, "width": 9, "sizes": (("corner2", 96, 128), ("corner", 96, 128))},
+    ],
+)
 def test_sizes_that_say_nothing_else_are_the_observation_without_them(said: dict[str, Any]) -> None:
     request = dataclasses.replace(PLAIN, **said)
     assert request == PLAIN
@@ -92,14 +96,21 @@ def test_cameras_of_one_name_at_two_places_are_told_apart() -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "message"),
-    [((("corner3", 64, 48),), "sizes has one of the camera corner3, which is none of the cameras that are seen"),
-     ((("corner", 64, 48), ("corner", 32, 32)), "sizes has two of the camera corner"),
-     ((("corner", 0, 48),), r"the size of corner is \[height, width\], two whole numbers, at least 1"),
-     ((("corner", 64, 5000),), "at most 4,096"), ((("corner", 64.0, 48),), "two whole numbers"),
-     ((("corner", True, 48),), "two whole numbers"), ((("corner", 64),), r"\{camera: \[height, width\]\}"),
-     (((64, 48, "corner"),), r"\{camera: \[height, width\]\}"), ("corner", r"\{camera: \[height, width\]\}"),
-     (3, r"\{camera: \[height, width\]\}"), ({"corner": 64}, "none of one"), ({"corner": "ab"}, "none of one")],
-)  # fmt: skip
+    [
+        ((("corner3", 64, 48),), "sizes has one of the camera corner3, which is none of the cameras that are seen"),
+        ((("corner", 64, 48), ("corner", 32, 32)), "sizes has two of the camera corner"),
+        ((("corner", 0, 48),), r"the size of corner is \[height, width\], two whole numbers, at least 1"),
+        ((("corner", 64, 5000),), "at most 4,096"),
+        ((("corner", 64.0, 48),), "two whole numbers"),
+        ((("corner", True, 48),), "two whole numbers"),
+        ((("corner", 64),), r"\{camera: \[height, width\]\}"),
+        (((64, 48, "corner"),), r"\{camera: \[height, width\]\}"),
+        ("corner", r"\{camera: \[height, width\]\}"),
+        (3, r"\{camera: \[height, width\]\}"),
+        ({"corner": 64}, "none of one"),
+        ({"corner": "ab"}, "none of one"),
+    ],
+)
 def test_bad_sizes_are_one_line_by_name(sizes: Any, message: str) -> None:
     with pytest.raises(SpecMismatch, match=message) as error:
         dataclasses.replace(PLAIN, sizes=sizes)
@@ -208,6 +219,7 @@ def test_as_fields_is_a_stack_where_all_have_one_size() -> None:
     assert as_fields("rgb", pictures, PLAIN)["rgb"].shape == (2, 96, 128, 3)
     apart = as_fields("rgb", [pictures[0], np.ones((64, 48, 3), np.uint8)], APART)
     assert {name: value.shape for name, value in apart.items()} == {
-        "rgb@corner": (96, 128, 3), "rgb@corner2": (64, 48, 3)
-    }  # fmt: skip
+        "rgb@corner": (96, 128, 3),
+        "rgb@corner2": (64, 48, 3),
+    }
     assert [one.max() for one in each_picture("rgb", apart)] == [0, 1]

@@ -66,8 +66,10 @@ def test_what_a_simulator_gives_wrongly_is_its_own_fault(kind: type[Toy], said: 
         commands.render_states(0, np.zeros((1, 4)))
 
 
-@pytest.mark.parametrize(("gives", "said"), [(None, "no dict"), ({"proprio": 3}, "no dict"), ({}, "leave out proprio"),
-                                             (ValueError("why"), "ValueError: why")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [(None, "no dict"), ({"proprio": 3}, "no dict"), ({}, "leave out proprio"), (ValueError("why"), "ValueError: why")],
+)
 def test_specs_are_specs(gives: object, said: str) -> None:
     class Odd(Toy):
         @classmethod

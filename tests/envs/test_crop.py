@@ -24,11 +24,17 @@ VIEWS = ObservationRequest(("views", "views_valid"), ("corner", "corner2"))
 OURS = {"low": [-0.6, 0.3, 0.005], "high": [0.6, 0.9, 2.0]}
 
 LIFT3D_T = {
-    "corner": [[-0.66173422, -0.48809537, 0.56909642], [-0.31361979, 0.86966611, 0.38121317],
-               [0.68099225, -0.0737819, 0.7285642]],
-    "corner2": [[0.56914086, -0.56424844, 0.59808225], [0.23069754, 0.80774597, 0.54251738],
-                [-0.78921311, -0.17079271, 0.58989196]],
-}  # fmt: skip
+    "corner": [
+        [-0.66173422, -0.48809537, 0.56909642],
+        [-0.31361979, 0.86966611, 0.38121317],
+        [0.68099225, -0.0737819, 0.7285642],
+    ],
+    "corner2": [
+        [0.56914086, -0.56424844, 0.59808225],
+        [0.23069754, 0.80774597, 0.54251738],
+        [-0.78921311, -0.17079271, 0.58989196],
+    ],
+}
 """`pc_transform` of PKU-HMI-Lab/LIFT3D b0cff85, lift3d/envs/metaworld_env.py."""
 
 
@@ -46,9 +52,12 @@ def test_a_resolved_request_holds_numbers_where_they_matter() -> None:
     facts = canonical(VIEWS)
     assert facts["crop"] == OURS and facts["views"] == views.VERSION
     assert facts["virtual_cameras"][3] == {
-        "name": "wrist-left", "eye": [0.0, -0.12, 0.08], "target": [0.0, 0.03, -0.08], "up": [0.0, 0.0, 1.0],
+        "name": "wrist-left",
+        "eye": [0.0, -0.12, 0.08],
+        "target": [0.0, 0.03, -0.08],
+        "up": [0.0, 0.0, 1.0],
         "on_hand": True,
-    }  # fmt: skip
+    }
     for fields in (("rgb",), ("depth", "intrinsics"), ("proprio", "ground_truth")):
         for crop in (None, "lift3d", Crop((0.0,) * 3, (1.0,) * 3)):
             request = ObservationRequest(fields, ("corner",), crop=crop)
@@ -70,11 +79,17 @@ def test_resolving_twice_is_resolving_once(crop: Any, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("name", "value", "touched"),
-    [("WORKSPACE", Crop((-0.6, 0.3, 0.006), (0.6, 0.9, 2.0)), (CLOUD, VIEWS)),
-     ("FIXED_VIEWS", (*metaworld.FIXED_VIEWS[:2], views.VirtualCamera("front-left", (-0.6, 0.3, 0.8), (0.0, 0.6, 0.0))),
-      (VIEWS,)),
-     ("WRIST_EYE", (0.0, -0.12, 0.09), (VIEWS,)), ("WRIST_TARGET", (0.0, 0.03, -0.07), (VIEWS,))],
-)  # fmt: skip
+    [
+        ("WORKSPACE", Crop((-0.6, 0.3, 0.006), (0.6, 0.9, 2.0)), (CLOUD, VIEWS)),
+        (
+            "FIXED_VIEWS",
+            (*metaworld.FIXED_VIEWS[:2], views.VirtualCamera("front-left", (-0.6, 0.3, 0.8), (0.0, 0.6, 0.0))),
+            (VIEWS,),
+        ),
+        ("WRIST_EYE", (0.0, -0.12, 0.09), (VIEWS,)),
+        ("WRIST_TARGET", (0.0, 0.03, -0.07), (VIEWS,)),
+    ],
+)
 def test_a_changed_constant_is_another_key(
     name: str, value: Any, touched: tuple[ObservationRequest, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,9 +118,21 @@ def test_a_simulator_without_choices_of_its_own_keeps_the_request(toy: str) -> N
 
 @pytest.mark.parametrize(
     "value",
-    [[1, 2, 3], [0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 0], [0.5, 0, 0, 0.4, 1, 1], [0, 0, 0, 1, 1, float("nan")],
-     [0, 0, 0, 1, 1, float("inf")], [0, 0, 0, 1, 1, "high"], [0, 0, 0, 1, 1, True], "", True, {"low": [0, 0, 0]}, 3],
-)  # fmt: skip
+    [
+        [1, 2, 3],
+        [0, 0, 0, 1, 1, 1, 1],
+        [0, 0, 0, 1, 1, 0],
+        [0.5, 0, 0, 0.4, 1, 1],
+        [0, 0, 0, 1, 1, float("nan")],
+        [0, 0, 0, 1, 1, float("inf")],
+        [0, 0, 0, 1, 1, "high"],
+        [0, 0, 0, 1, 1, True],
+        "",
+        True,
+        {"low": [0, 0, 0]},
+        3,
+    ],
+)
 def test_what_is_no_crop_is_refused_in_one_line(value: Any) -> None:
     with pytest.raises(SpecMismatch, match="crop") as error:
         read_crop(value)

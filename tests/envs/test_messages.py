@@ -85,9 +85,11 @@ def test_every_tree_comes_out_as_it_went_in(tree: Any) -> None:
 
 
 @given(
-    st.floats(), st.booleans(), st.lists(st.one_of(st.none(), st.text()), max_size=1),
+    st.floats(),
+    st.booleans(),
+    st.lists(st.one_of(st.none(), st.text()), max_size=1),
     st_numpy.arrays(np.float32, st.integers(0, 60)),
-)  # fmt: skip
+)
 @settings(max_examples=200, deadline=None)
 def test_a_steps_messages_come_out_as_they_went_in(reward: float, success: bool, why: list[Any], action: Any) -> None:
     assert same(("ok", (reward, success, *why)), crossed(("ok", (reward, success, *why))))
@@ -96,10 +98,16 @@ def test_a_steps_messages_come_out_as_they_went_in(reward: float, success: bool,
 
 @pytest.mark.parametrize(
     ("message", "kind"),
-    [(("step", (np.zeros(4, np.float32),)), STEP), (("ok", (0.5, True)), STEPPED), (("ok", (0.5, True, None)), STEPPED),
-     (("ok", (0.5, False, "time")), STEPPED), (("step", (np.zeros(4),)), TREE), (("ok", (1, True)), TREE),
-     (("ok", None), TREE)],
-)  # fmt: skip
+    [
+        (("step", (np.zeros(4, np.float32),)), STEP),
+        (("ok", (0.5, True)), STEPPED),
+        (("ok", (0.5, True, None)), STEPPED),
+        (("ok", (0.5, False, "time")), STEPPED),
+        (("step", (np.zeros(4),)), TREE),
+        (("ok", (1, True)), TREE),
+        (("ok", None), TREE),
+    ],
+)
 def test_steps_have_frames_of_their_own(message: Any, kind: int) -> None:
     """Without JSON: a rollout sends two of them for each step."""
     assert messages.sizes(encode(message)[0][: HEADER.size])[0] == kind
@@ -113,9 +121,11 @@ def test_arrays_of_any_layout_and_what_simulators_are_asked_with() -> None:
         assert out.dtype == array.dtype.newbyteorder("=") and out.flags.writeable
     box = Crop((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ((1.0, 0.0, 0.0, 0.0),) * 3)
     whole = ObservationRequest(
-        ("rgb", "views"), ("a", "b"), crop=NamedCrop("x", (("a", box),)),
+        ("rgb", "views"),
+        ("a", "b"),
+        crop=NamedCrop("x", (("a", box),)),
         virtual=(VirtualCamera("overhead", (0.0, 0.0, 1.0), (0.0, 0.0, 0.0)),),
-    )  # fmt: skip
+    )
     kept = [whole, FieldSpec("a", (2, 3), "float32", "m"), ActionSpec(("x",), (-1.0,), (1.0,), "m"), box]
     assert crossed(kept) == kept
 
@@ -131,10 +141,22 @@ def test_large_arrays_cross_in_pieces() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [object(), b"bytes", {1, 2}, np.array(["text"]), np.array([object()]), np.zeros(2, [("a", "f4")]), {(1, 2): 3},
-     np.datetime64(3, "s"), 1j, np.zeros(2, np.complex64), 10**5000, Exception("x")],
+    [
+        object(),
+        b"bytes",
+        {1, 2},
+        np.array(["text"]),
+        np.array([object()]),
+        np.zeros(2, [("a", "f4")]),
+        {(1, 2): 3},
+        np.datetime64(3, "s"),
+        1j,
+        np.zeros(2, np.complex64),
+        10**5000,
+        Exception("x"),
+    ],
     ids=lambda value: type(value).__name__,
-)  # fmt: skip
+)
 def test_what_no_message_can_hold_is_refused_before_anything_is_sent(value: Any) -> None:
     with pytest.raises(Unsendable):
         encode(("ok", [np.zeros(3), value]))

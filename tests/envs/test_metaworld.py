@@ -20,9 +20,22 @@ from envs.testing import EnvContract
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SUITE = (
-    "reach", "lever-pull", "handle-pull", "peg-unplug-side", "dial-turn", "hammer", "sweep-into", "bin-picking",
-    "push-wall", "box-close", "assembly", "hand-insert", "shelf-place", "pick-place-wall", "disassemble",
-)  # fmt: skip
+    "reach",
+    "lever-pull",
+    "handle-pull",
+    "peg-unplug-side",
+    "dial-turn",
+    "hammer",
+    "sweep-into",
+    "bin-picking",
+    "push-wall",
+    "box-close",
+    "assembly",
+    "hand-insert",
+    "shelf-place",
+    "pick-place-wall",
+    "disassemble",
+)
 GEOMETRY = ("depth", "intrinsics", "extrinsics", "points", "points_valid", "proprio")
 
 
@@ -169,7 +182,7 @@ def test_the_same_seed_gives_the_same_state_hash_in_another_process() -> None:
     here = hashlib.sha256(env.state().tobytes()).hexdigest()
     env.close()
     with Pool(EnvConfig("metaworld", "assembly", request), 1) as pool:
-        (_, episode), = pool.map("expert_episode", [(11, 1)])  # fmt: skip
+        ((_, episode),) = pool.map("expert_episode", [(11, 1)])
     assert hashlib.sha256(episode["states"][0].tobytes()).hexdigest() == here
 
 

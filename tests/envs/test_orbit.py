@@ -53,18 +53,28 @@ def test_azimuth_elevation_and_distance_are_what_they_say() -> None:
 def test_names_of_shifted_cameras() -> None:
     assert camera.parse_camera("corner") == ("corner", None)
     assert camera.parse_camera("corner@azimuth=-10,distance=1.2") == ("corner", camera.Orbit(-10, 0, 1.2))
-    for bad in ("corner@", "corner@roll=3", "corner@azimuth", "corner@azimuth=x", "corner@distance=0",
-                "corner@azimuth=0", "corner@azimuth=nan"):  # fmt: skip
+    for bad in (
+        "corner@",
+        "corner@roll=3",
+        "corner@azimuth",
+        "corner@azimuth=x",
+        "corner@distance=0",
+        "corner@azimuth=0",
+        "corner@azimuth=nan",
+    ):
         with pytest.raises(ValueError, match="camera corner"):
             camera.parse_camera(bad)
 
 
 @pytest.mark.parametrize(
     ("cameras", "kind", "message"),
-    [(("corner9@azimuth=1",), UnknownName, "MetaWorld camera"), (("corner@azimuth=0",), SpecMismatch, "it is corner"),
-     (("gripperPOV@azimuth=5",), SpecMismatch, "moves with the robot"),
-     (("corner", "corner@azimuth=5"), SpecMismatch, "one place at a time")],
-)  # fmt: skip
+    [
+        (("corner9@azimuth=1",), UnknownName, "MetaWorld camera"),
+        (("corner@azimuth=0",), SpecMismatch, "it is corner"),
+        (("gripperPOV@azimuth=5",), SpecMismatch, "moves with the robot"),
+        (("corner", "corner@azimuth=5"), SpecMismatch, "one place at a time"),
+    ],
+)
 def test_bad_cameras_are_refused_before_a_simulator_is_built(
     cameras: tuple[str, ...], kind: type, message: str
 ) -> None:

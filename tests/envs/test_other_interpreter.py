@@ -150,9 +150,12 @@ def test_a_registered_simulator_that_is_not_installed_there(other_python: str) -
 
 @pytest.mark.parametrize(
     ("script", "said"),
-    [("exit 3", "has no .*toy_env.py:Toy that could be run"), ("echo some words >&2; exit 1", "some words"),
-     ("kill -9 $$", "exit code -9, SIGKILL")],
-)  # fmt: skip
+    [
+        ("exit 3", "has no .*toy_env.py:Toy that could be run"),
+        ("echo some words >&2; exit 1", "some words"),
+        ("kill -9 $$", "exit code -9, SIGKILL"),
+    ],
+)
 def test_what_is_no_interpreter(script: str, said: str, tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{script}\n")

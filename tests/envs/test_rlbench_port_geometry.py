@@ -38,9 +38,14 @@ def test_the_arm_has_frankas_frames() -> None:
     draw = np.random.default_rng(0)
     kinematics = planner.Planner()
     parameters = [  # a, d, alpha: docs of the Franka Control Interface
-        (0, 0.333, 0), (0, 0, -np.pi / 2), (0, 0.316, np.pi / 2), (0.0825, 0, np.pi / 2), (-0.0825, 0.384, -np.pi / 2),
-        (0, 0, np.pi / 2), (0.088, 0, np.pi / 2),
-    ]  # fmt: skip
+        (0, 0.333, 0),
+        (0, 0, -np.pi / 2),
+        (0, 0.316, np.pi / 2),
+        (0.0825, 0, np.pi / 2),
+        (-0.0825, 0.384, -np.pi / 2),
+        (0, 0, np.pi / 2),
+        (0.088, 0, np.pi / 2),
+    ]
     for _ in range(5):
         joints = draw.uniform(arm.LOW, arm.HIGH)
         pose = np.eye(4)
@@ -98,8 +103,12 @@ def test_a_shifted_camera_sees_the_middle_where_it_was() -> None:
         env = make("rlbench4-port", "close-box", ObservationRequest(("intrinsics", "extrinsics", "depth"), (camera,)))
         for seed in (0, 1):
             observation = env.reset(seed)
-        seen.append((observation["extrinsics"][0], *project(MIDDLE[None], *(observation[name][0] for name in (
-            "intrinsics", "extrinsics")))))  # fmt: skip
+        seen.append(
+            (
+                observation["extrinsics"][0],
+                *project(MIDDLE[None], *(observation[name][0] for name in ("intrinsics", "extrinsics"))),
+            )
+        )
         env.close()
     (before, pixel, distance), (after, moved, further) = seen
     np.testing.assert_allclose(moved, pixel, atol=0.05)

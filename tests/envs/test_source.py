@@ -27,9 +27,12 @@ def write(folder: Path, **texts: str | bytes) -> Path:
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Its class is in a module that `__init__` imports relatively, beside one with the name of a module of Python's."""
     folder = write(
-        tmp_path / "theirpkg", __init__="from .model import Mine\n", types="",
-        model="import types\n\nfrom . import net\n\n\nclass Mine:\n    width = net.width\n", net="width = 1\n",
-    )  # fmt: skip
+        tmp_path / "theirpkg",
+        __init__="from .model import Mine\n",
+        types="",
+        model="import types\n\nfrom . import net\n\n\nclass Mine:\n    width = net.width\n",
+        net="width = 1\n",
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield folder
     for name in [name for name in sys.modules if name.partition(".")[0] == "theirpkg"]:
@@ -44,11 +47,13 @@ def test_a_packages_source_is_all_of_its_modules(package: Path, module: str, fil
 
 def test_a_file_may_be_in_any_encoding_and_is_compiled_as_it_stands(tmp_path: Path) -> None:
     write(
-        tmp_path, bom=b"\xef\xbb\xbfclass A:\n    pass\n",
+        tmp_path,
+        bom=b"\xef\xbb\xbfclass A:\n    pass\n",
         latin=b'# -*- coding: latin-1 -*-\nclass A:\n    s = "\xe9"\n',
-        windows=b"import windows_helper\r\n\r\n\r\nclass A:\r\n    pass\r\n", windows_helper=b"x = 1\r\n",
+        windows=b"import windows_helper\r\n\r\n\r\nclass A:\r\n    pass\r\n",
+        windows_helper=b"x = 1\r\n",
         annotated="class A:\n    x: int = 1\n",
-    )  # fmt: skip
+    )
     for name in ("bom", "latin", "windows", "annotated"):
         found = load_from_file(f"{tmp_path / name}.py:A")
         assert all("\r" not in text for text in loaded_sources(f"{tmp_path / name}.py:A").values())
@@ -94,12 +99,14 @@ def test_a_nested_namespace_that_is_imported_later_is_found(tmp_path: Path) -> N
 
 def test_what_is_imported_by_a_made_up_name_is_named_or_noticed(tmp_path: Path) -> None:
     write(
-        tmp_path, literal="import importlib\n\n\nclass A:\n    m = importlib.import_module('made_a')\n",
+        tmp_path,
+        literal="import importlib\n\n\nclass A:\n    m = importlib.import_module('made_a')\n",
         made_a="x = 1\n",
-        early="import importlib\n\n\nclass A:\n    m = importlib.import_module('made' + '_b')\n", made_b="x = 1\n",
+        early="import importlib\n\n\nclass A:\n    m = importlib.import_module('made' + '_b')\n",
+        made_b="x = 1\n",
         late="import importlib\n\n\nclass A:\n    def f(self):\n        importlib.import_module('made' + '_c')\n",
         made_c="x = 1\n",
-    )  # fmt: skip
+    )
     for name, helper in (("literal", "made_a.py"), ("early", "made_b.py")):
         load_from_file(f"{tmp_path / name}.py:A")
         assert helper in loaded_sources(f"{tmp_path / name}.py:A")

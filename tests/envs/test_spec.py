@@ -24,9 +24,12 @@ def test_canonical_names_what_matters_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"fields": ("rgbd",)}, "unknown observation fields"), ({"render": "best"}, "render='best' is none of"),
-     ({"height": 0}, "at least 1")],
-)  # fmt: skip
+    [
+        ({"fields": ("rgbd",)}, "unknown observation fields"),
+        ({"render": "best"}, "render='best' is none of"),
+        ({"height": 0}, "at least 1"),
+    ],
+)
 def test_bad_requests(change: dict, message: str) -> None:
     with pytest.raises(SpecMismatch, match=message):
         dataclasses.replace(RGB, **change)

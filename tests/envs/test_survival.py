@@ -198,9 +198,13 @@ def test_output_of_machine_code_and_a_closed_standard_output(pool: Pool) -> None
 
 @pytest.mark.parametrize(
     ("seed", "said"),
-    [(15, "SystemExit: enough"), (18, "EOFError"), (19, "BrokenPipeError: its own server is gone"),
-     (20, "Odd: .*its text raised RuntimeError")],
-)  # fmt: skip
+    [
+        (15, "SystemExit: enough"),
+        (18, "EOFError"),
+        (19, "BrokenPipeError: its own server is gone"),
+        (20, "Odd: .*its text raised RuntimeError"),
+    ],
+)
 def test_what_is_raised_is_told_and_the_worker_goes_on(pool: Pool, seed: int, said: str) -> None:
     with pytest.raises(WorkerError, match=said) as caught:
         reset(pool, seed)
@@ -213,10 +217,14 @@ def test_whose_fault_an_error_is(pool: Pool) -> None:
     (worker,) = pool.workers
     reset(pool, 0)
     for asked, fault in [
-        (("fingerprint",), "simulator"), (("step", np.zeros(5, np.float32)), "caller"),
-        (("step", np.full(2, np.nan, np.float32)), "caller"), (("rest", 1), "caller"), (("_publish", {}), "caller"),
-        (("reset",), "caller"), (("reset", 18), "simulator"),
-    ]:  # fmt: skip
+        (("fingerprint",), "simulator"),
+        (("step", np.zeros(5, np.float32)), "caller"),
+        (("step", np.full(2, np.nan, np.float32)), "caller"),
+        (("rest", 1), "caller"),
+        (("_publish", {}), "caller"),
+        (("reset",), "caller"),
+        (("reset", 18), "simulator"),
+    ]:
         worker.ask(*asked)
         with pytest.raises(WorkerError) as caught:
             worker.answer()

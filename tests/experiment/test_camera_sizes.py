@@ -68,11 +68,16 @@ def test_every_suite_takes_sizes(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [("3", r"suite.observation.sizes: sizes are \{camera: \[height, width\]\}"), ("{corner2: 64}", "is none of one"),
-     ("{corner2: [64]}", "is none of one"), ("{corner2: [64, 0]}", "size of corner2 is .height, width., two whole"),
-     ("{corner2: [64, 9999]}", "at most 4,096"), ("{corner2: [a, b]}", "two whole numbers"),
-     ("{corner3: [64, 64]}", "camera corner3, which is none of the cameras that are seen: corner, corner2")],
-)  # fmt: skip
+    [
+        ("3", r"suite.observation.sizes: sizes are \{camera: \[height, width\]\}"),
+        ("{corner2: 64}", "is none of one"),
+        ("{corner2: [64]}", "is none of one"),
+        ("{corner2: [64, 0]}", "size of corner2 is .height, width., two whole"),
+        ("{corner2: [64, 9999]}", "at most 4,096"),
+        ("{corner2: [a, b]}", "two whole numbers"),
+        ("{corner3: [64, 64]}", "camera corner3, which is none of the cameras that are seen: corner, corner2"),
+    ],
+)
 def test_bad_sizes_are_one_line(value: str, message: str) -> None:
     with pytest.raises((ConfigError, SpecMismatch), match=message) as error:
         request(f"suite.observation.sizes={value}")
@@ -179,8 +184,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CONFIG", str(root / "config"))
-        words = ["run", "--suite", "seeing", "--protocol", "brief", "--out", str(root / "runs"), "runtime.workers=2",
-                 "suite.observation.sizes={hand: [20, 40]}", "--method"]  # fmt: skip
+        words = [
+            "run",
+            "--suite",
+            "seeing",
+            "--protocol",
+            "brief",
+            "--out",
+            str(root / "runs"),
+            "runtime.workers=2",
+            "suite.observation.sizes={hand: [20, 40]}",
+            "--method",
+        ]
         for chosen in ([f"{FROZEN},{TRAINED}"], [FROZEN, "--policy", OVER, "--dry-run"], [FROZEN, "--policy", OVER]):
             code, out, err = here(*words, *chosen)
             assert code == 0, (out, err)
@@ -242,8 +257,14 @@ def test_films(folder: Path, tmp_path: Path) -> None:
     """Of pictures in the film's own size; where a method sees a cloud, in the sizes that the cloud is made of."""
     av = pytest.importorskip("av", reason="no PyAV")
     path, record = records(folder)["toy-frozen/mlp"]
-    seen = {**record.identity["observation"], "fields": ["points", "points_valid", "proprio"], "num_points": 64,
-            "sampler": "bucket", "crop": None, "height": 33}  # fmt: skip
+    seen = {
+        **record.identity["observation"],
+        "fields": ["points", "points_valid", "proprio"],
+        "num_points": 64,
+        "sampler": "bucket",
+        "crop": None,
+        "height": 33,
+    }
     with_cloud = dataclasses.replace(record, identity={**record.identity, "observation": seen})
     assert [seen_by(one).size_of("hand") for one in (record, with_cloud)] == [(224, 224), (20, 40)]
     for one, size, name in ((record, (224, 224), "a"), (with_cloud, (32, 24), "b")):  # sides are even

@@ -81,9 +81,13 @@ def same(one: Record, other: Record) -> bool:
 @pytest.mark.parametrize("damage", [flipped, zeroed, cut, empty, gone])
 @pytest.mark.parametrize("epoch", [2, 4])
 def test_it_is_dropped_with_the_epochs_after_it_and_computed_again(
-    undisturbed: tuple[Cell, Path, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None], epoch: int,
-) -> None:  # fmt: skip
+    undisturbed: tuple[Cell, Path, Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], None],
+    epoch: int,
+) -> None:
     cell, data, expected = undisturbed
     paths = Paths(tmp_path / "runs", data)
     run_until_retest(cell, paths, monkeypatch)
@@ -100,9 +104,11 @@ def test_it_is_dropped_with_the_epochs_after_it_and_computed_again(
 
 
 def test_one_of_other_weights_is_not_the_one_that_was_evaluated(
-    undisturbed: tuple[Cell, Path, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    undisturbed: tuple[Cell, Path, Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     cell, data, expected = undisturbed
     paths = Paths(tmp_path / "runs", data)
     run_until_retest(cell, paths, monkeypatch)
@@ -134,8 +140,17 @@ def test_half_finished_work_of_a_version_without_hashes_goes_on(
     toy_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
 ) -> None:
     """Its evaluations are played again by its checkpoints, some of them averages, and training goes on as it was."""
-    small = ["head.width=16", "head.heads=2", "head.encoder_layers=1", "head.decoder_layers=1", "head.chunk=4",
-             "head.execute=2", "head.lead=0", "head.train_steps=10", "head.sample_steps=2"]  # fmt: skip
+    small = [
+        "head.width=16",
+        "head.heads=2",
+        "head.encoder_layers=1",
+        "head.decoder_layers=1",
+        "head.chunk=4",
+        "head.execute=2",
+        "head.lead=0",
+        "head.train_steps=10",
+        "head.sample_steps=2",
+    ]
     chosen = load_settings("metaworld-15", "quick", head, small if head == "diffusion" else []).head
     settings = dataclasses.replace(toy_settings, head=chosen, head_asked=True)
     (cell,) = make_cells(settings, ["near"], ["state"], [0])

@@ -49,10 +49,15 @@ def test_null_is_the_simulators_own_as_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [("[1,2,3]", "suite.observation.crop: a crop is"), ("[0,0,0,1,1,0]", "low before high"),
-     ("[0,0,0,1,1,nan]", "finite numbers"), ("[0,0,0,1,1,x]", "suite.observation.crop: a crop is"),
-     ("true", "suite.observation.crop: a crop is"), ("lift4d", "MetaWorld has no crop named 'lift4d', only lift3d")],
-)  # fmt: skip
+    [
+        ("[1,2,3]", "suite.observation.crop: a crop is"),
+        ("[0,0,0,1,1,0]", "low before high"),
+        ("[0,0,0,1,1,nan]", "finite numbers"),
+        ("[0,0,0,1,1,x]", "suite.observation.crop: a crop is"),
+        ("true", "suite.observation.crop: a crop is"),
+        ("lift4d", "MetaWorld has no crop named 'lift4d', only lift3d"),
+    ],
+)
 def test_bad_crops_are_one_line(value: str, message: str) -> None:
     with pytest.raises((ConfigError, SpecMismatch), match=message) as error:
         crop(f"suite.observation.crop={value}")
@@ -60,9 +65,21 @@ def test_bad_crops_are_one_line(value: str, message: str) -> None:
 
 
 def test_the_verb_says_it_too() -> None:
-    command = [sys.executable, "-c", "from benchmark.cli.main import main; main()", "run", "--suite", "metaworld-15",
-               "--tasks", "reach", "--method", "dp3", "--dry-run", "suite.observation.cameras=[corner3]",
-               "suite.observation.crop=lift3d"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        "from benchmark.cli.main import main; main()",
+        "run",
+        "--suite",
+        "metaworld-15",
+        "--tasks",
+        "reach",
+        "--method",
+        "dp3",
+        "--dry-run",
+        "suite.observation.cameras=[corner3]",
+        "suite.observation.crop=lift3d",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 2 and "lift3d has no box for the camera corner3" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
@@ -79,10 +96,17 @@ DEMOS: Any = SimpleNamespace(task="reach", content_hash="abc")
 
 @pytest.mark.parametrize(
     ("name", "value", "methods"),
-    [("WORKSPACE", Crop((-0.6, 0.3, 0.0), (0.6, 0.9, 2.0)), {"dp3", "clamp"}),
-     ("FIXED_VIEWS", (views.VirtualCamera("overhead", (0.0, 0.6, 1.1), (0.0, 0.6, 0.0), (0.0, 1.0, 0.0)),), {"clamp"}),
-     ("WRIST_EYE", (0.0, -0.1, 0.08), {"clamp"}), ("WRIST_TARGET", (0.0, 0.0, -0.08), {"clamp"})],
-)  # fmt: skip
+    [
+        ("WORKSPACE", Crop((-0.6, 0.3, 0.0), (0.6, 0.9, 2.0)), {"dp3", "clamp"}),
+        (
+            "FIXED_VIEWS",
+            (views.VirtualCamera("overhead", (0.0, 0.6, 1.1), (0.0, 0.6, 0.0), (0.0, 1.0, 0.0)),),
+            {"clamp"},
+        ),
+        ("WRIST_EYE", (0.0, -0.1, 0.08), {"clamp"}),
+        ("WRIST_TARGET", (0.0, 0.0, -0.08), {"clamp"}),
+    ],
+)
 def test_a_changed_constant_is_another_cache_entry_and_another_cell(
     name: str, value: Any, methods: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +127,8 @@ def test_a_changed_constant_is_another_cache_entry_and_another_cell(
 def test_pretraining_names_its_crop_too() -> None:
     config = load_data("metaworld-35")
     assert _request(config, ("corner",), True).canonical()["crop"] == {
-        "low": list(WORKSPACE.low), "high": list(WORKSPACE.high)
-    }  # fmt: skip
+        "low": list(WORKSPACE.low),
+        "high": list(WORKSPACE.high),
+    }
     with pytest.raises(ConfigError, match="low before high"):
         dataclasses.replace(config, crop=(1.0, 0.0, 0.0, 0.5, 1.0, 1.0))

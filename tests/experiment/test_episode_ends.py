@@ -246,9 +246,14 @@ task_rules:
   far: {{horizon: 70, success: last-step}}
 """
 SMALL = [
-    "protocol.train_demos=3", "protocol.valid_demos=1", "protocol.epochs=2", "protocol.evaluate_every=2",
-    "protocol.rollouts=4", "protocol.retest_rollouts=8", "runtime.workers=2",
-]  # fmt: skip
+    "protocol.train_demos=3",
+    "protocol.valid_demos=1",
+    "protocol.epochs=2",
+    "protocol.evaluate_every=2",
+    "protocol.rollouts=4",
+    "protocol.retest_rollouts=8",
+    "runtime.workers=2",
+]
 
 
 def bench(*words: str) -> Any:
@@ -274,9 +279,10 @@ def test_the_command_line_from_demonstrations_to_the_audit(tmp_path: Path, monke
     refused = bench("run", *told, "--method", "state", *SMALL, "protocol.horizon=30")
     assert refused.exit_code == 2 and "suite.rules.horizon is what to change" in refused.output
     Path("tasks.yaml").write_text(
-        SUITE.replace("name: fenced", "name: tasks").replace("rules: {horizon: 50, m", "rules: {m").replace(
-            "  far:", "  near: {horizon: 40}\n  far:")
-    )  # fmt: skip
+        SUITE.replace("name: fenced", "name: tasks")
+        .replace("rules: {horizon: 50, m", "rules: {m")
+        .replace("  far:", "  near: {horizon: 40}\n  far:")
+    )
     with pytest.raises(ConfigError, match=r"suite.task_rules.TASK.horizon is what to change"):
         load_settings("tasks.yaml", "quick", "mlp", ["protocol.horizon=30"])
     other = load_settings("fenced.yaml", "quick", "mlp", ["suite.rules.horizon=30"])

@@ -41,7 +41,8 @@ CANNOT_MATTER: dict[type, dict[str, str]] = {
         "policy_options": "what is chosen is in the head, and in the method's options of a whole policy",
     },
     Suite: {
-        "title": "words", "source": "words",
+        "title": "words",
+        "source": "words",
         "tasks": "which tasks there are; a cell names its own",
         "observation": "as it is resolved it is in the request",
         "stores": "what demonstrations hold, which their hash names",
@@ -58,8 +59,10 @@ CANNOT_MATTER: dict[type, dict[str, str]] = {
     },
     DiffusionConfig: {},
     Runtime: {
-        "device": "rounds otherwise; the record says which", "workers": "episodes are the same with any number",
-        "threads": "rounds otherwise; the record says how many", "worker_timeout": "when a hung simulator is replaced",
+        "device": "rounds otherwise; the record says which",
+        "workers": "episodes are the same with any number",
+        "threads": "rounds otherwise; the record says how many",
+        "worker_timeout": "when a hung simulator is replaced",
         "weights_dir": "where weights are; their content is named",
         "keep_actions": "what is kept beside the record, not what is played",
         "resident_gb": "where training data lies (tests/data/test_residence.py: equal records)",
@@ -68,14 +71,24 @@ CANNOT_MATTER: dict[type, dict[str, str]] = {
     Language: {},
     TaskRules: {},
     MethodCard: {
-        "title": "words", "summary": "words", "kind": "a group in lists", "paper": "words", "licence": "words",
-        "parameters": "a count that a test compares", "parameters_source": "words", "notes": "words",
+        "title": "words",
+        "summary": "words",
+        "kind": "a group in lists",
+        "paper": "words",
+        "licence": "words",
+        "parameters": "a count that a test compares",
+        "parameters_source": "words",
+        "notes": "words",
         "weights": "where files come from; what is loaded is named by its content",
-        "options": "what can be chosen; what is chosen is named", "head": "the cell's head is named",
+        "options": "what can be chosen; what is chosen is named",
+        "head": "the cell's head is named",
         "requires": "how packages are installed; their versions are named",
         "reported_as": "where a table shows it",
     },
-    ImageInput: {}, PointInput: {}, FixedPointInput: {}, VectorInput: {},
+    ImageInput: {},
+    PointInput: {},
+    FixedPointInput: {},
+    VectorInput: {},
     WeightFile: dict.fromkeys(
         ("filename", "url", "licence", "sha256", "size", "non_commercial", "note"), "the content of files is named"
     ),
@@ -85,33 +98,73 @@ CANNOT_MATTER: dict[type, dict[str, str]] = {
     Weights: {"label": "the content of files is named, and random weights are"},
     Cell: {
         "settings": "its parts are looked at by themselves",
-        "method": "the card's name and its code are named", "method_name": "made from the card's name and options",
+        "method": "the card's name and its code are named",
+        "method_name": "made from the card's name and options",
     },
     ObservationRequest: {},
-}  # fmt: skip
+}
 
 
 def other(value: Any, name: str) -> Any:
     """Another value of the same kind that the dataclass accepts."""
     known: dict[str, Any] = {
-        "success": "last-step", "select": "last", "activation": "relu", "init": "default", "precision": "bf16",
-        "condition": "tokens", "sampler": "ddpm", "schedule": "linear", "prediction": "sample", "text": "clip",
-        "channels": (8, 16), "betas": (0.5, 0.6), "batch_size": {"2d": 8, "3d": 8}, "render": "fast", "image": "lift3d",
-        "evaluate_every": 5, "training": "frozen", "batch": "2d", "normalization": "none", "field": "proprio",
-        "resize": "stretch", "interpolation": "bilinear",
-        "input": None, "observes": ("rgb",), "instructions": {"near": ("a", "b", "c")},
-        "fields": ("points", "points_valid", "rgb"), "cameras": ("corner2",), "crop": Crop((0, 0, 0), (1, 1, 1)),
+        "success": "last-step",
+        "select": "last",
+        "activation": "relu",
+        "init": "default",
+        "precision": "bf16",
+        "condition": "tokens",
+        "sampler": "ddpm",
+        "schedule": "linear",
+        "prediction": "sample",
+        "text": "clip",
+        "channels": (8, 16),
+        "betas": (0.5, 0.6),
+        "batch_size": {"2d": 8, "3d": 8},
+        "render": "fast",
+        "image": "lift3d",
+        "evaluate_every": 5,
+        "training": "frozen",
+        "batch": "2d",
+        "normalization": "none",
+        "field": "proprio",
+        "resize": "stretch",
+        "interpolation": "bilinear",
+        "input": None,
+        "observes": ("rgb",),
+        "instructions": {"near": ("a", "b", "c")},
+        "fields": ("points", "points_valid", "rgb"),
+        "cameras": ("corner2",),
+        "crop": Crop((0, 0, 0), (1, 1, 1)),
         "sizes": (("corner", 9, 9),),
-        "code": {"source": "b"}, "options": {"kl": "2"},
-        "past_actions": 3, "virtual": (), "width": 512, "heads": 2, "env": "tests/toy_env.py:Toy",
-        "stop_after_success": 7, "horizon": 300, "min_success_steps": 3, "clip_actions": True,
-    }  # fmt: skip
+        "code": {"source": "b"},
+        "options": {"kl": "2"},
+        "past_actions": 3,
+        "virtual": (),
+        "width": 512,
+        "heads": 2,
+        "env": "tests/toy_env.py:Toy",
+        "stop_after_success": 7,
+        "horizon": 300,
+        "min_success_steps": 3,
+        "clip_actions": True,
+    }
     second: dict[str, Any] = {
-        "training": "end-to-end", "observes": ("points",), "input": VectorInput("proprio", "none"),
-        "init": "orthogonal", "activation": "selu", "field": "ground_truth", "heads": 4, "width": 128,
-        "condition": "pooled", "sampler": "ddim", "normalization": "limits", "resize": "none", "batch": "3d",
+        "training": "end-to-end",
+        "observes": ("points",),
+        "input": VectorInput("proprio", "none"),
+        "init": "orthogonal",
+        "activation": "selu",
+        "field": "ground_truth",
+        "heads": 4,
+        "width": 128,
+        "condition": "pooled",
+        "sampler": "ddim",
+        "normalization": "limits",
+        "resize": "none",
+        "batch": "3d",
         "interpolation": "bicubic",
-    }  # fmt: skip
+    }
     if name in known:
         return known[name] if known[name] != value else second[name]
     if isinstance(value, bool):
@@ -166,8 +219,12 @@ def test_every_number_of_a_policy_in_the_place_of_a_head() -> None:
 def test_the_settings_and_how_it_is_computed() -> None:
     check(Runtime, SETTINGS.runtime, lambda r: identity_of(dataclasses.replace(SETTINGS, runtime=r)))
     assert {f.name for f in dataclasses.fields(Settings)} == {
-        "suite", "protocol", "head", "runtime", *CANNOT_MATTER[Settings]
-    }  # fmt: skip
+        "suite",
+        "protocol",
+        "head",
+        "runtime",
+        *CANNOT_MATTER[Settings],
+    }
 
 
 def test_the_suite_its_name_its_simulator_and_its_instructions() -> None:
@@ -182,8 +239,13 @@ def test_the_suite_its_name_its_simulator_and_its_instructions() -> None:
     told = dataclasses.replace(whole.suite.language, held_out=1)
     assert identity(dataclasses.replace(whole.suite, language=told)) != identity(whole.suite)
     assert {f.name for f in dataclasses.fields(Suite)} == {
-        "name", "env", "language", "rules", "task_rules", *CANNOT_MATTER[Suite]
-    }  # fmt: skip
+        "name",
+        "env",
+        "language",
+        "rules",
+        "task_rules",
+        *CANNOT_MATTER[Suite],
+    }
     before = whole.suite.language.identity(())
     for field, value in (("text", "clip"), ("held_out", 1), ("instructions", {"reach": ("a", "b", "c")})):
         changed = dataclasses.replace(whole.suite.language)

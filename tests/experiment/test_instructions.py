@@ -80,10 +80,13 @@ def test_no_episode_of_one_task_is_called_as_one_of_another() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"text": "bert"}, "--text bert is none of clip, hash"), ({"held_out": 3}, "leaves nothing to train on"),
-     ({"held_out": -1}, "held_out=-1 is not allowed"),
-     ({"instructions": {"near": ("go",), "far": ("Go ",)}, "held_out": 0}, "'go' is said twice")],
-)  # fmt: skip
+    [
+        ({"text": "bert"}, "--text bert is none of clip, hash"),
+        ({"held_out": 3}, "leaves nothing to train on"),
+        ({"held_out": -1}, "held_out=-1 is not allowed"),
+        ({"instructions": {"near": ("go",), "far": ("Go ",)}, "held_out": 0}, "'go' is said twice"),
+    ],
+)
 def test_bad_instructions_are_named(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         language(**changes)
@@ -167,9 +170,10 @@ def test_clips_features_of_the_instructions_are_what_a_policy_hears(
     np.testing.assert_allclose(instruction_features.of_episode("far", 7, SEEN), wanted, rtol=1e-5, atol=1e-6)
 
     settings = dataclasses.replace(
-        joint, suite=dataclasses.replace(joint.suite, language=told, shift=()),
+        joint,
+        suite=dataclasses.replace(joint.suite, language=told, shift=()),
         runtime=dataclasses.replace(joint.runtime, weights_dir=str(tmp_path / "weights")),
-    )  # fmt: skip
+    )
     cell = only(settings)
     assert cell.method_name == "state", "as the paper has it: nothing is added to the name"
     found, _ = run_cell(cell, Paths(tmp_path / "out", tmp_path / "data"), "x")
@@ -260,8 +264,12 @@ def test_one_policy_for_two_tasks_and_its_record_task_by_task(tmp_path: Path, jo
     verdict = audit(whole, path, named(whole))
     assert verdict.word == "holds", (verdict.contradictions, verdict.not_checked)
     assert {part.name: part.replayed for part in verdict.parts} == {
-        "retest": 12, "best*": 0, "last": 0, "instructions=held-out": 12, "instructions=shuffled": 12,
-    }  # fmt: skip
+        "retest": 12,
+        "best*": 0,
+        "last": 0,
+        "instructions=held-out": 12,
+        "instructions=shuffled": 12,
+    }
     assert without_clock(run_cell(cell, paths, "bench run")[0]) == without_clock(whole)
 
     more = play_further(cell, paths, "bench compare", 3)
@@ -274,8 +282,9 @@ def test_one_policy_for_two_tasks_and_its_record_task_by_task(tmp_path: Path, jo
     assert verdict.word == "holds" and verdict.parts[-1].name == "played on" and verdict.parts[-1].replayed == 10
 
     data = path.read_text()
-    path.write_text(data.replace('"selected_epoch": 2', '"selected_epoch": 3').replace(
-        '"selected_epoch": 4', '"selected_epoch": 3'))  # fmt: skip
+    path.write_text(
+        data.replace('"selected_epoch": 2', '"selected_epoch": 3').replace('"selected_epoch": 4', '"selected_epoch": 3')
+    )
     with pytest.raises(BadRecord) as refused:
         read(path)
     assert any("was retested, but" in text for text in refused.value.wrong)
@@ -371,9 +380,11 @@ def placed(tmp_path: Path) -> list[tuple[Path, Record]]:
         chosen = seeds.selection_seeds("metaworld-multitask", JOINT, 0, 25)
         early = tuple((seed, int(i * 7 % 75 < best), 50, None) for i, seed in enumerate(chosen))
         one = record(JOINT, method, (1, 1, 1), suite="metaworld-multitask")
-        one = agreeing(dataclasses.replace(
-            one, method=f"{method}+text=hash", evaluations=(of_rows(10, early),), retest=of_rows(10, rows)
-        ))  # fmt: skip
+        one = agreeing(
+            dataclasses.replace(
+                one, method=f"{method}+text=hash", evaluations=(of_rows(10, early),), retest=of_rows(10, rows)
+            )
+        )
         path = record_path(tmp_path, "clar", "metaworld-multitask", JOINT, one.method, "mlp", 0)
         write(one, path)
         kept = [(s, int(k and s % 3 > 0), n, e) for s, k, n, e in one.retest.episodes]

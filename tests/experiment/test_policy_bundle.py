@@ -35,8 +35,17 @@ from tests.test_cli import here
 from tests.toy_env import Toy
 
 ROOT = Path(__file__).resolve().parents[2]
-DIFFUSION = ["head.width=16", "head.heads=2", "head.encoder_layers=1", "head.decoder_layers=1", "head.chunk=4",
-             "head.execute=2", "head.lead=0", "head.train_steps=10", "head.sample_steps=2"]  # fmt: skip
+DIFFUSION = [
+    "head.width=16",
+    "head.heads=2",
+    "head.encoder_layers=1",
+    "head.decoder_layers=1",
+    "head.chunk=4",
+    "head.execute=2",
+    "head.lead=0",
+    "head.train_steps=10",
+    "head.sample_steps=2",
+]
 ELSEWHERE = """
 import json, sys
 import numpy as np
@@ -72,9 +81,13 @@ def sent_elsewhere(bundle: Path, folder: Path, seed: int, steps: int, points: in
     bundle.rename(folder / "bundle")
     script = ELSEWHERE.format(root=str(ROOT), seed=seed, steps=steps, points=points, told=told, task="near")
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=300,
+        [sys.executable, "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return np.load(folder / "sent.npy")
 
@@ -241,13 +254,15 @@ def _facts(**changes: Any) -> Any:
         (_facts(head={}), "is no bundle that this version can load|head"),
         (_facts(method={"name": "state", "options": {}, "code": {"version": 99}}), "state is other code here"),
         (_facts(method={"name": "EVIL", "options": {}, "code": {"version": 1}}), "no method called .*evil.py:Evil"),
-        (_facts(method={"name": "mine", "options": {}, "code": {"source": "x"}, "file": "../evil.py", "class": "E"}),
-         "somebody's file"),
+        (
+            _facts(method={"name": "mine", "options": {}, "code": {"source": "x"}, "file": "../evil.py", "class": "E"}),
+            "somebody's file",
+        ),
         (_facts(observation=[]), "is no bundle that this version can load|observes"),
         (_facts(action={}), "is no bundle that this version can load"),
         (_facts(proprio_size=3), "does not fit its policy"),
     ],
-)  # fmt: skip
+)
 def test_what_was_changed_is_not_loaded(
     bundled: tuple[Cell, Paths, Record, Path], tmp_path: Path, damage: Any, said: str
 ) -> None:

@@ -76,8 +76,10 @@ MEMORY = f"""x = {MAXIMUM}
         self.old = x.detach()
         return (x + old) / 2 if len(old) == len(x) else x"""
 WRONG: dict[str, tuple[dict[str, str], str]] = {
-    "one vector": ({"body": encode("return self.network(points).amax(dim=(0, 1))")},
-                   r"encode gives \(8,\) for 2 rows, \(2, 8\) = \(B, feature_dim\) is expected; the batch is lost"),
+    "one vector": (
+        {"body": encode("return self.network(points).amax(dim=(0, 1))")},
+        r"encode gives \(8,\) for 2 rows, \(2, 8\) = \(B, feature_dim\) is expected; the batch is lost",
+    ),
     "batch in columns": ({"body": encode(f"return {MAXIMUM}.T")}, r"gives \(8, 2\) for 2 rows.*the batch is lost"),
     "tokens": ({"body": encode("return self.network(points)")}, r"gives \(2, 64, 8\).*look like tokens"),
     "float64": ({"body": encode(f"return {MAXIMUM}.double()")}, r"gives float64, float32 is expected; end it with"),
@@ -103,26 +105,50 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "device": ({"body": encode(f"return {MAXIMUM}.to('meta')")}, "gives a tensor on meta, its input is on cpu"),
     "nothing to train": ({"body": encode(f"return {MAXIMUM}.detach()")}, "says end-to-end, but no gradient flows"),
     "memory": ({"body": encode(MEMORY)}, "depends on what was encoded before it"),
-    "large batches": ({"body": encode(f"x = {MAXIMUM}\n        return x - x.mean(0) if len(x) > 2 else x")},
-                      "on the other rows of its"),
+    "large batches": (
+        {"body": encode(f"x = {MAXIMUM}\n        return x - x.mean(0) if len(x) > 2 else x")},
+        "on the other rows of its",
+    ),
     "held": ({"init": INIT + "        self.network.bias.requires_grad_(False)\n"}, "network.bias is not trained"),
-    "no parameters": ({"init": INIT.replace("self.network = nn.Linear(3, 8)", ""),
-                       "body": encode("return points.amax(dim=1).repeat(1, 3)[:, :8]")}, "it has no parameters; its"),
-    "moving BatchNorm": ({"card": FROZEN, "init": NORM + "\n    def train(self, mode=True):\n"
-                          "        return nn.Module.train(self, mode)\n",
-                          "body": encode(f"return self.norm({MAXIMUM})")},
-                         "says frozen, but encode moves norm.running_mean .and 2 more. in training mode"),
-    "statistics in eval": ({"init": INIT + "        self.register_buffer('seen', torch.zeros(()))\n",
-                            "body": encode(f"self.seen += 1\n        return {MAXIMUM}")}, "changes seen in eval"),
-    "not frozen": ({"card": FROZEN, "body": ENCODE + "\n    def freeze_as_card_says(self):\n        pass\n"},
-                   r"says frozen, but network.weight \(and 1 more\) asks for gradients"),
+    "no parameters": (
+        {
+            "init": INIT.replace("self.network = nn.Linear(3, 8)", ""),
+            "body": encode("return points.amax(dim=1).repeat(1, 3)[:, :8]"),
+        },
+        "it has no parameters; its",
+    ),
+    "moving BatchNorm": (
+        {
+            "card": FROZEN,
+            "init": NORM + "\n    def train(self, mode=True):\n        return nn.Module.train(self, mode)\n",
+            "body": encode(f"return self.norm({MAXIMUM})"),
+        },
+        "says frozen, but encode moves norm.running_mean .and 2 more. in training mode",
+    ),
+    "statistics in eval": (
+        {
+            "init": INIT + "        self.register_buffer('seen', torch.zeros(()))\n",
+            "body": encode(f"self.seen += 1\n        return {MAXIMUM}"),
+        },
+        "changes seen in eval",
+    ),
+    "not frozen": (
+        {"card": FROZEN, "body": ENCODE + "\n    def freeze_as_card_says(self):\n        pass\n"},
+        r"says frozen, but network.weight \(and 1 more\) asks for gradients",
+    ),
     "in place": ({"body": ENCODE.replace("return", "points -= 0.5\n        return")}, "changes its input 'points' in"),
-    "fit raises": ({"body": ENCODE + "\n    def fit(self, observations):\n        observations['rgb']\n"},
-                   r"fit raised KeyError: 'rgb' \(mine.py, line 24\)"),
-    "fit leaves NaN": ({"init": INIT + "        self.register_buffer('mean', torch.zeros(3))\n", "body": ENCODE +
-                        "\n    def fit(self, observations):\n        self.mean = self.mean / 0\n"},
-                       "fit left NaN or infinity in mean"),
-}  # fmt: skip
+    "fit raises": (
+        {"body": ENCODE + "\n    def fit(self, observations):\n        observations['rgb']\n"},
+        r"fit raised KeyError: 'rgb' \(mine.py, line 24\)",
+    ),
+    "fit leaves NaN": (
+        {
+            "init": INIT + "        self.register_buffer('mean', torch.zeros(3))\n",
+            "body": ENCODE + "\n    def fit(self, observations):\n        self.mean = self.mean / 0\n",
+        },
+        "fit left NaN or infinity in mean",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -137,11 +163,13 @@ def test_a_broken_method_is_one_line(case: str, toy_settings: Settings, tmp_path
 
 @pytest.mark.parametrize(
     "parts",
-    [{"init": INIT + "        self.spare = nn.Linear(3, 3)\n"},
-     {"init": INIT.replace("self.feature_dim = 8", "import numpy\n        self.feature_dim = numpy.int64(8)")},
-     {"body": ENCODE + "\n    def fit(self, observations):\n        assert len(observations['points']) >= 32\n"}],
+    [
+        {"init": INIT + "        self.spare = nn.Linear(3, 3)\n"},
+        {"init": INIT.replace("self.feature_dim = 8", "import numpy\n        self.feature_dim = numpy.int64(8)")},
+        {"body": ENCODE + "\n    def fit(self, observations):\n        assert len(observations['points']) >= 32\n"},
+    ],
     ids=["an expert that no row chose", "a width of numpy's", "a fit that needs many rows"],
-)  # fmt: skip
+)
 def test_what_is_unusual_and_right_is_not_refused(
     parts: dict[str, str], toy_settings: Settings, tmp_path: Path
 ) -> None:
@@ -152,8 +180,10 @@ CARDS: dict[str, tuple[str, str]] = {
     "absent": ("\n", "has no card; give the class a `card = MethodCard"),
     "a dict": ("\n    card = {'name': 'mine'}\n", "has a dict as its card"),
     "a field missing": (CARD.replace('batch="3d", ', ""), "cannot be imported: TypeError: .*'batch'"),
-    "training": (CARD.replace("end-to-end", "sometimes"),
-                 r"of mine has training='sometimes'; it is one of end-to-end, partial, frozen \(mine.py, line 11\)"),
+    "training": (
+        CARD.replace("end-to-end", "sometimes"),
+        r"of mine has training='sometimes'; it is one of end-to-end, partial, frozen \(mine.py, line 11\)",
+    ),
     "kind": (CARD.replace('kind="3d"', 'kind="4d"'), "kind='4d'; it is one of 2d, 3d, control"),
     "batch": (CARD.replace('batch="3d"', 'batch="big"'), "batch='big'; it is one of 2d, 3d"),
     "a word for a tuple": (CARD.replace('("points", "points_valid")', '("points")'), "observes='points'; it is a"),
@@ -161,7 +191,7 @@ CARDS: dict[str, tuple[str, str]] = {
     "input": (CARD.replace('PointInput(64, "none")', "64"), "input=64; it is an ImageInput"),
     "name": (CARD.replace('"mine"', '"my/method"'), "name='my/method'; it is letters"),
     "version": (CARD.replace('title="Mine"', 'title="Mine", version="2"'), "version='2'; it is a whole number"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CARDS)

@@ -21,8 +21,15 @@ from benchmark.training.state_digest import state_digest
 from tests.records.forging import forge, make_success, without_hashes
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
-SMALL = ["protocol.train_demos=3", "protocol.valid_demos=1", "protocol.epochs=4", "protocol.evaluate_every=2",
-         "protocol.rollouts=3", "protocol.retest_rollouts=3", "runtime.workers=2"]  # fmt: skip
+SMALL = [
+    "protocol.train_demos=3",
+    "protocol.valid_demos=1",
+    "protocol.epochs=4",
+    "protocol.evaluate_every=2",
+    "protocol.rollouts=3",
+    "protocol.retest_rollouts=3",
+    "runtime.workers=2",
+]
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +64,10 @@ def test_everything_is_replayed_where_the_work_folder_is_there(out: Path) -> Non
     assert code == 0 and row["verdict"] == "holds", row
     assert row["settings"] == "replayed from its training's first epoch and checkpoint"
     assert {part["name"]: part["rests_on"] for part in row["parts"]} == {
-        "retest": "replayed 3/3", "best*": "replayed 3/3", "last": "replayed 3/3",
-    }  # fmt: skip
+        "retest": "replayed 3/3",
+        "best*": "replayed 3/3",
+        "last": "replayed 3/3",
+    }
     _, row = audit(out, "--no-checkpoints")
     assert {part["name"]: part["rests_on"] for part in row["parts"]}["best*"] == "chained"
     assert row["settings"] == "declared"

@@ -28,17 +28,31 @@ from tests.report.test_tables import GOLDEN, record
 
 def test_a_range_becomes_cameras_with_both_ends_and_without_a_name_for_nothing() -> None:
     assert shifted_cameras("azimuth=-20:20:10", "corner") == [
-        "corner@azimuth=-20", "corner@azimuth=-10", "corner", "corner@azimuth=10", "corner@azimuth=20",
-    ]  # fmt: skip
+        "corner@azimuth=-20",
+        "corner@azimuth=-10",
+        "corner",
+        "corner@azimuth=10",
+        "corner@azimuth=20",
+    ]
     assert shifted_cameras("azimuth=0:10:10,elevation=0:5:5", "c") == ["c", "c@azimuth=10", "c@elevation=5"]
     assert shifted_cameras("distance=0.8:1.2:0.2", "c") == ["c@distance=0.8", "c", "c@distance=1.2"]
     assert shifted_cameras("azimuth=15", "c") == ["c@azimuth=15"]
 
 
 @pytest.mark.parametrize(
-    "text", ["roll=3", "azimuth", "azimuth=", "azimuth=1:2", "azimuth=2:1:1", "azimuth=0:9:0", "azimuth=0:9:-1",
-             "azimuth=a:b:c", "azimuth=0:9999:1"],
-)  # fmt: skip
+    "text",
+    [
+        "roll=3",
+        "azimuth",
+        "azimuth=",
+        "azimuth=1:2",
+        "azimuth=2:1:1",
+        "azimuth=0:9:0",
+        "azimuth=0:9:-1",
+        "azimuth=a:b:c",
+        "azimuth=0:9999:1",
+    ],
+)
 def test_bad_ranges_are_named(text: str) -> None:
     with pytest.raises(ConfigError, match="--shift"):
         shifted_cameras(text, "corner")
@@ -57,8 +71,15 @@ def test_the_suite_is_the_papers() -> None:
         moved_cameras(load_settings("metaworld-15", "clar", "mlp"), "elevation=200")
 
 
-FEW = ["protocol.epochs=2", "protocol.evaluate_every=2", "protocol.rollouts=2", "protocol.retest_rollouts=3",
-       "protocol.train_demos=3", "protocol.valid_demos=0", "protocol.horizon=60"]  # fmt: skip
+FEW = [
+    "protocol.epochs=2",
+    "protocol.evaluate_every=2",
+    "protocol.rollouts=2",
+    "protocol.retest_rollouts=3",
+    "protocol.train_demos=3",
+    "protocol.valid_demos=0",
+    "protocol.horizon=60",
+]
 
 
 def bench(*arguments: str, cwd: Path, rc: int = 0) -> str:
@@ -155,10 +176,17 @@ def test_table_4_is_the_golden_one(form: str, tmp_path: Path) -> None:
 
 def test_curves_have_the_unmoved_camera_in_their_middle() -> None:
     one = record("reach", "dp3", (20, 79, 15))
-    names = ["corner2", "corner", "corner@azimuth=-10", "corner@azimuth=10", "corner@distance=1.2",
-             "corner@azimuth=5,elevation=5"]  # fmt: skip
+    names = [
+        "corner2",
+        "corner",
+        "corner@azimuth=-10",
+        "corner@azimuth=10",
+        "corner@distance=1.2",
+        "corner@azimuth=5,elevation=5",
+    ]
     curves = shift_curves(one, {name: retests(one, 0) for name in names})
     assert {key: [value for value, _ in points] for key, points in curves.items()} == {
-        ("corner", "azimuth"): [-10, 0, 10], ("corner", "distance"): [1.0, 1.2],
-    }  # fmt: skip
+        ("corner", "azimuth"): [-10, 0, 10],
+        ("corner", "distance"): [1.0, 1.2],
+    }
     assert curves["corner", "azimuth"][1][1] == one.retest.tally

@@ -45,9 +45,12 @@ def outcomes(method: str, task: str, first: int, count: int) -> Evaluation:
 def made(cell: Cell) -> Record:
     """The cell's record of a first look."""
     one = dataclasses.replace(
-        record(cell.task, cell.method_name, (1, 1, 1)), protocol=cell.settings.protocol.name, seed=cell.seed,
-        identity=cell.identity(), retest=outcomes(cell.method_name, cell.task, 0, 5),
-    )  # fmt: skip
+        record(cell.task, cell.method_name, (1, 1, 1)),
+        protocol=cell.settings.protocol.name,
+        seed=cell.seed,
+        identity=cell.identity(),
+        retest=outcomes(cell.method_name, cell.task, 0, 5),
+    )
     found = agreeing(one)
     assert found.identity == cell.identity() and found.identity_hash == cell.identity_hash()
     return found
@@ -166,8 +169,15 @@ def test_further_episodes_belong_to_their_record(played: tuple[Paths, list[Cell]
 @pytest.mark.sim
 @pytest.mark.slow
 def test_real_policies_play_on_and_the_audit_follows(tmp_path: Path) -> None:
-    few = ["protocol.epochs=2", "protocol.evaluate_every=2", "protocol.rollouts=2", "protocol.retest_rollouts=3",
-           "protocol.train_demos=3", "protocol.valid_demos=0", "protocol.horizon=60"]  # fmt: skip
+    few = [
+        "protocol.epochs=2",
+        "protocol.evaluate_every=2",
+        "protocol.rollouts=2",
+        "protocol.retest_rollouts=3",
+        "protocol.train_demos=3",
+        "protocol.valid_demos=0",
+        "protocol.horizon=60",
+    ]
 
     def bench(*arguments: str) -> str:
         command = [sys.executable, "-m", "benchmark.cli", *arguments]

@@ -104,12 +104,19 @@ def test_a_sign_of_life_from_another_machine_keeps_others_away(tmp_path: Path) -
         assert time.monotonic() - start >= 0.3, "gone is who has not renewed his sign for three beats"
         assert "elsewhere" in said[0]
         other._stop.set()
-        subprocess.Popen([sys.executable, "-c", f"""
-import json, time
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                f"""
+import json, os, time
 for k in range(20):
     time.sleep(0.1); data = json.load(open({str(other.path)!r})); data["updated"] += 1
-    open({str(other.path)!r} + "~", "w").write(json.dumps(data)); __import__("os").replace({str(other.path)!r} + "~", {str(other.path)!r})
-"""])  # fmt: skip  # noqa: E501
+    open({str(other.path)!r} + "~", "w").write(json.dumps(data))
+    os.replace({str(other.path)!r} + "~", {str(other.path)!r})
+""",
+            ]
+        )
         with pytest.raises(Busy, match="on elsewhere"):
             wait_until_heartbeat_stops(tmp_path, "cell", said.append, beat=0.6)
 
@@ -155,7 +162,11 @@ def test_profiles_are_the_projects_or_the_users(tmp_path: Path, monkeypatch: pyt
     assert rest == ["protocol.epochs=3"]
     asked = resources(load_profile("lab", changes))
     assert (asked.partition, asked.gpus, asked.setup, asked.extra) == (
-        "gpu", 1, ("module load cuda",), (("mail-type", "END"),))  # fmt: skip
+        "gpu",
+        1,
+        ("module load cuda",),
+        (("mail-type", "END"),),
+    )
     with pytest.raises(UnknownName, match="Did you mean 'lab'"):
         load_profile("labb", {})
     with pytest.raises(ConfigError, match="a local launcher has no option gpus; it has jobs, memory_gb"):
@@ -310,8 +321,14 @@ def test_a_forecast_counts_hours_of_what_is_measured(tmp_path: Path, monkeypatch
     assert "second array, after the first has ended: 3 cells, 64 at once" in said["text"]
     assert said["unknown"] == ["state"]
     protocol = sweep.entries[0].record.relative_to(sweep.out / "records").parts[0]
-    record = {"identity_hash": sweep.entries[0].identity_hash, "protocol": protocol, "suite": "metaworld-15",
-              "method": "state", "head": "mlp", "timings": {"training": 3600.0, "rollouts": 1800.0}}  # fmt: skip
+    record = {
+        "identity_hash": sweep.entries[0].identity_hash,
+        "protocol": protocol,
+        "suite": "metaworld-15",
+        "method": "state",
+        "head": "mlp",
+        "timings": {"training": 3600.0, "rollouts": 1800.0},
+    }
     sweep.entries[0].record.parent.mkdir(parents=True)
     sweep.entries[0].record.write_text(json.dumps(record))
     said = forecast(sweep, load_profile("lab", {}))

@@ -18,11 +18,21 @@ from tests.test_cli import bench, start
 ROOT = Path(__file__).resolve().parents[2]
 # One thread, because torch sums in another order with another number of them, and a sweep gives each cell its own share
 CELLS = [
-    "--protocol", "quick", f"suite.env={TOY}", "suite.observation.cameras=[front]",
-    "suite.tasks.easy=[near,far,cursed]", "protocol.train_demos=4", "protocol.valid_demos=1", "protocol.horizon=60",
-    "protocol.epochs=4", "protocol.evaluate_every=2", "protocol.rollouts=4", "protocol.retest_rollouts=6",
-    "runtime.workers=1", "runtime.threads=1",
-]  # fmt: skip
+    "--protocol",
+    "quick",
+    f"suite.env={TOY}",
+    "suite.observation.cameras=[front]",
+    "suite.tasks.easy=[near,far,cursed]",
+    "protocol.train_demos=4",
+    "protocol.valid_demos=1",
+    "protocol.horizon=60",
+    "protocol.epochs=4",
+    "protocol.evaluate_every=2",
+    "protocol.rollouts=4",
+    "protocol.retest_rollouts=6",
+    "runtime.workers=1",
+    "runtime.threads=1",
+]
 LONG = ["--tasks", "near", "--method", "state", *CELLS, "protocol.epochs=60", "protocol.retest_rollouts=30"]
 
 

@@ -143,8 +143,9 @@ def shaken(module: nn.Module) -> None:
                 value.copy_(0.5 + noise if "var" in name else value + 0.3 * (noise - 0.5))
 
 
-def agree(module: nn.Module, ours: Callable[[], Tensor], theirs: Callable[[Run], Tensor],
-          patch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def agree(
+    module: nn.Module, ours: Callable[[], Tensor], theirs: Callable[[Run], Tensor], patch: pytest.MonkeyPatch
+) -> None:
     """Value, gradient of every parameter and moved statistics, in evaluation and in training mode, to 1e-8."""
     parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
     for training in (False, True):

@@ -43,11 +43,16 @@ def batch(size: int = 4, seed: int = 0) -> dict[str, Tensor]:
         for (u, w), z in zip(pixels[b].floor().long().tolist(), depth[b].tolist(), strict=True):
             seen[b, w, u] = min(seen[b, w, u], z)
     return {
-        "points": points, "points_valid": torch.ones(size, 64, dtype=torch.bool), "depth": seen,
-        "intrinsics": intrinsics.repeat(size, 1, 1), "extrinsics": extrinsics.repeat(size, 1, 1),
-        "image_feature": torch.randn(size, 16, generator=g), "image_map": torch.randn(size, 7, 7, 24, generator=g),
-        "text_feature": torch.randn(size, 16, generator=g), "said": torch.arange(size),
-    }  # fmt: skip
+        "points": points,
+        "points_valid": torch.ones(size, 64, dtype=torch.bool),
+        "depth": seen,
+        "intrinsics": intrinsics.repeat(size, 1, 1),
+        "extrinsics": extrinsics.repeat(size, 1, 1),
+        "image_feature": torch.randn(size, 16, generator=g),
+        "image_map": torch.randn(size, 7, 7, 24, generator=g),
+        "text_feature": torch.randn(size, 16, generator=g),
+        "said": torch.arange(size),
+    }
 
 
 def model(**options: Any) -> Pretraining:
@@ -267,9 +272,12 @@ def test_deformable_sampling_is_deformable_detrs() -> None:
 
     width, heads, points, rows, columns = 32, 4, 3, 5, 7
     config = transformers.DeformableDetrConfig(
-        d_model=width, encoder_n_points=points, num_feature_levels=1, disable_custom_kernels=True,
+        d_model=width,
+        encoder_n_points=points,
+        num_feature_levels=1,
+        disable_custom_kernels=True,
         backbone_config=transformers.ResNetConfig(),
-    )  # fmt: skip
+    )
     theirs = DeformableDetrMultiscaleDeformableAttention(config, num_heads=heads, n_points=points)
     ours = DeformableSampling(width, width, width, heads, points)
     start = ours.offsets.bias.view(heads, points, 2)
@@ -279,18 +287,23 @@ def test_deformable_sampling_is_deformable_detrs() -> None:
         for p in theirs.parameters():
             p.normal_(std=0.3)
         pairs = {
-            "offsets": theirs.sampling_offsets, "weights": theirs.attention_weights, "value": theirs.value_proj,
+            "offsets": theirs.sampling_offsets,
+            "weights": theirs.attention_weights,
+            "value": theirs.value_proj,
             "output": theirs.output_proj,
-        }  # fmt: skip
+        }
         for name, layer in pairs.items():
             getattr(ours, name).load_state_dict(layer.state_dict())
     queries, reference = torch.randn(2, 6, width), torch.rand(2, 6, 2)
     feature_map = torch.randn(2, rows, columns, width)
     expected, _ = theirs(
-        hidden_states=queries, encoder_hidden_states=feature_map.flatten(1, 2),
-        reference_points=reference.unsqueeze(2), spatial_shapes=torch.tensor([[rows, columns]]),
-        spatial_shapes_list=[(rows, columns)], level_start_index=torch.tensor([0]),
-    )  # fmt: skip
+        hidden_states=queries,
+        encoder_hidden_states=feature_map.flatten(1, 2),
+        reference_points=reference.unsqueeze(2),
+        spatial_shapes=torch.tensor([[rows, columns]]),
+        spatial_shapes_list=[(rows, columns)],
+        level_start_index=torch.tensor([0]),
+    )
     found = ours(queries, reference, feature_map)
     assert ((found - expected).norm() / expected.norm()).item() < 1e-5
 
@@ -314,8 +327,9 @@ def test_negatives_are_of_the_same_image_or_of_all() -> None:
     within = LocalAlignment(32, 24, 16, 4)
     across = LocalAlignment(32, 24, 16, 4, negatives="batch")
     across.load_state_dict(within.state_dict())
-    one = torch.stack([within(tokens[i : i + 1], b["image_map"][i : i + 1], reference[i : i + 1], seen[i : i + 1])
-                       for i in range(3)]).mean()  # fmt: skip
+    one = torch.stack(
+        [within(tokens[i : i + 1], b["image_map"][i : i + 1], reference[i : i + 1], seen[i : i + 1]) for i in range(3)]
+    ).mean()
     assert torch.allclose(within(tokens, b["image_map"], reference, seen), one, atol=1e-6)
     assert across(tokens, b["image_map"], reference, seen) > one, "24 candidates are harder than 8"
 
@@ -336,9 +350,12 @@ def test_the_total_is_equation_7() -> None:
 
 @pytest.mark.parametrize(
     ("options", "terms"),
-    [({"mae": False}, {"image", "text", "local", "seen"}), ({"local": False}, {"mae", "image", "text"}),
-     ({"local": False, "contrast": False}, {"mae"})],
-)  # fmt: skip
+    [
+        ({"mae": False}, {"image", "text", "local", "seen"}),
+        ({"local": False}, {"mae", "image", "text"}),
+        ({"local": False, "contrast": False}, {"mae"}),
+    ],
+)
 def test_the_switches_of_table_v(options: dict[str, bool], terms: set[str]) -> None:
     m = model(**options)
     found = terms_of(m, batch())

@@ -35,26 +35,59 @@ from tests.test_methods_run import FAST, SHORT
 transformers = pytest.importorskip("transformers")
 
 SMALL: dict[str, Any] = {
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "image_size": 32,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "image_size": 32,
     "patch_size": 8,
-}  # fmt: skip
+}
 PICTURES = {
-    "do_resize": True, "size": {"shortest_edge": 40}, "do_center_crop": True, "crop_size": {"height": 32, "width": 32},
-    "resample": 3, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4], "rescale_factor": 1 / 255,
-}  # fmt: skip
+    "do_resize": True,
+    "size": {"shortest_edge": 40},
+    "do_center_crop": True,
+    "crop_size": {"height": 32, "width": 32},
+    "resample": 3,
+    "image_mean": [0.5, 0.4, 0.3],
+    "image_std": [0.2, 0.3, 0.4],
+    "rescale_factor": 1 / 255,
+}
 CASES: dict[str, dict[str, Any]] = {
     "dinov2": {**SMALL, "model_type": "dinov2"},
     "registers": {**SMALL, "model_type": "dinov2_with_registers", "num_register_tokens": 2},
     "vit": {**SMALL, "model_type": "vit", "architectures": ["ViTForImageClassification"]},
-    "clip": {"model_type": "clip", "vision_config": {**SMALL, "model_type": "clip_vision_model"},
-             "text_config": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
-                             "intermediate_size": 64, "vocab_size": 99}, "projection_dim": 16},
-    "siglip": {"model_type": "siglip", "vision_config": {**SMALL, "model_type": "siglip_vision_model"},
-               "text_config": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
-                               "intermediate_size": 64, "vocab_size": 99, "projection_size": 32}},
-    "resnet": {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1],
-               "layer_type": "basic"},
-}  # fmt: skip
+    "clip": {
+        "model_type": "clip",
+        "vision_config": {**SMALL, "model_type": "clip_vision_model"},
+        "text_config": {
+            "hidden_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "vocab_size": 99,
+        },
+        "projection_dim": 16,
+    },
+    "siglip": {
+        "model_type": "siglip",
+        "vision_config": {**SMALL, "model_type": "siglip_vision_model"},
+        "text_config": {
+            "hidden_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "vocab_size": 99,
+            "projection_size": 32,
+        },
+    },
+    "resnet": {
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": [8, 16],
+        "depths": [1, 1],
+        "layer_type": "basic",
+    },
+}
 
 
 @pytest.fixture
@@ -70,8 +103,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         torch.manual_seed(3)
         whole = transformers.AutoConfig.for_model(**config)
         kind = transformers.AutoModelForImageClassification if name == "vit" else transformers.AutoModel
-        save_file({n: t.contiguous() for n, t in kind.from_config(whole).state_dict().items()},
-                  place / "model.safetensors")  # fmt: skip
+        save_file(
+            {n: t.contiguous() for n, t in kind.from_config(whole).state_dict().items()}, place / "model.safetensors"
+        )
     return tmp_path
 
 
@@ -97,9 +131,13 @@ def test_features_are_those_of_transformers_itself(name: str, folder: Path) -> N
         found = theirs(name, folder)(pixel_values=images)
         last = found.last_hidden_state
         wanted = {
-            "dinov2": last[:, 0], "registers": last[:, 0], "vit": last[:, 0], "clip": found.pooler_output,
-            "siglip": found.pooler_output, "resnet": last.mean((2, 3)) if last.dim() == 4 else last,
-        }[name]  # fmt: skip
+            "dinov2": last[:, 0],
+            "registers": last[:, 0],
+            "vit": last[:, 0],
+            "clip": found.pooler_output,
+            "siglip": found.pooler_output,
+            "resnet": last.mean((2, 3)) if last.dim() == 4 else last,
+        }[name]
         torch.testing.assert_close(encoder.encode(inputs), wanted)
         tokens = encoder.encode_tokens(inputs)
         if name == "registers":
@@ -132,11 +170,13 @@ def test_pixels_are_those_of_pil() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_mean": None}, "no image_mean and image_std"), ({"resample": 0}, "resample=0; 2"),
-        ({"size": {"longest_edge": 3}}, "size={'longest_edge': 3}"), ({"rescale_factor": 1.0}, "not scaled to 0..1"),
+        ({"image_mean": None}, "no image_mean and image_std"),
+        ({"resample": 0}, "resample=0; 2"),
+        ({"size": {"longest_edge": 3}}, "size={'longest_edge': 3}"),
+        ({"rescale_factor": 1.0}, "not scaled to 0..1"),
         ({"size": {"shortest_edge": 16}}, "it cuts 32 pixels out of 16"),
     ],
-)  # fmt: skip
+)
 def test_other_rules_for_pictures_are_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(BadMethod, match=message):
         picture_input("it", {**PICTURES, **change})

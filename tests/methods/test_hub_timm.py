@@ -48,8 +48,11 @@ def built(name: str, **options: str):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("options", [{}, {"training": "lora"}, {"training": "finetune"}, {"features": "tokens"}],
-                         ids=lambda o: "-".join(o.values()) or "frozen")  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"training": "lora"}, {"training": "finetune"}, {"features": "tokens"}],
+    ids=lambda o: "-".join(o.values()) or "frozen",
+)
 def test_the_contract(options: dict[str, str], rule: str) -> None:
     found = contract(TINY)
     found.options = options  # type: ignore[misc]
@@ -132,9 +135,12 @@ def test_positions_are_scaled_to_the_pictures_size(tmp_path: Path) -> None:
 def test_lora_starts_as_the_frozen_model_and_trains_its_updates_alone() -> None:
     frozen, adapted = built(TINY), built(TINY, training="lora")
     frozen.network.model.load_state_dict(
-        {n.replace(".parametrizations.weight.original", ".weight"): t
-         for n, t in adapted.network.model.state_dict().items() if ".lora_" not in n}
-    )  # fmt: skip
+        {
+            n.replace(".parametrizations.weight.original", ".weight"): t
+            for n, t in adapted.network.model.state_dict().items()
+            if ".lora_" not in n
+        }
+    )
     inputs = golden_inputs(encoder_specs(frozen.card), 2)
     torch.testing.assert_close(adapted.encode(inputs).detach(), frozen.encode(inputs))
     trained = {n for n, p in adapted.named_parameters() if p.requires_grad}
@@ -193,7 +199,7 @@ def test_what_names_a_number() -> None:
         (["timm:resnet18", "method.features=cls"], "method.features=cls is none of mean, tokens"),
         (["timm:test_vit"], "bench weights timm-test_vit.r160_in1k --fetch"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path))
     random = ["--weights", "random"] if len(words) > 1 else []

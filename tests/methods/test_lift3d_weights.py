@@ -66,8 +66,10 @@ def lift3d_layout(source: Lift3D) -> tuple[dict[str, Tensor], dict[str, Tensor]]
         "class_embedding": torch.zeros(768),
         "ln_pre.weight": torch.ones(768),
     }
-    tokens = {name: torch.randn(tensor.shape) if tensor.dim() else tensor + 7
-              for name, tensor in their_tokenizer().state_dict().items()}  # fmt: skip
+    tokens = {
+        name: torch.randn(tensor.shape) if tensor.dim() else tensor + 7
+        for name, tensor in their_tokenizer().state_dict().items()
+    }
     split |= own | image | {"positional_embedding": torch.randn(50, 768)} | prefixed("patch_embed.EncP.", tokens)
     return split, merged | own
 

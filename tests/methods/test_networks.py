@@ -11,8 +11,9 @@ from methods.networks.resnet import ResNet
 from methods.networks.vit import ViT, ViTConfig
 
 transformers = pytest.importorskip("transformers", reason="the oracle for networks: pip install -e .[dev]")
-SMALL = CLIPConfig(patch=16, size=64, width=128, depth=3, embed=96, context=20, vocabulary=300, text_width=64,
-                   text_depth=2)  # fmt: skip
+SMALL = CLIPConfig(
+    patch=16, size=64, width=128, depth=3, embed=96, context=20, vocabulary=300, text_width=64, text_depth=2
+)
 
 
 def close(ours: Tensor, theirs: Tensor) -> None:
@@ -38,16 +39,28 @@ def randomize(module: nn.Module) -> None:
 
 def their_clip(config: CLIPConfig) -> nn.Module:
     vision = transformers.CLIPVisionConfig(
-        hidden_size=config.width, intermediate_size=4 * config.width, num_hidden_layers=config.depth,
-        num_attention_heads=config.heads, image_size=config.size, patch_size=config.patch,
-        projection_dim=config.embed, hidden_act="quick_gelu",
-    )  # fmt: skip
+        hidden_size=config.width,
+        intermediate_size=4 * config.width,
+        num_hidden_layers=config.depth,
+        num_attention_heads=config.heads,
+        image_size=config.size,
+        patch_size=config.patch,
+        projection_dim=config.embed,
+        hidden_act="quick_gelu",
+    )
     text = transformers.CLIPTextConfig(
-        vocab_size=config.vocabulary, hidden_size=config.text_width, intermediate_size=4 * config.text_width,
-        num_hidden_layers=config.text_depth, num_attention_heads=config.text_heads, projection_dim=config.embed,
-        max_position_embeddings=config.context, hidden_act="quick_gelu", eos_token_id=config.vocabulary - 1,
-        bos_token_id=config.vocabulary - 2, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=config.vocabulary,
+        hidden_size=config.text_width,
+        intermediate_size=4 * config.text_width,
+        num_hidden_layers=config.text_depth,
+        num_attention_heads=config.text_heads,
+        projection_dim=config.embed,
+        max_position_embeddings=config.context,
+        hidden_act="quick_gelu",
+        eos_token_id=config.vocabulary - 1,
+        bos_token_id=config.vocabulary - 2,
+        pad_token_id=0,
+    )
     whole = transformers.CLIPConfig(
         text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=config.embed
     )
@@ -66,8 +79,13 @@ def block_names(prefix: str, ours: dict[str, Tensor]) -> dict[str, Tensor]:
             for part, piece in zip("qkv", tensor.chunk(3), strict=True):
                 renamed[f"{layer}.self_attn.{part}_proj.{rest.removeprefix('attn.in_proj_')}"] = piece
             continue
-        for old, new in (("attn.out_proj", "self_attn.out_proj"), ("ln_1", "layer_norm1"), ("ln_2", "layer_norm2"),
-                         ("mlp.c_fc", "mlp.fc1"), ("mlp.c_proj", "mlp.fc2")):  # fmt: skip
+        for old, new in (
+            ("attn.out_proj", "self_attn.out_proj"),
+            ("ln_1", "layer_norm1"),
+            ("ln_2", "layer_norm2"),
+            ("mlp.c_fc", "mlp.fc1"),
+            ("mlp.c_proj", "mlp.fc2"),
+        ):
             rest = rest.replace(old, new)
         renamed[f"{layer}.{rest}"] = tensor
     return renamed
@@ -125,27 +143,44 @@ def test_the_vit_is_that_of_transformers() -> None:
     state = ours.state_dict()
     theirs = transformers.ViTModel(
         transformers.ViTConfig(
-            hidden_size=128, num_hidden_layers=3, num_attention_heads=4, intermediate_size=512, image_size=64,
-            patch_size=16, layer_norm_eps=1e-6, hidden_act="gelu",
+            hidden_size=128,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=512,
+            image_size=64,
+            patch_size=16,
+            layer_norm_eps=1e-6,
+            hidden_act="gelu",
         ),
         add_pooling_layer=False,
-    ).eval()  # fmt: skip
+    ).eval()
     translated = {
-        "embeddings.cls_token": state["cls_token"], "embeddings.position_embeddings": state["pos_embed"],
+        "embeddings.cls_token": state["cls_token"],
+        "embeddings.position_embeddings": state["pos_embed"],
         "embeddings.patch_embeddings.projection.weight": state["patch_embed.proj.weight"],
         "embeddings.patch_embeddings.projection.bias": state["patch_embed.proj.bias"],
-        "layernorm.weight": state["norm.weight"], "layernorm.bias": state["norm.bias"],
-    }  # fmt: skip
+        "layernorm.weight": state["norm.weight"],
+        "layernorm.bias": state["norm.bias"],
+    }
     for index in range(3):
-        a, b = f"blocks.{index}", f"layers.{index}" if any(k.startswith("layers") for k in theirs.state_dict()) else (
-            f"encoder.layer.{index}")  # fmt: skip
+        a, b = (
+            f"blocks.{index}",
+            f"layers.{index}"
+            if any(k.startswith("layers") for k in theirs.state_dict())
+            else (f"encoder.layer.{index}"),
+        )
         for kind in ("weight", "bias"):
             pieces = dict(zip("qkv", state[f"{a}.attn.qkv.{kind}"].chunk(3), strict=True))
             pairs = {
-                ("q",): pieces["q"], ("k",): pieces["k"], ("v",): pieces["v"], ("o",): state[f"{a}.attn.proj.{kind}"],
-                ("norm1",): state[f"{a}.norm1.{kind}"], ("norm2",): state[f"{a}.norm2.{kind}"],
-                ("fc1",): state[f"{a}.mlp.fc1.{kind}"], ("fc2",): state[f"{a}.mlp.fc2.{kind}"],
-            }  # fmt: skip
+                ("q",): pieces["q"],
+                ("k",): pieces["k"],
+                ("v",): pieces["v"],
+                ("o",): state[f"{a}.attn.proj.{kind}"],
+                ("norm1",): state[f"{a}.norm1.{kind}"],
+                ("norm2",): state[f"{a}.norm2.{kind}"],
+                ("fc1",): state[f"{a}.mlp.fc1.{kind}"],
+                ("fc2",): state[f"{a}.mlp.fc2.{kind}"],
+            }
             for (part,), tensor in pairs.items():
                 translated[f"{b}.{vit_name(part, theirs)}.{kind}"] = tensor
     theirs.load_state_dict(translated)
@@ -158,11 +193,15 @@ def vit_name(part: str, model: nn.Module) -> str:
     """The name transformers gives a part of a block; it renamed them between its versions 4 and 5."""
     new = any(".attention.q_proj." in key for key in model.state_dict())
     names = {
-        "q": ("attention.q_proj", "attention.attention.query"), "k": ("attention.k_proj", "attention.attention.key"),
-        "v": ("attention.v_proj", "attention.attention.value"), "o": ("attention.o_proj", "attention.output.dense"),
-        "norm1": ("layernorm_before",) * 2, "norm2": ("layernorm_after",) * 2,
-        "fc1": ("mlp.fc1", "intermediate.dense"), "fc2": ("mlp.fc2", "output.dense"),
-    }  # fmt: skip
+        "q": ("attention.q_proj", "attention.attention.query"),
+        "k": ("attention.k_proj", "attention.attention.key"),
+        "v": ("attention.v_proj", "attention.attention.value"),
+        "o": ("attention.o_proj", "attention.output.dense"),
+        "norm1": ("layernorm_before",) * 2,
+        "norm2": ("layernorm_after",) * 2,
+        "fc1": ("mlp.fc1", "intermediate.dense"),
+        "fc2": ("mlp.fc2", "output.dense"),
+    }
     return names[part][0 if new else 1]
 
 
@@ -175,10 +214,11 @@ def test_resnets_are_those_of_transformers(depth: int) -> None:
     counts = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3]}[depth]
     theirs = transformers.ResNetModel(
         transformers.ResNetConfig(
-            layer_type="bottleneck" if bottleneck else "basic", depths=counts,
+            layer_type="bottleneck" if bottleneck else "basic",
+            depths=counts,
             hidden_sizes=[256, 512, 1024, 2048] if bottleneck else [64, 128, 256, 512],
         )
-    ).eval()  # fmt: skip
+    ).eval()
     translated = {}
     for name, tensor in state.items():
         kind = name.rpartition(".")[2]

@@ -38,9 +38,11 @@ def test_a_class_whose_card_does_not_change_is_the_same() -> None:
     coloured = DP3.under({"color": "true"})
     assert coloured is DP3.under({"color": "true"})
     assert coloured.card == dataclasses.replace(
-        DP3.card, observes=("points", "points_valid", "point_colors"), parameters=207_232,
+        DP3.card,
+        observes=("points", "points_valid", "point_colors"),
+        parameters=207_232,
         parameters_source="counted in the authors' network for coloured points",
-    )  # fmt: skip
+    )
 
 
 def test_depth_is_a_grey_picture_that_is_black_where_nothing_is_hit() -> None:

@@ -101,8 +101,16 @@ def test_pointnet_is_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     agree(network, lambda: encoded(network, points), lambda run: pointnet(run, network, points), monkeypatch)
 
 
-def abstraction(run: Run, layers: Any, sets: list[tuple[Tensor, Tensor | None]], chosen: list[list[int]],
-                radius: float, count: int, scale: float, last_relu: bool) -> list[tuple[Tensor, Tensor]]:  # fmt: skip
+def abstraction(
+    run: Run,
+    layers: Any,
+    sets: list[tuple[Tensor, Tensor | None]],
+    chosen: list[list[int]],
+    radius: float,
+    count: int,
+    scale: float,
+    last_relu: bool,
+) -> list[tuple[Tensor, Tensor]]:
     """Each cloud's points (N, 3) and features (C, N) to its centres' (S, 3) and (D, S): the maximum over a ball."""
     rows = []
     for (points, features), centers in zip(sets, chosen, strict=True):
@@ -257,6 +265,8 @@ def test_lift3ds_tokenizer_is_its_reference(batch_wide: bool, monkeypatch: pytes
     tokenizer, points = Tokenizer(random_centers=False, batch_scale=batch_wide), clouds(2, 16)
     shaken(tokenizer)
     agree(
-        tokenizer, lambda: tokenizer(points)[1],
-        lambda run: lift3d_tokens(run, tokenizer, points, batch_wide and run.training), monkeypatch,
-    )  # fmt: skip
+        tokenizer,
+        lambda: tokenizer(points)[1],
+        lambda run: lift3d_tokens(run, tokenizer, points, batch_wide and run.training),
+        monkeypatch,
+    )

@@ -52,9 +52,13 @@ def short_side_and_crop(picture: np.ndarray, short: int, name: str, rounded: boo
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("method", "short", "name", "rounded"),
-    [("clip", 224, "bicubic", True), ("spa", 224, "bicubic", False), ("vc1", 256, "bicubic", False),
-     ("r3m", 256, "bilinear", False)],
-)  # fmt: skip
+    [
+        ("clip", 224, "bicubic", True),
+        ("spa", 224, "bicubic", False),
+        ("vc1", 256, "bicubic", False),
+        ("r3m", 256, "bilinear", False),
+    ],
+)
 def test_each_methods_pixels_are_those_of_its_own_transform(
     method: str, short: int, name: str, rounded: bool, size: tuple[int, int]
 ) -> None:

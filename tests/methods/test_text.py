@@ -23,9 +23,16 @@ from tests.methods.tiny_clip import MERGES
 
 transformers = pytest.importorskip("transformers", reason="the oracle for the tokenizer: pip install -e .[dev]")
 SENTENCES = [
-    "press the button", "Pull the LEVER, and press   the button!", "the robot's hand & the lever...", "banana bananana",
-    "it is 224 cm", "don't they've we'll", "&amp; the", "a-b_c d@e #1", "",
-]  # fmt: skip
+    "press the button",
+    "Pull the LEVER, and press   the button!",
+    "the robot's hand & the lever...",
+    "banana bananana",
+    "it is 224 cm",
+    "don't they've we'll",
+    "&amp; the",
+    "a-b_c d@e #1",
+    "",
+]
 
 
 def test_the_bytes_are_in_openais_order() -> None:
@@ -80,8 +87,9 @@ def test_the_text_tower_comes_from_openais_files(tmp_path: Path) -> None:
 
 
 def test_clars_teacher_is_both_towers_of_one_file(tmp_path: Path) -> None:
-    config = CLIPConfig(patch=56, width=64, depth=2, embed=24, context=12, vocabulary=514 + len(MERGES), text_width=64,
-                        text_depth=1)  # fmt: skip
+    config = CLIPConfig(
+        patch=56, width=64, depth=2, embed=24, context=12, vocabulary=514 + len(MERGES), text_width=64, text_depth=1
+    )
     files = tuple(dataclasses.replace(f, sha256=None) for f in teacher.CARD.weights)
     card = dataclasses.replace(teacher.CARD, weights=files)
     with pytest.raises(WeightsMissing, match="bench weights clar-teacher --fetch"):

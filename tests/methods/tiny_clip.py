@@ -10,15 +10,42 @@ import torch
 from methods.networks.clip import CLIPConfig, TextTower, VisionTower
 
 MERGES = [
-    ("t", "h"), ("th", "e</w>"), ("p", "r"), ("pr", "e"), ("s", "s</w>"), ("pre", "ss</w>"), ("b", "u"), ("t", "t"),
-    ("o", "n</w>"), ("bu", "tt"), ("butt", "on</w>"), ("e", "r</w>"), ("l", "e"), ("le", "v"), ("lev", "er</w>"),
-    ("a", "n"), ("an", "d</w>"), ("n", "a"), ("na", "na"), ("'", "s</w>"), ("2", "2</w>"), (".", ".</w>"),
-]  # fmt: skip
+    ("t", "h"),
+    ("th", "e</w>"),
+    ("p", "r"),
+    ("pr", "e"),
+    ("s", "s</w>"),
+    ("pre", "ss</w>"),
+    ("b", "u"),
+    ("t", "t"),
+    ("o", "n</w>"),
+    ("bu", "tt"),
+    ("butt", "on</w>"),
+    ("e", "r</w>"),
+    ("l", "e"),
+    ("le", "v"),
+    ("lev", "er</w>"),
+    ("a", "n"),
+    ("an", "d</w>"),
+    ("n", "a"),
+    ("na", "na"),
+    ("'", "s</w>"),
+    ("2", "2</w>"),
+    (".", ".</w>"),
+]
 
 
 def config(context: int = 12) -> CLIPConfig:
-    return CLIPConfig(patch=56, width=64, depth=1, embed=24, context=context, vocabulary=514 + len(MERGES),
-                      text_width=64, text_depth=2)  # fmt: skip
+    return CLIPConfig(
+        patch=56,
+        width=64,
+        depth=1,
+        embed=24,
+        context=context,
+        vocabulary=514 + len(MERGES),
+        text_width=64,
+        text_depth=2,
+    )
 
 
 def write_files(folder: Path, small: CLIPConfig) -> TextTower:

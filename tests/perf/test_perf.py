@@ -18,8 +18,16 @@ def test_every_measurement_has_a_floor_and_a_target(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(rollouts_and_training, "EPOCHS", 1)
     report = measure("reach", 0.4, naive=True)
     whats = [row["what"] for row in report["rows"]]
-    for words in ("point-cloud rollouts, free policy", "render=fast", "render=paper", "training dp3", "share of a step",
-                  "worker", "5,000 clouds", "naive loop"):  # fmt: skip
+    for words in (
+        "point-cloud rollouts, free policy",
+        "render=fast",
+        "render=paper",
+        "training dp3",
+        "share of a step",
+        "worker",
+        "5,000 clouds",
+        "naive loop",
+    ):
         assert any(words in what for what in whats), words
     for row in report["rows"]:
         assert row["ours"] > 0

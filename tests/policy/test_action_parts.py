@@ -67,13 +67,16 @@ def test_an_action_of_which_nothing_is_said_has_one_part_and_todays_loss() -> No
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("10*mse(position) + mse(rotation)", "gripper has no term"), ("mse(wrist)", "no part 'wrist'"),
+        ("10*mse(position) + mse(rotation)", "gripper has no term"),
+        ("mse(wrist)", "no part 'wrist'"),
         ("cosine(position, rotation) + mse(gripper)", "cosine is of quaternions"),
-        ("rmse(position)", "rmse is none of mse, l1, cosine"), ("mse position", "write mse"),
-        ("0*mse(position)", "no number above 0"), ("mse(position) mse(rotation, gripper)", "joined by +"),
+        ("rmse(position)", "rmse is none of mse, l1, cosine"),
+        ("mse position", "write mse"),
+        ("0*mse(position)", "no number above 0"),
+        ("mse(position) mse(rotation, gripper)", "joined by +"),
         ("mse(position, delta, rotation, gripper)", "twice"),
     ],
-)  # fmt: skip
+)
 def test_words_that_say_nothing_are_refused(words: str, said: str) -> None:
     with pytest.raises(BadTerms, match=said.replace("+", r"\+")):
         loss_terms(words, SPEC)
@@ -82,8 +85,10 @@ def test_words_that_say_nothing_are_refused(words: str, said: str) -> None:
 def test_rotations_are_never_scaled() -> None:
     assert scalings("", SPEC, "range") == {"position": "range", "rotation": "none", "gripper": "range"}
     assert scalings("standardize(delta) + none(gripper)", SPEC, "range") == {
-        "position": "standardize", "rotation": "none", "gripper": "none"
-    }  # fmt: skip
+        "position": "standardize",
+        "rotation": "none",
+        "gripper": "none",
+    }
     with pytest.raises(BadTerms, match="rotation is a quaternion, whose entries are never scaled"):
         scalings("range(rotation)", SPEC, "none")
     with pytest.raises(BadTerms, match="a scaling has no weight"):
@@ -108,10 +113,14 @@ def test_parts_are_scaled_as_the_words_say_and_back(head: str) -> None:
 @pytest.mark.parametrize(
     "parts",
     [
-        (ActionPart("a", 0, 1),), (ActionPart("a", 1, 2),), (ActionPart("a", 0, 1), ActionPart("a", 1, 2)),
-        (ActionPart("a", 0, 2, "quaternion"),), (ActionPart("a", 0, 2, "wish"),), (ActionPart("a b", 0, 2),),
+        (ActionPart("a", 0, 1),),
+        (ActionPart("a", 1, 2),),
+        (ActionPart("a", 0, 1), ActionPart("a", 1, 2)),
+        (ActionPart("a", 0, 2, "quaternion"),),
+        (ActionPart("a", 0, 2, "wish"),),
+        (ActionPart("a b", 0, 2),),
     ],
-)  # fmt: skip
+)
 def test_parts_are_the_whole_action(parts: tuple[ActionPart, ...]) -> None:
     with pytest.raises(BadParts, match="part"):
         ActionSpec(("x", "y"), (-1, -1), (1, 1), "", parts)
@@ -119,8 +128,17 @@ def test_parts_are_the_whole_action(parts: tuple[ActionPart, ...]) -> None:
 
 def settings(toy_settings: Settings, head: str = "mlp", changes: tuple[str, ...] = (), **protocol: Any) -> Settings:
     made = load_settings("metaworld-15", "quick", head, list(changes))
-    numbers = {"name": "posed", "train_demos": 60, "horizon": 12, "min_success_steps": 1, "epochs": 25,
-               "evaluate_every": 25, "rollouts": 5, "retest_rollouts": 20, **protocol}  # fmt: skip
+    numbers = {
+        "name": "posed",
+        "train_demos": 60,
+        "horizon": 12,
+        "min_success_steps": 1,
+        "epochs": 25,
+        "evaluate_every": 25,
+        "rollouts": 5,
+        "retest_rollouts": 20,
+        **protocol,
+    }
     return dataclasses.replace(
         toy_settings,
         suite=Suite("poses", "poses", POSE, "none", {"all": ("near",)}),

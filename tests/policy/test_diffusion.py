@@ -36,10 +36,21 @@ from tests.methods.test_contract import contract
 
 CPU = torch.device("cpu")
 SMALL = {
-    "width": 32, "heads": 4, "encoder_layers": 1, "decoder_layers": 1, "dropout": 0.0, "channels": (16, 32),
-    "groups": 4, "step_embedding": 16, "chunk": 8, "execute": 3, "train_steps": 20, "sample_steps": 5,
-    "learning_rate": 1e-2, "warmup_steps": 5,
-}  # fmt: skip
+    "width": 32,
+    "heads": 4,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "dropout": 0.0,
+    "channels": (16, 32),
+    "groups": 4,
+    "step_embedding": 16,
+    "chunk": 8,
+    "execute": 3,
+    "train_steps": 20,
+    "sample_steps": 5,
+    "learning_rate": 1e-2,
+    "warmup_steps": 5,
+}
 
 
 def config(name: str = "diffusion", **changes: Any) -> DiffusionConfig:
@@ -261,12 +272,15 @@ def test_tokens_condition_it_where_a_method_keeps_them(toy_settings: Settings) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"execute": 9}, "head.execute=9"), ({"sampler": "euler"}, "head.sampler='euler'"),
-        ({"chunk": 7, "denoiser": "unet"}, "multiple of 2"), ({"width": 30}, "multiple of head.heads"),
-        ({"condition": "tokens", "obs_steps": 2}, "one observation"), ({"sample_steps": 21}, "head.sample_steps=21"),
+        ({"execute": 9}, "head.execute=9"),
+        ({"sampler": "euler"}, "head.sampler='euler'"),
+        ({"chunk": 7, "denoiser": "unet"}, "multiple of 2"),
+        ({"width": 30}, "multiple of head.heads"),
+        ({"condition": "tokens", "obs_steps": 2}, "one observation"),
+        ({"sample_steps": 21}, "head.sample_steps=21"),
         ({"denoiser": "unet", "condition": "tokens"}, "tokens need"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_work_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         config(**change)

@@ -23,8 +23,18 @@ from methods.errors import BadFeature
 class Late(Representation):
     """Right at first, then as `slip` makes it."""
 
-    card = MethodCard(name="late", title="Late", summary="", kind="3d", observes=("proprio",), training="end-to-end",
-                      input=VectorInput("proprio", "none"), batch="3d", paper="", licence="MIT")  # fmt: skip
+    card = MethodCard(
+        name="late",
+        title="Late",
+        summary="",
+        kind="3d",
+        observes=("proprio",),
+        training="end-to-end",
+        input=VectorInput("proprio", "none"),
+        batch="3d",
+        paper="",
+        licence="MIT",
+    )
     feature_dim = 4
 
     def __init__(self, specs: Mapping[str, FieldSpec]) -> None:

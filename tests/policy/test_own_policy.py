@@ -80,8 +80,14 @@ def test_its_record_says_what_it_is_and_how_it_was_trained(made: tuple[Cell, Pat
     cell, paths, record = made
     assert (record.method, record.head) == ("toy-planner", "whole")
     assert record.identity["head"] == {
-        "name": "whole", "chunk": 4, "lead": 0, "execute": 1, "obs_steps": 1, "pad_after": -1, "ensemble": 0.01
-    }  # fmt: skip
+        "name": "whole",
+        "chunk": 4,
+        "lead": 0,
+        "execute": 1,
+        "obs_steps": 1,
+        "pad_after": -1,
+        "ensemble": 0.01,
+    }
     assert record.identity["method"]["class"] == "Planner" and len(record.identity["method"]["source"]) == 64
     assert record.identity["protocol"]["steps"] == 48
     assert record.training["optimizer_steps"] == 48 and record.training["evaluated_at_steps"] == [12, 24, 36, 48]
@@ -245,21 +251,29 @@ def broken(tmp_path: Path, old: str, new: str) -> str:
     ("old", "new", "said"),
     [
         ("self.chunk * self.action_dim\n", "self.chunk * 7\n", "losses raised|plan"),
-        ("new_zeros(rows, 2)) * self.spread", "new_zeros(rows, 2))[..., :1]",
-         r"plan gives \(2, 4, 1\) for 2 rows, \(2, 4, 2\) = \(B, chunk, A\) is expected: .* 2 numbers, dx, dy"),
+        (
+            "new_zeros(rows, 2)) * self.spread",
+            "new_zeros(rows, 2))[..., :1]",
+            r"plan gives \(2, 4, 1\) for 2 rows, \(2, 4, 2\) = \(B, chunk, A\) is expected: .* 2 numbers, dx, dy",
+        ),
         ('"kl": self.kl * divergence.mean()', '"kl": divergence.mean() / 0 * 0', "the term kl of losses is nan"),
         ('return {"l1"', 'return {} and {"l1"', "gives no term"),
         ('"kl": self.kl * divergence.mean()', '"kl": divergence', r"the term kl of Planner is \(2,\), a scalar"),
-        ("        return self._chunk(inputs, inputs", "        return torch.nan * self._chunk(inputs, inputs",
-         "plan gives NaN"),
-        ("inputs[\"proprio\"].new_zeros(rows, 2)) * self.spread", "torch.randn(rows, 2)) * self.spread",
-         "two chunks for one observation and one seed"),
-        ("ParameterGroup(list(self.network", "ParameterGroup(list(self.network[:1]",
-         "stands in no parameter group"),
+        (
+            "        return self._chunk(inputs, inputs",
+            "        return torch.nan * self._chunk(inputs, inputs",
+            "plan gives NaN",
+        ),
+        (
+            'inputs["proprio"].new_zeros(rows, 2)) * self.spread',
+            "torch.randn(rows, 2)) * self.spread",
+            "two chunks for one observation and one seed",
+        ),
+        ("ParameterGroup(list(self.network", "ParameterGroup(list(self.network[:1]", "stands in no parameter group"),
         ("    def plan(", "    def plann(", "it has no plan"),
         ("super().__init__(specs, representation)", "raise RuntimeError('no')", r"raised RuntimeError: no"),
     ],
-)  # fmt: skip
+)
 def test_what_breaks_the_contract_is_one_line_before_any_work(
     toy_settings: Settings, tmp_path: Path, old: str, new: str, said: str
 ) -> None:
@@ -272,9 +286,12 @@ def test_a_term_that_diverges_is_named(toy_settings: Settings, tmp_path: Path) -
     target = broken(tmp_path, '"kl": self.kl * divergence.mean()', '"kl": divergence.mean() / (self.training_ok() - 1)')
     text = Path(target.partition(":")[0])
     text.write_text(
-        text.read_text().replace("    def fit(", "    calls = 0\n\n    def training_ok(self):\n        "
-                                 "self.calls += 1\n        return 1 if self.calls > 3 else 2\n\n    def fit(")
-    )  # fmt: skip
+        text.read_text().replace(
+            "    def fit(",
+            "    calls = 0\n\n    def training_ok(self):\n        "
+            "self.calls += 1\n        return 1 if self.calls > 3 else 2\n\n    def fit(",
+        )
+    )
     with pytest.raises(ArithmeticError, match=r"\(kl is (nan|inf)\) in epoch 1"):
         run_cell(cell_of_planner(in_steps(toy_settings), target), Paths(tmp_path, tmp_path / "data"), "test")
 
@@ -364,8 +381,9 @@ def test_it_travels_as_the_others_do(toy_settings: Settings, tmp_path: Path) -> 
     suite = tmp_path / "mine.yaml"
     suite.write_text(SUITE)
     for methods, head, label in (
-        ([PLANNER], None, "toy-planner/whole+chunk=6-s0"), (["state"], OVER, "state/toy-over-features+ensemble=0.5-s0")
-    ):  # fmt: skip
+        ([PLANNER], None, "toy-planner/whole+chunk=6-s0"),
+        (["state"], OVER, "state/toy-over-features+ensemble=0.5-s0"),
+    ):
         option = "policy.chunk=6" if head is None else "policy.ensemble=0.5"
         ((spec, cell),) = specs_of(str(suite), "quick", head, [option], None, methods, [0], None)
         assert cell.label.endswith(label)
@@ -377,10 +395,11 @@ def test_it_hears_instructions_and_looks_back(toy_settings: Settings, tmp_path: 
     file = tmp_path / "hears.py"
     changes = {
         'specs.observation["proprio"].shape[0]\n': 'specs.observation["proprio"].shape[0] + specs.language\n',
-        'seen = torch.cat([inputs["ground_truth"], inputs["proprio"], latent], dim=1)':
+        'seen = torch.cat([inputs["ground_truth"], inputs["proprio"], latent], dim=1)': (
             'now, before = inputs["ground_truth"][:, -1], inputs["proprio"][:, -2]\n'
-            '        seen = torch.cat([now, before, inputs["language"][:, -1], latent], dim=1)',
-    }  # fmt: skip
+            '        seen = torch.cat([now, before, inputs["language"][:, -1], latent], dim=1)'
+        ),
+    }
     text = FILE.read_text()
     for old, new in changes.items():
         assert old in text
@@ -442,8 +461,10 @@ def test_over_several_token_sets_of_a_method_of_ones_own(toy_settings: Settings,
     text = FILE.read_text().replace(
         'name="toy-over-features",', 'name="two-sets",\n        token_sets=("pooled", "grid"),'
     )
-    text = text.replace('feature = self.token_sets(inputs)["pooled"]', "sets = self.token_sets(inputs)\n"
-                        '        feature = sets["pooled"] + sets["grid"].mean(1)')  # fmt: skip
+    text = text.replace(
+        'feature = self.token_sets(inputs)["pooled"]',
+        'sets = self.token_sets(inputs)\n        feature = sets["pooled"] + sets["grid"].mean(1)',
+    )
     (tmp_path / "sets.py").write_text(text)
     few = in_steps(toy_settings, steps=6, evaluate_every=3, rollouts=2, retest_rollouts=2)
     head = load_settings("metaworld-15", "quick", f"{tmp_path / 'sets.py'}:OverFeatures").head

@@ -97,6 +97,8 @@ def test_dp3s_unet_is_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     shaken(network)
     noised, step, memory = torch.randn(2, 8, 3), torch.tensor([0, 17]), torch.randn(2, 2, 5)
     agree(
-        network, lambda: network(noised, step, memory),
-        lambda _: unet(network, noised, step, memory, small.step_embedding), monkeypatch,
-    )  # fmt: skip
+        network,
+        lambda: network(noised, step, memory),
+        lambda _: unet(network, noised, step, memory, small.step_embedding),
+        monkeypatch,
+    )

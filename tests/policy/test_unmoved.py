@@ -28,13 +28,25 @@ from methods.registry import method_class
 
 CPU = torch.device("cpu")
 SMALL = {
-    "width": 32, "heads": 4, "encoder_layers": 1, "decoder_layers": 1, "channels": (16, 32), "groups": 4,
-    "step_embedding": 16, "chunk": 8, "execute": 3, "train_steps": 20, "sample_steps": 5, "warmup_steps": 2,
-}  # fmt: skip
+    "width": 32,
+    "heads": 4,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "channels": (16, 32),
+    "groups": 4,
+    "step_embedding": 16,
+    "chunk": 8,
+    "execute": 3,
+    "train_steps": 20,
+    "sample_steps": 5,
+    "warmup_steps": 2,
+}
 HEADS: dict[str, tuple[str, dict[str, Any]]] = {
-    "mlp": ("mlp", {}), "bnmlp": ("bnmlp", {}), "transformer": ("diffusion", SMALL),
+    "mlp": ("mlp", {}),
+    "bnmlp": ("bnmlp", {}),
+    "transformer": ("diffusion", SMALL),
     "dp3": ("dp3", SMALL | {"lead": 1, "pad_after": 2}),
-}  # fmt: skip
+}
 MADE_ON = {"torch": "2.13.0+cpu", "cpu": "Intel(R) Xeon(R) Processor", "python": "3.11.7"}
 EXPECTED: dict[str, Any] = {
     "mlp": {

@@ -43,7 +43,12 @@ def _shard(colour: int) -> Shard:
     fields["intrinsics"] = np.broadcast_to(intrinsics, (total, 1, 3, 3))
     fields["extrinsics"] = np.broadcast_to(view.astype(np.float32), (total, 1, 4, 4))
     return Shard(
-        source="planted", task=NAMES[colour], instructions=(f"take the {NAMES[colour]} object",) * total, fields=fields,
+        source="planted",
+        task=NAMES[colour],
+        instructions=(f"take the {NAMES[colour]} object",) * total,
+        fields=fields,
         trajectories=tuple(f"{NAMES[colour]}/{i}" for i in range(total)),
-        held_out=np.arange(total) >= TRAIN // len(COLOURS), key=f"planted-{colour}", licence="ours",
-    )  # fmt: skip
+        held_out=np.arange(total) >= TRAIN // len(COLOURS),
+        key=f"planted-{colour}",
+        licence="ours",
+    )

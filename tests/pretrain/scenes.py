@@ -12,8 +12,16 @@ NAMES = ("red", "green", "blue", "yellow")
 SIZE = 32
 
 
-def shard(frames: int = 40, trajectories: int = 20, cameras: int = 1, held_out: int = 4, seed: int = 0,
-          points: int = 96, source: str = "scenes", task: str = "blobs") -> Shard:  # fmt: skip
+def shard(
+    frames: int = 40,
+    trajectories: int = 20,
+    cameras: int = 1,
+    held_out: int = 4,
+    seed: int = 0,
+    points: int = 96,
+    source: str = "scenes",
+    task: str = "blobs",
+) -> Shard:
     """Each frame: two blobs at random places, one of them tall, seen by cameras that look at the table."""
     rng = np.random.default_rng(seed)
     views = [
@@ -26,8 +34,9 @@ def shard(frames: int = 40, trajectories: int = 20, cameras: int = 1, held_out: 
         centers = rng.uniform(-0.25, 0.25, (2, 2))
         tall = rng.uniform(0.05, 0.25, 2)
         blob = rng.integers(2, size=points)
-        cloud = np.column_stack([centers[blob] + rng.uniform(-0.04, 0.04, (points, 2)),
-                                 rng.uniform(0, 1, points) * tall[blob]])  # fmt: skip
+        cloud = np.column_stack(
+            [centers[blob] + rng.uniform(-0.04, 0.04, (points, 2)), rng.uniform(0, 1, points) * tall[blob]]
+        )
         picture, depth = [], []
         for view in views:
             pixels, distance = camera.project(cloud, intrinsics, view)
@@ -40,19 +49,26 @@ def shard(frames: int = 40, trajectories: int = 20, cameras: int = 1, held_out: 
             depth.append(z)
         valid = np.ones(points, bool)
         values = {
-            "points": cloud.astype(np.float32), "points_valid": valid, "rgb": np.stack(picture),
-            "depth": np.stack(depth), "intrinsics": np.stack([intrinsics] * cameras).astype(np.float32),
+            "points": cloud.astype(np.float32),
+            "points_valid": valid,
+            "rgb": np.stack(picture),
+            "depth": np.stack(depth),
+            "intrinsics": np.stack([intrinsics] * cameras).astype(np.float32),
             "extrinsics": np.stack(views).astype(np.float32),
-        }  # fmt: skip
+        }
         for name, value in values.items():
             out.setdefault(name, []).append(value)
     number = np.arange(frames) % trajectories
     return Shard(
-        source=source, task=task, instructions=(f"look at {task}",) * frames,
+        source=source,
+        task=task,
+        instructions=(f"look at {task}",) * frames,
         fields={k: np.stack(v) for k, v in out.items()},
-        trajectories=tuple(f"{source}/{task}/{i}" for i in number), held_out=number >= trajectories - held_out,
-        key=f"{source}-{task}-{seed}-{frames}", licence="ours",
-    )  # fmt: skip
+        trajectories=tuple(f"{source}/{task}/{i}" for i in number),
+        held_out=number >= trajectories - held_out,
+        key=f"{source}-{task}-{seed}-{frames}",
+        licence="ours",
+    )
 
 
 def frames(*shards: Shard, **weights: float) -> Frames:

@@ -42,8 +42,14 @@ def drawn(extrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rgb, millimetres
 
 
-def record(root: Path, name: str, task: str = "push", licence: str = "CC-BY-4.0", tcp: bool = True,
-           change: Callable[[dict[str, Any]], Any] = lambda data: None) -> Path:  # fmt: skip
+def record(
+    root: Path,
+    name: str,
+    task: str = "push",
+    licence: str = "CC-BY-4.0",
+    tcp: bool = True,
+    change: Callable[[dict[str, Any]], Any] = lambda data: None,
+) -> Path:
     folder = root / name
     for view, moving in (("side", False), ("wrist", True)):
         poses = np.stack([pose(step, moving) for step in range(STEPS)])
@@ -110,11 +116,14 @@ def test_a_calibration_the_wrong_way_round_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(lambda d: d.update(robot_from_camera=np.diag([1.0, 1, -1, 1]).tolist()), "no rotation"),
-     (lambda d: d.update(robot_from_camera=[[1.0]]), "4 x 4, or 6 of them"),
-     (lambda d: d.update(intrinsics=[1, 2]), "intrinsics are 3 x 3"), (lambda d: d.pop("depth_unit"), "KeyError"),
-     (lambda d: d.update(depth_unit=1000), "no share of a metre")],
-)  # fmt: skip
+    [
+        (lambda d: d.update(robot_from_camera=np.diag([1.0, 1, -1, 1]).tolist()), "no rotation"),
+        (lambda d: d.update(robot_from_camera=[[1.0]]), "4 x 4, or 6 of them"),
+        (lambda d: d.update(intrinsics=[1, 2]), "intrinsics are 3 x 3"),
+        (lambda d: d.pop("depth_unit"), "KeyError"),
+        (lambda d: d.update(depth_unit=1000), "no share of a metre"),
+    ],
+)
 def test_a_camera_file_that_cannot_be_is_named(change: Any, words: str, tmp_path: Path) -> None:
     record(tmp_path, "a", change=change)
     with pytest.raises(ConfigError, match=words):

@@ -28,9 +28,12 @@ from tests.pretrain.test_run import job, paths, pretrain, weights
 
 __all__ = ["paths"]
 STATE = {
-    "identity": "me", "step": 3, "model": {"w": torch.arange(400.0)}, "facts": {"history": [], "seconds": 1.5},
+    "identity": "me",
+    "step": 3,
+    "model": {"w": torch.arange(400.0)},
+    "facts": {"history": [], "seconds": 1.5},
     "optimizer": {"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.999)}]},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("harm", damage.EVERY, ids=lambda harm: harm.__name__)
@@ -97,9 +100,13 @@ def stopped(a_job: Any, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 @pytest.mark.parametrize(("files", "goes_on"), [(["resume.pt"], 4), (["resume.pt", "resume-before.pt"], 0)])
 def test_a_damaged_state_is_dropped_and_computed_again(
-    files: list[str], goes_on: int, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    files: list[str],
+    goes_on: int,
+    paths: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     whole, broken = job(name="whole"), job(name="broken")
     expected, _ = pretrain(whole, paths, tmp_path)
     folder = stopped(broken, paths, tmp_path, monkeypatch)

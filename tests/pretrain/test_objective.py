@@ -29,10 +29,30 @@ from tests.pretrain.in_two import assert_two_processes_have
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]
-LOOP = ("trainer", "run", "batches", "loading", "processes", "checkpoint", "resume", "job", "judge_retrieval",
-        "retrieval", "teacher_features", "objectives")  # fmt: skip
-WORDS = ("methods.clar", "clar_pretraining", "image_feature", "image_map", "text_feature", '"clouds', "points",
-         "contrast.")  # fmt: skip
+LOOP = (
+    "trainer",
+    "run",
+    "batches",
+    "loading",
+    "processes",
+    "checkpoint",
+    "resume",
+    "job",
+    "judge_retrieval",
+    "retrieval",
+    "teacher_features",
+    "objectives",
+)
+WORDS = (
+    "methods.clar",
+    "clar_pretraining",
+    "image_feature",
+    "image_map",
+    "text_feature",
+    '"clouds',
+    "points",
+    "contrast.",
+)
 """Of CLAR: modules, tensors, parts of its model."""
 
 

@@ -59,8 +59,17 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def trajectory(root: Path, task: int = 1, user: int = 1, scene: int = 1, unit: float = 1e-3, scale: float = 2.0,
-               invert: bool = False, serials: tuple[str, ...] = ("104", "f02"), suffix: str = "") -> Path:  # fmt: skip
+def trajectory(
+    root: Path,
+    task: int = 1,
+    user: int = 1,
+    scene: int = 1,
+    unit: float = 1e-3,
+    scale: float = 2.0,
+    invert: bool = False,
+    serials: tuple[str, ...] = ("104", "f02"),
+    suffix: str = "",
+) -> Path:
     """One folder as RH20T lays it out, of the scene that `drawn` draws. scale: of the calibration to the pictures."""
     folder = root / "RH20T_cfg3" / f"task_{task:04d}_user_{user:04d}_scene_{scene:04d}_cfg_0003{suffix}"
     poses = {"104": pose(0, False), "f02": pose(3, True), "hand": pose(1, True)}
@@ -124,9 +133,13 @@ def test_clouds_are_where_things_are(package: Path, tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"invert": True}, "the other way round"), ({"unit": 2.5e-4}, "another unit than millimetres"),
-     ({"scale": 3.0}, "another camera or another size"), ({"serials": ()}, "no calibrated camera; cam_.: hand")],
-)  # fmt: skip
+    [
+        ({"invert": True}, "the other way round"),
+        ({"unit": 2.5e-4}, "another unit than millimetres"),
+        ({"scale": 3.0}, "another camera or another size"),
+        ({"serials": ()}, "no calibrated camera; cam_.: hand"),
+    ],
+)
 def test_what_cannot_be_is_refused(package: Path, tmp_path: Path, changes: Any, words: str) -> None:
     trajectory(tmp_path / "RH20T", **changes)
     with pytest.raises(ConfigError, match=words):

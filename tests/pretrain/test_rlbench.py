@@ -107,12 +107,22 @@ def write_episode(
             Image.fromarray(picture).save(path)
         joints = np.array([0, 0.17, 0, -0.87, 0, 1.22, 0.79]) + rng.normal(0, 0.3, 7)
         position, axis = panda_base.flange(joints)
-        observations.append(classes.Observation(
-            joint_positions=joints, joint_velocities=np.zeros(7), gripper_open=1.0, front_rgb=None,
-            gripper_pose=np.append(BASE + position + 0.1034 * axis, [0, 0, 0, 1]), task_low_dim_state=np.zeros(3),
-            misc={"front_camera_near": NEAR, "front_camera_far": FAR, "front_camera_intrinsics": intrinsics(),
-                  "front_camera_extrinsics": camera_pose()},
-        ))  # fmt: skip
+        observations.append(
+            classes.Observation(
+                joint_positions=joints,
+                joint_velocities=np.zeros(7),
+                gripper_open=1.0,
+                front_rgb=None,
+                gripper_pose=np.append(BASE + position + 0.1034 * axis, [0, 0, 0, 1]),
+                task_low_dim_state=np.zeros(3),
+                misc={
+                    "front_camera_near": NEAR,
+                    "front_camera_far": FAR,
+                    "front_camera_intrinsics": intrinsics(),
+                    "front_camera_extrinsics": camera_pose(),
+                },
+            )
+        )
     state = np.random.RandomState(0).get_state()
     (folder / "low_dim_obs.pkl").write_bytes(pickle.dumps(classes.Demo(observations, state), protocol))
     with (folder / "variation_descriptions.pkl").open("wb") as file:
@@ -122,8 +132,11 @@ def write_episode(
 @pytest.fixture
 def dataset(tmp_path: Path, their_classes: types.SimpleNamespace) -> Path:
     for number in range(3):
-        write_episode(tmp_path / "rl" / "close_jar" / "all_variations" / "episodes" / f"episode{number}", their_classes,
-                      seed=number)  # fmt: skip
+        write_episode(
+            tmp_path / "rl" / "close_jar" / "all_variations" / "episodes" / f"episode{number}",
+            their_classes,
+            seed=number,
+        )
     for name in ("rlbench", "rlbench.demo", "rlbench.backend", "rlbench.backend.observation"):
         sys.modules.pop(name)
     return tmp_path / "rl"
@@ -188,8 +201,11 @@ def test_a_base_that_is_given_and_a_turn(dataset: Path, tmp_path: Path) -> None:
 def test_variations_are_read_one_after_the_other(tmp_path: Path, their_classes: types.SimpleNamespace) -> None:
     for variation in (0, 1):
         for number in (0, 1):
-            write_episode(tmp_path / "close_jar" / f"variation{variation}" / "episodes" / f"episode{number}",
-                          their_classes, steps=1)  # fmt: skip
+            write_episode(
+                tmp_path / "close_jar" / f"variation{variation}" / "episodes" / f"episode{number}",
+                their_classes,
+                steps=1,
+            )
     found = [f"{e.folder.parents[1].name}/{e.folder.name}" for e in rlbench.find_episodes(tmp_path, "close-jar", 4)]
     assert found == ["variation0/episode0", "variation1/episode0", "variation0/episode1", "variation1/episode1"]
     with pytest.raises(ConfigError, match="has 4 episodes, and 5 are asked for"):

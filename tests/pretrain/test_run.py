@@ -45,8 +45,9 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     return Paths(tmp_path / "runs", tmp_path / "data")
 
 
-def job(*overrides: str, without: tuple[str, ...] = ("contrast", "local"), teacher: str = "random",
-        name: str | None = None) -> PretrainJob:  # fmt: skip
+def job(
+    *overrides: str, without: tuple[str, ...] = ("contrast", "local"), teacher: str = "random", name: str | None = None
+) -> PretrainJob:
     return make_job("clar-small", ["metaworld-35"], without, teacher, [*FEW, *overrides], name)
 
 
@@ -258,15 +259,19 @@ def test_rlbench_9_is_the_papers() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("clar", []), "--data is missing"), (("clar", ["metaworld-36"]), "Did you mean 'metaworld-3"),
-     (("clip", ["metaworld-35"]), "method with a pre-training"), (("clar", ["metaworld-35"] * 2), "twice"),
-     (("clar", ["metaworld-35"], ["mea"]), "none of mae, contrast, local"),
-     (("clar", ["metaworld-35"], [], "dino"), "none of clip, random"),
-     (("clar", ["metaworld-35"], [], "clip", ["metaworld-35.demos=0"]), "at least 1"),
-     (("clar", ["metaworld-35"], [], "clip", ["metaworld-35.demo=3"]), "no setting"),
-     (("clar", ["metaworld-35"], [], "clip", ["metaworld-35.weight=0"]), "must be a finite number, more than 0"),
-     (("clar", ["metaworld-35"], [], "clip", [], "../x"), "names files and folders")],
-)  # fmt: skip
+    [
+        (("clar", []), "--data is missing"),
+        (("clar", ["metaworld-36"]), "Did you mean 'metaworld-3"),
+        (("clip", ["metaworld-35"]), "method with a pre-training"),
+        (("clar", ["metaworld-35"] * 2), "twice"),
+        (("clar", ["metaworld-35"], ["mea"]), "none of mae, contrast, local"),
+        (("clar", ["metaworld-35"], [], "dino"), "none of clip, random"),
+        (("clar", ["metaworld-35"], [], "clip", ["metaworld-35.demos=0"]), "at least 1"),
+        (("clar", ["metaworld-35"], [], "clip", ["metaworld-35.demo=3"]), "no setting"),
+        (("clar", ["metaworld-35"], [], "clip", ["metaworld-35.weight=0"]), "must be a finite number, more than 0"),
+        (("clar", ["metaworld-35"], [], "clip", [], "../x"), "names files and folders"),
+    ],
+)
 def test_bad_names_are_named(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises((UserError, KeyError), match=message):
         make_job(*arguments)
@@ -310,8 +315,20 @@ def test_an_ablation_of_two_norms_stops_before_any_work(tmp_path: Path) -> None:
 
     from benchmark.cli.main import app
 
-    done = CliRunner().invoke(app, ["suite", "clar-ablation", "--method", "clar-small", "--variants", "mae-only,none",
-                                    "--out", str(tmp_path), "pretrain.norm=unit_sphere"])  # fmt: skip
+    done = CliRunner().invoke(
+        app,
+        [
+            "suite",
+            "clar-ablation",
+            "--method",
+            "clar-small",
+            "--variants",
+            "mae-only,none",
+            "--out",
+            str(tmp_path),
+            "pretrain.norm=unit_sphere",
+        ],
+    )
     assert done.exit_code == 2 and not list(tmp_path.iterdir())
     assert "pretrain.norm=unit_sphere and method.norm=fixed" in done.output + done.stderr
 

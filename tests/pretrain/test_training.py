@@ -44,9 +44,10 @@ def config(*overrides: str) -> ClarPretrainConfig:
 def taught_frames(tmp: Path, frames: Any = None) -> tuple[Any, TeacherFeatures, RandomTeacher]:
     # "one" has two shards, as two cameras give them
     frames = frames or scenes.frames(
-        scenes.shard(20, 10, task="one", held_out=2), scenes.shard(20, 10, task="one", held_out=2, seed=2),
+        scenes.shard(20, 10, task="one", held_out=2),
+        scenes.shard(20, 10, task="one", held_out=2, seed=2),
         scenes.shard(task="two", seed=1),
-    )  # fmt: skip
+    )
     teacher = RandomTeacher(size=32, patch=4, dim=16, map_dim=64)
     return frames, TeacherFeatures(frames, teacher, tmp, torch.device("cpu")), teacher
 
@@ -56,8 +57,9 @@ def build(c: ClarPretrainConfig) -> Pretraining:
     return Pretraining(TinyCLAR(SPECS, norm=c.norm, feature=c.feature), c.options(), 16, 64)
 
 
-def loader_of(frames: Any, taught: TeacherFeatures, size: int = 8, seed: int = 0, rank: int = 0,
-              world: int = 1) -> Loader:  # fmt: skip
+def loader_of(
+    frames: Any, taught: TeacherFeatures, size: int = 8, seed: int = 0, rank: int = 0, world: int = 1
+) -> Loader:
     objective = ClarObjective(TinyCLAR, SPECS, Options(), "fixed", "cls+max")
     return Loader(frames, objective, taught, size, seed, rank, world)
 
@@ -194,12 +196,20 @@ def test_diverging_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
-    [(["batch_size=1"], "at least 2"), (["accumulate=3"], "no multiple"), (["mask_low=0.9"], "between 0 and 1"),
-     (["mae=false", "contrast=false", "local=false"], "nothing is left"), (["warmup_epochs=4"], "less than"),
-     (["form=nce"], "none of infonce"), (["epochs=many"], "must be a whole"), (["precision=fp16"], "none of fp32"),
-     (["local_heads=5"], "no multiple"), (["augment=flip"], "none of none"),
-     (["norm=limits"], "none of fixed, task")],
-)  # fmt: skip
+    [
+        (["batch_size=1"], "at least 2"),
+        (["accumulate=3"], "no multiple"),
+        (["mask_low=0.9"], "between 0 and 1"),
+        (["mae=false", "contrast=false", "local=false"], "nothing is left"),
+        (["warmup_epochs=4"], "less than"),
+        (["form=nce"], "none of infonce"),
+        (["epochs=many"], "must be a whole"),
+        (["precision=fp16"], "none of fp32"),
+        (["local_heads=5"], "no multiple"),
+        (["augment=flip"], "none of none"),
+        (["norm=limits"], "none of fixed, task"),
+    ],
+)
 def test_settings_that_cannot_be_run_are_named(overrides: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         config(*overrides)

@@ -33,9 +33,17 @@ class Toy(Representation):
     """(B, SIZE) `left` to (B, WIDTH)."""
 
     card = MethodCard(
-        name="toy", title="Toy", summary="a linear map", kind="control", observes=("proprio",),
-        input=PointInput(16, "limits"), training="end-to-end", batch="3d", paper="none", licence="MIT",
-    )  # fmt: skip
+        name="toy",
+        title="Toy",
+        summary="a linear map",
+        kind="control",
+        observes=("proprio",),
+        input=PointInput(16, "limits"),
+        training="end-to-end",
+        batch="3d",
+        paper="none",
+        licence="MIT",
+    )
     feature_dim = WIDTH
 
     def __init__(self, specs: Any) -> None:
@@ -104,8 +112,9 @@ class ToyObjective(Objective):
         found["right"] = found["right"] + torch.from_numpy(draws.normal(0, self.noise, found["right"].shape)).float()
         return {**found, "said": torch.tensor([row.sentence for row in rows])}
 
-    def build(self, training: Callable[[], Iterable[Row]], teacher: FrozenTeacher | None,
-              say: Callable[[str], None]) -> ToyModel:  # fmt: skip
+    def build(
+        self, training: Callable[[], Iterable[Row]], teacher: FrozenTeacher | None, say: Callable[[str], None]
+    ) -> ToyModel:
         say(f"{sum(1 for _ in training())} frames")
         return self._model()
 
@@ -137,10 +146,22 @@ class ToyConfig(PretrainConfig):
     @classmethod
     def defaults(cls, method: str) -> dict[str, Any]:
         return {
-            "name": method, "source": "this file", "epochs": 4, "warmup_epochs": 1, "batch_size": 8, "accumulate": 1,
-            "learning_rate": 3e-3, "last_learning_rate": 1e-6, "weight_decay": 0.05, "seed": 0, "precision": "fp32",
-            "log_every": 1, "rebuild": True, "weight": 0.5, "sharpness": 2,
-        }  # fmt: skip
+            "name": method,
+            "source": "this file",
+            "epochs": 4,
+            "warmup_epochs": 1,
+            "batch_size": 8,
+            "accumulate": 1,
+            "learning_rate": 3e-3,
+            "last_learning_rate": 1e-6,
+            "weight_decay": 0.05,
+            "seed": 0,
+            "precision": "fp32",
+            "log_every": 1,
+            "rebuild": True,
+            "weight": 0.5,
+            "sharpness": 2,
+        }
 
 
 def register(patch: pytest.MonkeyPatch) -> None:
@@ -158,10 +179,18 @@ def frames() -> Frames:
         places = rng.normal(size=SIZE) + 0.1 * rng.normal(size=(20, SIZE))
         left, right = (np.ascontiguousarray(places @ m, np.float32) for m in matrices)
         number = np.arange(20) % 10
-        shards.append(Shard(
-            source="toy", task=task, instructions=(f"go {task}",) * 20, fields={"left": left, "right": right},
-            trajectories=tuple(f"{task}/{i}" for i in number), held_out=number >= 8, key=f"toy-{task}", licence="ours",
-        ))  # fmt: skip
+        shards.append(
+            Shard(
+                source="toy",
+                task=task,
+                instructions=(f"go {task}",) * 20,
+                fields={"left": left, "right": right},
+                trajectories=tuple(f"{task}/{i}" for i in number),
+                held_out=number >= 8,
+                key=f"toy-{task}",
+                licence="ours",
+            )
+        )
     return Frames(tuple(shards), {"toy": 1.0})
 
 

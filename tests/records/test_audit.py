@@ -96,17 +96,19 @@ def test_a_true_record_holds_and_a_better_one_does_not(copy: Path) -> None:
     assert found.word == "DOES NOT HOLD"
     assert [text.partition(" is ")[2] for text in found.contradictions] == [
         "a success in the record and a failure when its actions are played"
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.sim
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(made_worse, "has 200 steps in the record and"),
-     (left_out, "could not be run by the record (the planner failed), and its actions play to the end"),
-     (lambda d: flip(d, number=0), "is a success in the record and a failure when its actions are played")],
+    [
+        (made_worse, "has 200 steps in the record and"),
+        (left_out, "could not be run by the record (the planner failed), and its actions play to the end"),
+        (lambda d: flip(d, number=0), "is a success in the record and a failure when its actions are played"),
+    ],
     ids=["a success made a failure", "a failure called an error", "a failure made a success"],
-)  # fmt: skip
+)
 def test_books_that_add_up_are_found_by_a_replay(
     copy: Path, change: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
@@ -129,17 +131,19 @@ def test_actions_that_go_on_after_the_success_are_found(copy: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(lambda d: d["retest"]["tally"].update(k=99), "says 99/100 with 0 errors; its episodes give 93/100"),
-     (lambda d: d["evaluations"][4]["tally"].update(k=25, n=25), "epoch 50 says 25/25"),
-     (lambda d: d["identity"]["protocol"].update(epochs=15), "not those that its identity_hash names"),
-     (lambda d: d.update(success_rule="last-step"), "success is last-step in the record and any-step"),
-     (lambda d: d.update(horizon=500), "horizon is 500"),
-     (lambda d: d.update(seed=1), "seed is 1 in the record and 0"),
-     (lambda d: d["retest"]["episodes"].pop(), "retest_rollouts is 100 by its settings, and there are 99"),
-     (lambda d: d["retest"]["episodes"][0].__setitem__(0, 4), "not run on the protocol's episodes"),
-     (lambda d: d.update(selected_epoch=10), "epoch 10 was retested"),
-     (lambda d: d["retest"]["episodes"][0].__setitem__(2, 300), "longer than 200 steps")],
-)  # fmt: skip
+    [
+        (lambda d: d["retest"]["tally"].update(k=99), "says 99/100 with 0 errors; its episodes give 93/100"),
+        (lambda d: d["evaluations"][4]["tally"].update(k=25, n=25), "epoch 50 says 25/25"),
+        (lambda d: d["identity"]["protocol"].update(epochs=15), "not those that its identity_hash names"),
+        (lambda d: d.update(success_rule="last-step"), "success is last-step in the record and any-step"),
+        (lambda d: d.update(horizon=500), "horizon is 500"),
+        (lambda d: d.update(seed=1), "seed is 1 in the record and 0"),
+        (lambda d: d["retest"]["episodes"].pop(), "retest_rollouts is 100 by its settings, and there are 99"),
+        (lambda d: d["retest"]["episodes"][0].__setitem__(0, 4), "not run on the protocol's episodes"),
+        (lambda d: d.update(selected_epoch=10), "epoch 10 was retested"),
+        (lambda d: d["retest"]["episodes"][0].__setitem__(2, 300), "longer than 200 steps"),
+    ],
+)
 def test_books_that_do_not_add_up(copy: Path, change: Callable[[dict[str, Any]], Any], message: str) -> None:
     assert audited(copy, most=0).contradictions == ()
     edit(copy, change)

@@ -168,10 +168,13 @@ def test_a_cell_that_is_not_there_is_an_error_beside_one_that_is(file: Path, nam
 
 
 HEADERS = {
-    "never closed": b"(" * 90, "half an object": b"{'descr':", "half a text": b"'''abc", "indented": b"  a\n b",
+    "never closed": b"(" * 90,
+    "half an object": b"{'descr':",
+    "half a text": b"'''abc",
+    "indented": b"  a\n b",
     "a key that is a list": b"{[]: 1}",
     "true steps": b"{'descr': '<f4', 'fortran_order': False, 'shape': (True, 2)}",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HEADERS)

@@ -52,8 +52,11 @@ def test_a_true_record_holds_and_says_what_each_number_rests_on(file: Path) -> N
     found = check(file)
     assert found.word == "holds" and not found.contradictions and not found.not_checked
     assert {part.name: part.rests_on for part in found.parts} == {
-        "retest": "replayed 6/6", "best*": "replayed 4/4", "last": "replayed 4/4", "epoch 2": "replayed 4/4",
-    }  # fmt: skip
+        "retest": "replayed 6/6",
+        "best*": "replayed 4/4",
+        "last": "replayed 4/4",
+        "epoch 2": "replayed 4/4",
+    }
     done = verb(file)
     assert done.exit_code == 0 and "1 holds" in done.stdout and "replayed 6/6" in done.stdout
     evaluations_actions(file).unlink()

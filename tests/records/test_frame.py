@@ -49,8 +49,10 @@ def test_a_row_is_a_set_of_episodes_as_it_was_played() -> None:
     for path, record in placed:
         rows = by_cell[str(path), record.task]
         (test,) = rows[rows["kind"] == "retest"].itertuples()
-        assert (test.k, test.n, test.errors, test.epoch) == (*dataclasses.astuple(record.retest.tally),
-                                                             record.selected_epoch)  # fmt: skip
+        assert (test.k, test.n, test.errors, test.epoch) == (
+            *dataclasses.astuple(record.retest.tally),
+            record.selected_epoch,
+        )
         seen = rows[rows["kind"] == "evaluation"]
         assert list(zip(seen["epoch"], seen["k"], seen["n"], strict=True)) == [
             (e.epoch, e.tally.k, e.tally.n) for e in record.evaluations
@@ -76,8 +78,9 @@ def test_a_joint_policy_has_rows_for_each_task(tmp_path: Path) -> None:
 def test_further_episodes_are_a_kind_of_their_own(tmp_path: Path) -> None:
     path, record = place(one("reach", "dp3"), tmp_path)
     seeds = retest_seeds(record.suite, "reach", 103)[100:]
-    played = of_rows(record.selected_epoch, [(seed, int(i < 2), 20 if i < 2 else 200, None)
-                                             for i, seed in enumerate(seeds)])  # fmt: skip
+    played = of_rows(
+        record.selected_epoch, [(seed, int(i < 2), 20 if i < 2 else 200, None) for i, seed in enumerate(seeds)]
+    )
     write_actions(further_actions(path), {str(row[0]): np.zeros((row[2], 4), np.float32) for row in played.episodes})
     write_further(path, record, played)
     found = load_records(tmp_path)

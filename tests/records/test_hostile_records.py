@@ -37,17 +37,56 @@ NEIGHBOUR = read(MEASURED / "clar/metaworld-15/hammer/dp3/mlp-s0.json")
 SUITE = load_settings("metaworld-15", "clar", "mlp").suite
 
 HOSTILE = st.one_of(
-    st.sampled_from([
-        None, True, False, 0, 1, -1, 2, 3, 10**12, 10**400, -(10**30), 0.5, float("nan"), float("inf"), -0.0, 1e308,
-        "", " ", "a", "clar", "../../x", "/etc/passwd", "a/b", "a\nb", "\x1b[2J", "\ud800", "‮abc", "=1+1", "💥",
-        "x" * 5_000, "%s{0}", "<script>", "nan", "random", [], [[]], {}, {"": None}, [None] * 3, {"k": 1},
-    ]),
+    st.sampled_from(
+        [
+            None,
+            True,
+            False,
+            0,
+            1,
+            -1,
+            2,
+            3,
+            10**12,
+            10**400,
+            -(10**30),
+            0.5,
+            float("nan"),
+            float("inf"),
+            -0.0,
+            1e308,
+            "",
+            " ",
+            "a",
+            "clar",
+            "../../x",
+            "/etc/passwd",
+            "a/b",
+            "a\nb",
+            "\x1b[2J",
+            "\ud800",
+            "‮abc",
+            "=1+1",
+            "💥",
+            "x" * 5_000,
+            "%s{0}",
+            "<script>",
+            "nan",
+            "random",
+            [],
+            [[]],
+            {},
+            {"": None},
+            [None] * 3,
+            {"k": 1},
+        ]
+    ),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
         max_leaves=6,
     ),
-)  # fmt: skip
+)
 
 
 def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -84,10 +123,11 @@ CHANGES = st.integers(0, 1).flatmap(
         st.just(which),
         st.lists(
             st.tuples(st.sampled_from(PLACES[which]), st.sampled_from(["put", "put", "put", "drop", "more"]), HOSTILE),
-            min_size=1, max_size=3,
+            min_size=1,
+            max_size=3,
         ),
     )
-)  # fmt: skip
+)
 """One to three things in a record of today's schema or of schema 1, changed, taken away or put elsewhere."""
 
 
@@ -151,10 +191,29 @@ def test_some_of_them_were_records() -> None:
 
 
 @settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode) | st.sampled_from([
-    b"", b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe", b"null", b"[]", b"1", b'"x"', b"NaN", b"1" * 5000,
-    b'{"schema": 2}', b'{"schema": 1}', b'{"schema": [1]}', b'{"schema": NaN}', b'{"schema": 2, "schema": 1}',
-]))  # fmt: skip
+@given(
+    content=st.binary(max_size=200)
+    | st.text(max_size=200).map(str.encode)
+    | st.sampled_from(
+        [
+            b"",
+            b"[" * 100_000,
+            b'{"a":' * 50_000,
+            b"\xff\xfe",
+            b"null",
+            b"[]",
+            b"1",
+            b'"x"',
+            b"NaN",
+            b"1" * 5000,
+            b'{"schema": 2}',
+            b'{"schema": 1}',
+            b'{"schema": [1]}',
+            b'{"schema": NaN}',
+            b'{"schema": 2, "schema": 1}',
+        ]
+    )
+)
 def test_any_bytes_are_skipped_with_a_reason(folder: Path, content: bytes) -> None:
     path = folder / PLACE
     path.write_bytes(content)
@@ -181,11 +240,12 @@ def test_what_is_no_file_is_skipped_and_links_are_followed(tmp_path: Path) -> No
     assert [path.relative_to(records / "elsewhere") for path, _ in found] == [PLACE]
     said = {note.partition(", because ")[0].rpartition("/")[2]: note.partition(", because ")[2] for note in notes}
     assert said == {
-        "pipe.json": "it is no record: it is no regular file", "folder.json": "it is no record: it is a folder",
+        "pipe.json": "it is no record: it is no regular file",
+        "folder.json": "it is no record: it is a folder",
         "nowhere.json": "it is no record: it is a link that leads nowhere",
         "circle.json": "it is no record: it cannot be read (Too many levels of symbolic links)",
         "large.json": "it is no record: it has 42,949,672,960 bytes; more than 67,108,864 are not read",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

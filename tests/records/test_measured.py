@@ -28,8 +28,11 @@ REPLAYED = 12
 
 
 def test_what_the_readme_promises_is_there() -> None:
-    cells = {f"clar/metaworld-15/{task}/{method}/mlp-s0"
-             for task in ("reach", "hammer", "box-close") for method in ("state", "proprio-only", "dp3")}  # fmt: skip
+    cells = {
+        f"clar/metaworld-15/{task}/{method}/mlp-s0"
+        for task in ("reach", "hammer", "box-close")
+        for method in ("state", "proprio-only", "dp3")
+    }
     assert cells <= set(IDS)
 
 
@@ -87,8 +90,9 @@ TABLES = (
 
 def test_the_tables_in_the_docs_are_rendered_from_the_records() -> None:
     """REGENERATE_GOLDEN=1 writes them."""
-    placed = [(path, part) for path, record in read_all([MEASURED]) if isinstance(record, Record)
-              for part in by_task(record)]  # fmt: skip
+    placed = [
+        (path, part) for path, record in read_all([MEASURED]) if isinstance(record, Record) for part in by_task(record)
+    ]
     parts = ["# The papers' tables, from the records in results/measured\n"]
     for number, protocol, method in TABLES:
         suite = load_settings(SUITES["clar", number], protocol, "mlp").suite

@@ -29,13 +29,13 @@ def schema_1(path: Path = REACH, **identity: Any) -> dict[str, Any]:
     observed = {k: v for k, v in show("suite", data["suite"])["observation"].items() if k != "crop"}
     gone = ("harness", "migrated", "schema", "env", "suite", "method", "observation")
     was = {key: value for key, value in now.items() if key not in gone} | {
-        "schema": 1, "env": now["env"]["version"],
+        "schema": 1,
+        "env": now["env"]["version"],
         "suite": {"env": "metaworld", "observation": observed} | language,
         "method": {k: v for k, v in now["method"].items() if k not in ("version", "packages")},
-        "observation": {k: v for k, v in now["observation"].items() if k != "virtual_cameras"} | (
-            {"crop": None} if "crop" in now["observation"] else {}
-        ),
-    }  # fmt: skip
+        "observation": {k: v for k, v in now["observation"].items() if k != "virtual_cameras"}
+        | ({"crop": None} if "crop" in now["observation"] else {}),
+    }
     was = copy.deepcopy(was) | identity
     del data["env"], data["migrated"]
     return data | {"schema": 1, "identity": was, "identity_hash": digest(was)}
@@ -55,10 +55,13 @@ def test_a_diffusion_head_and_older_clar_are_what_their_commands_make_today() ->
     settings = load_settings("metaworld-15", "clar", "diffusion", ["method.norm=workspace"])
     (cell,) = make_cells(settings, ["reach"], ["clar-small"], [0], "random")
     now = cell.identity()
-    data = schema_1(head={k: v for k, v in now["head"].items() if k != "packages"}, method={
-        **{k: v for k, v in now["method"].items() if k not in ("version", "options")},
-        "input": {"num_points": 1024, "normalization": "workspace"},
-    })  # fmt: skip
+    data = schema_1(
+        head={k: v for k, v in now["head"].items() if k != "packages"},
+        method={
+            **{k: v for k, v in now["method"].items() if k not in ("version", "options")},
+            "input": {"num_points": 1024, "normalization": "workspace"},
+        },
+    )
     data |= {"head": "diffusion", "method": "clar-small+weights=random"}
     data["provenance"]["versions"] |= now["head"]["packages"]
     found = upgrade(data)
@@ -77,9 +80,11 @@ def test_what_was_overridden_is_in_the_name_as_it_is_today(override: str) -> Non
     now = cell.identity()
     observed = {key: value for key, value in settings.suite.observation.items() if key != "crop"}
     data = schema_1(
-        JOINT, protocol={**now["protocol"], "name": "quick"}, precision=now["precision"],
+        JOINT,
+        protocol={**now["protocol"], "name": "quick"},
+        precision=now["precision"],
         suite={"env": "metaworld", "observation": observed, "language": now["suite"]["language"]},
-    )  # fmt: skip
+    )
     assert upgrade(data)["protocol"] == settings.protocol.name != "quick"
 
 

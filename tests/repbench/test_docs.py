@@ -24,8 +24,9 @@ def test_the_examples_run(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     said = []
     for example in EXAMPLES:
-        done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, env=environment, capture_output=True,
-                              text=True)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", example], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         said.append(done.stdout)
     trained, compared, stepped = said

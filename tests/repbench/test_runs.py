@@ -26,11 +26,20 @@ from tests.conftest import TOY
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
-    f"suite.env={TOY}", "suite.tasks.easy=[near,far]", "suite.observation.cameras=[front]", "protocol.train_demos=2",
-    "protocol.valid_demos=1", "protocol.horizon=20", "protocol.min_success_steps=0", "protocol.epochs=2",
-    "protocol.evaluate_every=1", "protocol.rollouts=2", "protocol.retest_rollouts=3", "runtime.workers=1",
+    f"suite.env={TOY}",
+    "suite.tasks.easy=[near,far]",
+    "suite.observation.cameras=[front]",
+    "protocol.train_demos=2",
+    "protocol.valid_demos=1",
+    "protocol.horizon=20",
+    "protocol.min_success_steps=0",
+    "protocol.epochs=2",
+    "protocol.evaluate_every=1",
+    "protocol.rollouts=2",
+    "protocol.retest_rollouts=3",
+    "runtime.workers=1",
     "runtime.threads=1",
-]  # fmt: skip
+]
 MINE = """
 import torch
 from repbench import MethodCard, Representation
@@ -114,8 +123,9 @@ def test_code_that_no_record_could_name_is_refused_with_the_reason(tmp_path: Pat
     with pytest.raises(ConfigError, match="neither a name nor a subclass"):
         method_names(int)  # type: ignore[arg-type]
     code = "import repbench\nclass Mine(repbench.Representation):\n    pass\nrepbench.run(method=Mine)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
-                          env={"PYTHONPATH": str(ROOT)})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+    )
     assert "ConfigError: Mine was made in a notebook's cell or at a prompt" in done.stderr, done.stderr
     assert "a record must be able to name the code" in done.stderr and not (tmp_path / "runs").exists()
 
@@ -141,8 +151,9 @@ def test_a_script_that_runs_itself_again_is_stopped(tmp_path: Path) -> None:
     """The method's file is loaded by `run`; what it does outside of `__main__` would be a run inside of it."""
     script = tmp_path / "script.py"
     script.write_text(MINE + f"\nimport repbench\nrepbench.run(method=Mine, protocol='quick', overrides={TINY!r})\n")
-    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True,
-                          env={"PYTHONPATH": str(ROOT)})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+    )
     assert "__name__ == '__main__'" in done.stderr and "BadMethod" in done.stderr, done.stderr
     assert not list(tmp_path.rglob("*.json"))
 

@@ -19,8 +19,10 @@ def test_a_file_of_ones_own_is_an_environment() -> None:
     env = repbench.make_env(TOY, "near", fields=("points", "points_valid"), num_points=50)
     observation = env.reset(7)
     assert {name: value.shape for name, value in observation.items()} == {
-        "points": (50, 3), "points_valid": (50,), "proprio": (2,),
-    }  # fmt: skip
+        "points": (50, 3),
+        "points_valid": (50,),
+        "proprio": (2,),
+    }
     step = env.step(env.expert_action())
     twin = repbench.make_env(TOY, "near", fields=("points", "points_valid"), num_points=50)
     twin.reset(7)

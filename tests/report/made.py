@@ -24,9 +24,14 @@ EPOCHS = range(10, 151, 10)
 
 
 def one(
-    task: str, method: str, head: str = "mlp", seed: int = 0, rollouts: int = 25, retest: int = 100,
+    task: str,
+    method: str,
+    head: str = "mlp",
+    seed: int = 0,
+    rollouts: int = 25,
+    retest: int = 100,
     suite: str = "metaworld-15",
-) -> Record:  # fmt: skip
+) -> Record:
     """Evaluations around the method's rate and a retest at it; everything else as a real record has it."""
     known = method if method in ("dp3", "pointnet", "proprio-only") else "dp3"
     draw = np.random.default_rng([len(task), len(method), len(head), seed])
@@ -41,11 +46,17 @@ def one(
     if task == "hammer" and method == "pointnet":
         rows = ((rows[0][0], 0, 0, "the worker died </script>"), *rows[1:])
     made = record(task, known, (1, 1, 1), head=head, seed=seed)
-    return agreeing(dataclasses.replace(
-        made, method=method, suite=suite, evaluations=tuple(evaluations), retest=of_rows(best.epoch, rows),
-        timings={"training": 900.0 + seed, "rollouts": 300.0},
-        provenance={"command": "bench run", "git": {"commit": "c0ffee"}},
-    ))  # fmt: skip
+    return agreeing(
+        dataclasses.replace(
+            made,
+            method=method,
+            suite=suite,
+            evaluations=tuple(evaluations),
+            retest=of_rows(best.epoch, rows),
+            timings={"training": 900.0 + seed, "rollouts": 300.0},
+            provenance={"command": "bench run", "git": {"commit": "c0ffee"}},
+        )
+    )
 
 
 def place(made: Record, root: Path) -> tuple[Path, Record]:
@@ -57,8 +68,11 @@ def place(made: Record, root: Path) -> tuple[Path, Record]:
 def several(root: Path) -> list[tuple[Path, Record]]:
     placed = [
         place(one(task, method, head, seed), root)
-        for task in TASKS for method in RATES for head in ("mlp", "bnmlp") for seed in range(3)
-    ]  # fmt: skip
+        for task in TASKS
+        for method in RATES
+        for head in ("mlp", "bnmlp")
+        for seed in range(3)
+    ]
     path, moved = place(one("reach", "dp3", suite="metaworld-perspective"), root)
     angles = {f"corner@azimuth={a}": moved.retest for a in (-20, -10, 10, 20)}
     write_shifts(path, moved.identity_hash, moved.selected_epoch, {"corner2": moved.retest, **angles})

@@ -114,9 +114,12 @@ def test_table_1_says_what_bold_means() -> None:
     bold = {(table.rows[row][0], table.columns[column]) for row, column in table.bold}
     assert bold == {("dp3, mlp", "easy (5)"), ("pointnet, mlp", "easy (5)")}
     assert any(note.startswith("bold:") for note in table.notes)
-    assert any("equally many optimiser steps" in note for note in
-               clar_table_1([made[0], dataclasses.replace(made[1], training={"optimizer_steps": 3000})], SUITE,
-                            "clar")[0].notes)  # fmt: skip
+    assert any(
+        "equally many optimiser steps" in note
+        for note in clar_table_1(
+            [made[0], dataclasses.replace(made[1], training={"optimizer_steps": 3000})], SUITE, "clar"
+        )[0].notes
+    )
 
 
 @pytest.mark.slow
@@ -126,10 +129,17 @@ def test_what_is_printed_for_latex_compiles(tmp_path: Path) -> None:
     parts.append(render(cells_table([record("reach", "dp3", (20, 76, 3))]), "latex"))
     odd = Table("50 % of \\x & {y}_z^2 ~ #1 $ † –", ("a", "b"), (("[first]", "*"), ("\\", "ok")), ("note & [x]",))
     parts.append(render(odd, "latex"))
-    text = "\n".join([r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}", *parts,
-                      r"\end{document}"])  # fmt: skip
+    text = "\n".join(
+        [r"\documentclass{article}", r"\usepackage{booktabs}", r"\begin{document}", *parts, r"\end{document}"]
+    )
     (tmp_path / "all.tex").write_text(text)
-    done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path,
-                          capture_output=True, text=True, timeout=120, errors="replace")  # fmt: skip
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        errors="replace",
+    )
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "all.pdf").stat().st_size > 20_000

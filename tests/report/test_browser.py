@@ -27,9 +27,11 @@ pytestmark = [
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-sync", "--disable-component-update"]
 QUIET += ["--disable-background-networking"]
 TABLE = Table(
-    "Printed", ("method", "number", "%"), (("x", "printed", "1"), ("x", "retest", "2"), ("y", "printed", "3"),
-    ("", "retest", "missing")), rules=frozenset({2}),
-)  # fmt: skip
+    "Printed",
+    ("method", "number", "%"),
+    (("x", "printed", "1"), ("x", "retest", "2"), ("y", "printed", "3"), ("", "retest", "missing")),
+    rules=frozenset({2}),
+)
 
 
 @pytest.fixture(scope="module")
@@ -258,8 +260,9 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Any, report: tuple
     long = place(dataclasses.replace(one("reach", "dp3"), protocol=label), tmp_path / "records")
     overridden = build([long], [TABLE], [f"not in this table: 1 record under {label}"], tmp_path / "r")
     pages = [(report[0], report[1]), (overridden, facts.slug(long[1]))]
-    for address in [a for page, cell in pages
-                    for a in (page.as_uri(), (page.parent / "cell.html").as_uri() + f"?{cell}")]:  # fmt: skip
+    for address in [
+        a for page, cell in pages for a in (page.as_uri(), (page.parent / "cell.html").as_uri() + f"?{cell}")
+    ]:
         phone.goto(address)
         phone.wait_for_timeout(300)
         assert phone.evaluate("document.documentElement.scrollWidth") <= 380

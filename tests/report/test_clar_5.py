@@ -22,9 +22,15 @@ def made(task: str, variant: str | None, counts: tuple[int, int, int], teacher: 
     """A cell of `clar`, or untrained (None)."""
     label = "random" if variant is None else f"metaworld-35-{variant}{'-random-teacher' if teacher == 'random' else ''}"
     facts = {"label": label, "variant": variant, "untrained_teacher": teacher == "random"}
-    weights = {"files": {}, "untrained": True} if variant is None else {
-        "files": {f"{label}.pt": "0" * 64}, "untrained": False, "pretraining": facts,
-    }  # fmt: skip
+    weights = (
+        {"files": {}, "untrained": True}
+        if variant is None
+        else {
+            "files": {f"{label}.pt": "0" * 64},
+            "untrained": False,
+            "pretraining": facts,
+        }
+    )
     one = record(task, "clar", counts)
     return dataclasses.replace(one, suite="clar-ablation", method=f"clar+weights={label}", weights=weights)
 

@@ -184,6 +184,6 @@ def test_the_protocols_of_the_suite_files_are_known_by_their_numbers() -> None:
         (["suite.observation.render=fast"], "clar+observation.render=fast"),
         (["suite.observation.crop=lift3d"], "clar+observation.crop=lift3d"),
         (["protocol.learning_rate=0.0003"], "clar+learning_rate=0.0003"),
-    ):  # fmt: skip
+    ):
         assert load_settings("metaworld-15", "clar", "mlp", text).protocol.name == label
     assert load_settings("metaworld-15", "clar", "mlp", ["head.hidden=[16,8]"]).head.name == "mlp+hidden=16-8"

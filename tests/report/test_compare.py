@@ -50,13 +50,19 @@ def trained(rates: dict[str, float], tasks: list[str], seeds: dict[str, range], 
     made, _ = play(np.random.default_rng(1), 1, means, most, spread, 0.2)
     return [
         played(task, method, made[m][t][0, seed].tolist(), seed)
-        for m, method in enumerate(rates) for t, task in enumerate(tasks) for seed in seeds[method]
-    ]  # fmt: skip
+        for m, method in enumerate(rates)
+        for t, task in enumerate(tasks)
+        for seed in seeds[method]
+    ]
 
 
 def test_every_seed_of_each_is_used_and_what_cannot_be_compared_is_named() -> None:
-    first = [played("reach", "dp3", [1, 1, 1, 0, 1], errors=(4,)), played("hammer", "dp3", [1, 0]),
-             played("reach", "dp3", [1, 1, 0, 0, 1], seed=1), played("assembly", "dp3", [1, 1])]  # fmt: skip
+    first = [
+        played("reach", "dp3", [1, 1, 1, 0, 1], errors=(4,)),
+        played("hammer", "dp3", [1, 0]),
+        played("reach", "dp3", [1, 1, 0, 0, 1], seed=1),
+        played("assembly", "dp3", [1, 1]),
+    ]
     second = [played("reach", "pointnet", [0, 1, 0, 1, 0], seed=7), played("hammer", "pointnet", [0, 0])]
     (one,), notes = compare([*first, *second], ["dp3", "pointnet"], "mlp")
     assert one.tasks == ("hammer", "reach")
@@ -131,8 +137,10 @@ def test_the_family_is_adjusted_for_each_question() -> None:
     records = trained(dict(zip(names, (0.9, 0.5, 0.5), strict=True)), ["reach"], dict.fromkeys(names, range(3)))
     found, _ = compare(records, names, "mlp")
     assert [(one.first, one.second) for one in found] == [
-        ("dp3", "pointnet"), ("dp3", "pointnext"), ("pointnet", "pointnext")
-    ]  # fmt: skip
+        ("dp3", "pointnet"),
+        ("dp3", "pointnext"),
+        ("pointnet", "pointnext"),
+    ]
     assert [one.these_checkpoints.holm for one in found] == pytest.approx(holm([o.these_checkpoints.p for o in found]))
     retrained = [one.methods_retrained for one in found]
     assert [a.holm for a in retrained if a] == pytest.approx(holm([a.p for a in retrained if a]))
@@ -152,8 +160,10 @@ def test_looks_are_of_the_declared_seeds_and_say_what_to_train() -> None:
     (one,), _ = look_at([r for r in three if r.seed in (0, 3)], list(rates), "mlp")
     assert one.train["dp3"] == (0, 1, 3) and not any(look.reached for look in one.looks)
     command = run_command("clip+weights=random+text=hash+compat=lift3d", (0, 1), "s", "clar", "mlp", ["reach"], "runs")
-    assert command == ("bench run --suite s --method clip --head mlp --protocol clar --tasks reach --seeds 0,1 "
-                       "--weights random --text hash method.compat=lift3d")  # fmt: skip
+    assert command == (
+        "bench run --suite s --method clip --head mlp --protocol clar --tasks reach --seeds 0,1 "
+        "--weights random --text hash method.compat=lift3d"
+    )
     command = run_command("dp3", (0,), "s", "clar+epochs=20", "mlp", None, "runs")
     assert "--protocol clar KEY=VALUE_AS_IN_clar+epochs=20 --seeds 0" in command
 
@@ -180,10 +190,11 @@ def test_the_spread_that_a_plan_takes_is_the_measured_one() -> None:
 def test_a_plan_counts_cells_rollouts_and_hours() -> None:
     settings = load_settings("metaworld-15", "clar", "mlp")
     timed = dataclasses.replace(
-        record("reach", "dp3", (1, 1, 1)), timings={"training": 1000.0, "rollouts": 500.0},
+        record("reach", "dp3", (1, 1, 1)),
+        timings={"training": 1000.0, "rollouts": 500.0},
         provenance={"machine": {"cpu": "a CPU"}},
         retest=Evaluation(10, Tally(0, 100, 0), tuple((i, 0, 1, None) for i in range(100))),
-    )  # fmt: skip
+    )
     found = plan(settings, [timed], 0.05, 0.8, 0.05, Assumed(0.06, "as asked", None), 0.3, 0.15)
     row = next(row for row in found["plans"] if row["retest_rollouts"] == 100)
     assert row["cells"] == 2 * 15 * row["seeds"] and row["power"]["3"] < row["power"]["5"]
@@ -217,13 +228,17 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["compare", "dp3"], "two or more"), (["compare", "dp3", "dp3"], "different"),
-     (["compare", "dp3", "clip"], "no record of clip"), (["plan", "--detect", "0"], "'--detect': '0' is not allowed"),
-     (["plan", "--spread", "-1"], "'--spread': '-1' is not allowed"),
-      (["plan", "--spread", "60"], "more discordant pairs"),
-     (["compare", "dp3", "proprio-only", "--looks", "--until-decided"], "one by one"),
-     (["spread", "clip"], "no record of clip")],
-)  # fmt: skip
+    [
+        (["compare", "dp3"], "two or more"),
+        (["compare", "dp3", "dp3"], "different"),
+        (["compare", "dp3", "clip"], "no record of clip"),
+        (["plan", "--detect", "0"], "'--detect': '0' is not allowed"),
+        (["plan", "--spread", "-1"], "'--spread': '-1' is not allowed"),
+        (["plan", "--spread", "60"], "more discordant pairs"),
+        (["compare", "dp3", "proprio-only", "--looks", "--until-decided"], "one by one"),
+        (["spread", "clip"], "no record of clip"),
+    ],
+)
 def test_bad_questions(arguments: list[str], message: str, tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path), "--with-reference"])

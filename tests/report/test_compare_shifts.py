@@ -23,8 +23,9 @@ from tests.made_records import agreeing
 from tests.report.test_tables import record
 
 
-def cell(root: Path, method: str, task: str, plain: np.ndarray, shifted: np.ndarray | None, seed: int = 0
-         ) -> tuple[Path, Record]:  # fmt: skip
+def cell(
+    root: Path, method: str, task: str, plain: np.ndarray, shifted: np.ndarray | None, seed: int = 0
+) -> tuple[Path, Record]:
     made = record(task, method, (1, 1, 1), suite="metaworld-perspective", seed=seed)
     made = agreeing(dataclasses.replace(made, retest=of_rows(10, [(0, int(w), 50, None) for w in plain])))
     path = record_path(root, "clar", "metaworld-perspective", task, method, "mlp", seed)
@@ -42,10 +43,11 @@ def first(count: int) -> np.ndarray:
 
 def test_the_drops_and_their_difference(tmp_path: Path) -> None:
     placed = [
-        cell(tmp_path, "dp3", "reach", first(80), first(70)), cell(tmp_path, "pointnet", "reach", first(80), first(30)),
+        cell(tmp_path, "dp3", "reach", first(80), first(70)),
+        cell(tmp_path, "pointnet", "reach", first(80), first(30)),
         cell(tmp_path, "dp3", "box-close", first(60), first(60)),
         cell(tmp_path, "pointnet", "box-close", first(60), first(40)),
-    ]  # fmt: skip
+    ]
     ((one,), notes) = compare_shift(placed, ["dp3", "pointnet"], "mlp", "corner2")
     assert (one.first_drop, one.second_drop) == pytest.approx((0.05, 0.35)) and not notes
     answer = one.these_checkpoints
@@ -72,8 +74,9 @@ def test_seeds_answer_about_the_methods(tmp_path: Path) -> None:
     """Seeds of the first lose 10 points or a little more, seeds of the second 30."""
     placed = [
         cell(tmp_path, method, "reach", first(80 + seed), first(80 - lost - seed), seed)
-        for method, lost in (("dp3", 10), ("pointnet", 30)) for seed in range(3)
-    ]  # fmt: skip
+        for method, lost in (("dp3", 10), ("pointnet", 30))
+        for seed in range(3)
+    ]
     ((one,), notes) = compare_shift(placed, ["dp3", "pointnet"], "mlp", "corner2")
     assert one.these_checkpoints.difference == pytest.approx(-0.2) and one.first_seeds == {"reach": (0, 1, 2)}
     assert one.methods_retrained is not None and one.methods_retrained.high < 0

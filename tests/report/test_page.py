@@ -30,8 +30,9 @@ from tests.report.made import RATES, TASKS, one, place, several
 
 MEASURED = Path(__file__).resolve().parents[2] / "results" / "measured"
 VALIDATOR = MEASURED.parents[1] / ".tools" / "vnu.jar"
-TABLE = Table("A <table>", ("method", "%"), (("x & y", "1"), ("z", "2")), ("a <note>",), frozenset({1}), 1,
-              frozenset({(0, 1)}))  # fmt: skip
+TABLE = Table(
+    "A <table>", ("method", "%"), (("x & y", "1"), ("z", "2")), ("a <note>",), frozenset({1}), 1, frozenset({(0, 1)})
+)
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +152,10 @@ def test_two_thousand_cells_cost_ten_times_two_hundred(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not VALIDATOR.exists() or shutil.which("java") is None,
-                    reason="no validator: scripts/test_tools.sh brings the W3C's")  # fmt: skip
+@pytest.mark.skipif(
+    not VALIDATOR.exists() or shutil.which("java") is None,
+    reason="no validator: scripts/test_tools.sh brings the W3C's",
+)
 def test_the_validator_finds_nothing(placed: list[tuple[Path, Record]], tmp_path: Path) -> None:
     build(placed, [TABLE], ["left out"], tmp_path)
     pages = [str(tmp_path / name) for name in ("index.html", "cell.html")]
@@ -184,11 +187,13 @@ def test_what_is_damaged_is_named_and_the_others_are_shown(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--records", "nowhere"], "--records nowhere: no such folder"),
-     (["--out", "nowhere"], "there is no folder nowhere/records"),
-     (["--films", "no-such-cell"], "no cell is called so"),
-     (["--to", str(MEASURED)], "something else than a report")],
-)  # fmt: skip
+    [
+        (["--records", "nowhere"], "--records nowhere: no such folder"),
+        (["--out", "nowhere"], "there is no folder nowhere/records"),
+        (["--films", "no-such-cell"], "no cell is called so"),
+        (["--to", str(MEASURED)], "something else than a report"),
+    ],
+)
 def test_bad_questions(arguments: list[str], words: str, tmp_path: Path) -> None:
     own = [] if {"--records", "--out"} & set(arguments) else ["--records", str(MEASURED)]
     to = [] if "--to" in arguments else ["--to", str(tmp_path / "r")]

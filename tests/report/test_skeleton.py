@@ -22,11 +22,13 @@ def test_rows_stand_below_what_is_printed_and_own_methods_after_them() -> None:
     chosen = choose([*records, odd], lambda r: "DP3" if r.method == "dp3" else "own")
     body = lay_out(chosen, GROUPS, ["R3M", "DP3"], lambda name: (name, "printed", "1", "2", "3", "4"), lines)
     assert [row[:2] for row in body.rows] == [
-        ("R3M", "printed"), ("", "retest"), ("DP3", "printed"),
+        ("R3M", "printed"),
+        ("", "retest"),
+        ("DP3", "printed"),
         *[("dp3, mlp", number) for number in ("best*", "retest", "last")],
         *[("proprio-only, mlp", number) for number in ("best*", "retest", "last")],
         ("dp3, mlp s4, reach", "apart"),
-    ]  # fmt: skip
+    ]
     assert body.rows[1] == ("", "retest", *[MISSING] * 4)
     assert all(row[5] == MISSING for row in body.rows if row[1] not in ("printed",)), "no tasks, no number"
     assert body.rules == {2, 6, 9} and body.partial

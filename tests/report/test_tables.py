@@ -46,20 +46,41 @@ def record(task: str, method: str, counts: tuple[int, int, int], **changes: Any)
     card = method_class(method).card
     cameras = {"cameras": ["corner"]} if card.observes and method != "state" else {}
     made = Record(
-        schema=SCHEMA, suite="metaworld-15", task=task, method=method, head="mlp", seed=0, protocol="clar",
+        schema=SCHEMA,
+        suite="metaworld-15",
+        task=task,
+        method=method,
+        head="mlp",
+        seed=0,
+        protocol="clar",
         identity={
-            "observation": cameras, "precision": "fp32", "task": task, "seed": changes.get("seed", 0),
-            "method": {"name": card.name, "version": card.version}, "head": {"name": changes.get("head", "mlp")},
+            "observation": cameras,
+            "precision": "fp32",
+            "task": task,
+            "seed": changes.get("seed", 0),
+            "method": {"name": card.name, "version": card.version},
+            "head": {"name": changes.get("head", "mlp")},
             "env": {"name": "metaworld", "version": "metaworld==3.1.1", "packages": {"mujoco": "3.3.0"}},
             "suite": {"name": changes.get("suite", "metaworld-15")},
             "protocol": {"name": changes.get("protocol", "clar")},
-        }, identity_hash="", card=card.as_dict(), env="metaworld",
-        success_rule="any-step", horizon=200, demo_hash=f"demos of {task}", demos={"train": 25},
-        training={"optimizer_steps": 46950}, selected_epoch=10,
+        },
+        identity_hash="",
+        card=card.as_dict(),
+        env="metaworld",
+        success_rule="any-step",
+        horizon=200,
+        demo_hash=f"demos of {task}",
+        demos={"train": 25},
+        training={"optimizer_steps": 46950},
+        selected_epoch=10,
         evaluations=(Evaluation(10, Tally(best, 25, 0), ()), Evaluation(20, Tally(last, 25, 0), ())),
-        retest=listed(retest, 100), frozen={}, weights={}, fingerprint="f", provenance={},
+        retest=listed(retest, 100),
+        frozen={},
+        weights={},
+        fingerprint="f",
+        provenance={},
         timings={},
-    )  # fmt: skip
+    )
     made = dataclasses.replace(made, **changes)
     return made if made.identity_hash else dataclasses.replace(made, identity_hash=digest([made.identity, made.method]))
 
@@ -109,11 +130,15 @@ def test_every_printed_number_and_erratum_is_shown(records: list[Record]) -> Non
 
 @pytest.mark.parametrize(
     "change",
-    [{"success_rule": "last-step"}, {"demo_hash": "others"}, {"horizon": 500},
-     {"identity": {"observation": {"cameras": ["corner2"]}, "precision": "fp32"}},
-     {"identity": {"observation": {"cameras": ["corner"]}, "precision": "bf16"}}],
+    [
+        {"success_rule": "last-step"},
+        {"demo_hash": "others"},
+        {"horizon": 500},
+        {"identity": {"observation": {"cameras": ["corner2"]}, "precision": "fp32"}},
+        {"identity": {"observation": {"cameras": ["corner"]}, "precision": "bf16"}},
+    ],
     ids=["success rule", "demonstrations", "horizon", "camera", "precision"],
-)  # fmt: skip
+)
 def test_records_made_under_other_conditions_are_named_and_left_out(change: dict, records: list[Record]) -> None:
     before, _ = clar_table_1(records, SUITE, "clar")
     odd = record("hammer", "dp3", (0, 0, 0), seed=1, **change)
@@ -191,8 +216,10 @@ def test_latex_compiles_as_far_as_braces_go(records: list[Record]) -> None:
 
 
 def test_the_paper_tables_are_complete() -> None:
-    counts = {"clar": {"Table I": 53, "Table II": 25, "Table III": 36, "Table IV": 40, "Table V": 5},
-              "clamp": {"Table I": 48, "Table II": 20, "Table III": 24, "Table IV": 6}}  # fmt: skip
+    counts = {
+        "clar": {"Table I": 53, "Table II": 25, "Table III": 36, "Table IV": 40, "Table V": 5},
+        "clamp": {"Table I": 48, "Table II": 20, "Table III": 24, "Table IV": 6},
+    }
     for paper, tables in counts.items():
         for name, count in tables.items():
             assert len(reported(paper, name)) == count, (paper, name)
@@ -215,10 +242,13 @@ def test_every_table_of_both_papers_prints_what_the_paper_prints(paper: str, num
 
 
 def test_tables_that_no_paper_has() -> None:
-    for arguments, message in ((["9"], "clar has no table 9"), (["5", "--paper", "clamp"], "clamp has no table 5"),
-                               (["1", "--paper", "act"], "none of clar, clamp"),
-                               (["3", "--suite", "metaworld-15"], "has the tasks of metaworld-multitask"),
-                               (["3", "--format", "word"], "none of terminal")):  # fmt: skip
+    for arguments, message in (
+        (["9"], "clar has no table 9"),
+        (["5", "--paper", "clamp"], "clamp has no table 5"),
+        (["1", "--paper", "act"], "none of clar, clamp"),
+        (["3", "--suite", "metaworld-15"], "has the tasks of metaworld-multitask"),
+        (["3", "--format", "word"], "none of terminal"),
+    ):
         done = CliRunner().invoke(app, ["table", *arguments])
         assert done.exit_code == 2
         assert message in done.stderr

@@ -86,10 +86,12 @@ def test_bad_overrides_say_what_is_wrong(overrides: list[str], message: str) -> 
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [(("metaworld-16", "clar", "mlp"), "unknown suite 'metaworld-16'. Did you mean 'metaworld-15'"),
-     (("metaworld-15", "clear", "mlp"), "unknown protocol 'clear'. Did you mean 'clar'"),
-     (("metaworld-15", "clar", "mpl"), "unknown head 'mpl'. Did you mean 'mlp'")],
-)  # fmt: skip
+    [
+        (("metaworld-16", "clar", "mlp"), "unknown suite 'metaworld-16'. Did you mean 'metaworld-15'"),
+        (("metaworld-15", "clear", "mlp"), "unknown protocol 'clear'. Did you mean 'clar'"),
+        (("metaworld-15", "clar", "mpl"), "unknown head 'mpl'. Did you mean 'mlp'"),
+    ],
+)
 def test_unknown_names_say_the_closest(names: tuple[str, str, str], message: str) -> None:
     with pytest.raises(UnknownName, match=message):
         load_settings(*names)

@@ -99,15 +99,18 @@ def test_tasks_of_a_suite_that_builds_on_another_are_its_own(folder: Path) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name: clar\n", "name: bad"), ("epochs: 2\n", "name: bad"), ("- 1\n", "name: bad"),
-        ("name: [bad\n", "is no YAML"), ("name: bad\n", "protocol.title is missing"),
+        ("name: clar\n", "name: bad"),
+        ("epochs: 2\n", "name: bad"),
+        ("- 1\n", "name: bad"),
+        ("name: [bad\n", "is no YAML"),
+        ("name: bad\n", "protocol.title is missing"),
         ("defaults: [quick]\nname: bad\nepochs: -1\n", "protocol.epochs=-1"),
         ("defaults: [quick]\nname: bad\nepoch: 1\n", "protocol.epoch is no setting"),
         ("defaults: [nowhere]\nname: bad\n", "'nowhere' is none of them"),
         ("name: bad\nx: ${oc.env:HOME}\ndefaults: [quick]\n", "protocol.x"),
         ("defaults: {}\nname: bad\n", "none of them"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_cannot_be_taken_is_one_line(folder: Path, text: str, said: str) -> None:
     (folder / "bad.yaml").write_text(text)
     code, _, err = here("run", "--protocol", "./bad.yaml", "--method", "state", "--dry-run")
@@ -144,10 +147,19 @@ def test_show_and_list_know_them_and_the_kinds_of_a_name(folder: Path) -> None:
     assert "yours: " in here("list", "suites")[1]
     assert "near" in here("list", "tasks", "--suite", "mine")[1]
     assert "near" in here("show", "mine")[1] and here("show", "suite/mine")[0] == 0
-    for name, what in (("clar", "method"), ("protocol/clar", "protocol"), ("pretrain/clar", "pretrain"),
-                       ("dp3", "method"), ("head/dp3", "head"), ("metaworld/reach", "task"), ("task/reach", "task"),
-                       ("simulator/metaworld", "simulator"), ("./short.yaml", "protocol"), ("./wide.yaml", "head"),
-                       ("data/rlbench-9", "data")):  # fmt: skip
+    for name, what in (
+        ("clar", "method"),
+        ("protocol/clar", "protocol"),
+        ("pretrain/clar", "pretrain"),
+        ("dp3", "method"),
+        ("head/dp3", "head"),
+        ("metaworld/reach", "task"),
+        ("task/reach", "task"),
+        ("simulator/metaworld", "simulator"),
+        ("./short.yaml", "protocol"),
+        ("./wide.yaml", "head"),
+        ("data/rlbench-9", "data"),
+    ):
         code, out, err = here("show", name, "--json")
         assert code == 0 and json.loads(out)["what"] == what, (name, out, err)
     assert "also: [protocol/clar, pretrain/clar]" in here("show", "clar")[1]

@@ -51,16 +51,29 @@ def main() -> None:
         for (tasks, joint), spread, (effect, own) in itertools.product(SCOPES, SPREADS, EFFECTS):
             equal = shares.of_methods(draw, draws(tasks), tasks, spread, effect, own, joint, COUNTS)
             apart = shares.of_methods(draw, draws(tasks), tasks, spread, effect, own, joint, COUNTS, 0.1)
-            yield [where(tasks, joint), f"{100 * spread:g}", f"{effect:g}, {100 * own:g} %", *(
-                percent(equal[s]["difference"], 1 - apart[s]["difference"], 1 - equal[s]["mean"],
-                        1 - apart[s]["checkpoints"]) for s in COUNTS
-            )]  # fmt: skip
+            yield [
+                where(tasks, joint),
+                f"{100 * spread:g}",
+                f"{effect:g}, {100 * own:g} %",
+                *(
+                    percent(
+                        equal[s]["difference"],
+                        1 - apart[s]["difference"],
+                        1 - equal[s]["mean"],
+                        1 - apart[s]["checkpoints"],
+                    )
+                    for s in COUNTS
+                ),
+            ]
 
     def unequal() -> Iterator[list[str]]:
         for (tasks, joint), spreads in itertools.product(SCOPES, ((0.1, 0.0), (0.1, 0.03))):
             found = shares.of_methods(draw, draws(tasks), tasks, spreads, 0.3, 0.5, joint, COUNTS)
-            yield [where(tasks, joint), f"{100 * spreads[0]:g} and {100 * spreads[1]:g}",
-                   *(percent(found[s]["difference"]) for s in COUNTS)]  # fmt: skip
+            yield [
+                where(tasks, joint),
+                f"{100 * spreads[0]:g} and {100 * spreads[1]:g}",
+                *(percent(found[s]["difference"]) for s in COUNTS),
+            ]
 
     def one_seed() -> Iterator[list[str]]:
         for tasks, spread, (effect, own) in itertools.product(
@@ -68,10 +81,13 @@ def main() -> None:
         ):
             found = shares.with_one_seed(draw, draws(tasks), tasks, spread, effect, own)
             yield [
-                f"{tasks}", f"{100 * spread:g}", f"{effect:g}, {100 * own:g} %",
+                f"{tasks}",
+                f"{100 * spread:g}",
+                f"{effect:g}, {100 * own:g} %",
                 percent(found["mcnemar"]) + ("" if spread == 0 else " (read as methods: false)"),
-                percent(1 - found["checkpoints"]), percent(found["over_tasks"]) if tasks > 1 else "cannot say",
-            ]  # fmt: skip
+                percent(1 - found["checkpoints"]),
+                percent(found["over_tasks"]) if tasks > 1 else "cannot say",
+            ]
 
     def bold() -> Iterator[list[str]]:
         uneven = {"10 or 1": lambda m: tuple(0.1 if i % 3 == 0 else 0.01 for i in range(m))}
@@ -80,23 +96,36 @@ def main() -> None:
             of_each = uneven[spread](m) if isinstance(spread, str) else spread
             many = given.draws // (4 if tasks == 1 else 8)
             found = shares.of_bold(draw, many, m, tasks, of_each, 0.3, joint, counts)
-            yield [f"{m}", where(tasks, joint), spread if isinstance(spread, str) else f"{100 * spread:g}",
-                   *(percent(found[s][0]) if s in found else "–" for s in (1, 3, 5, 10))]  # fmt: skip
+            yield [
+                f"{m}",
+                where(tasks, joint),
+                spread if isinstance(spread, str) else f"{100 * spread:g}",
+                *(percent(found[s][0]) if s in found else "–" for s in (1, 3, 5, 10)),
+            ]
 
     def shift() -> Iterator[list[str]]:
         for (tasks, joint), spread, effect in itertools.product(SCOPES, SPREADS, (0.0, 0.2, 0.3)):
             found = shares.of_shift(draw, draws(tasks), tasks, spread, effect, joint, (1, *COUNTS))
-            yield [where(tasks, joint), f"{100 * spread:g}", f"{effect:g}", percent(1 - found[1]["checkpoints"]), *(
-                percent(found[s]["difference"], 1 - found[s]["drop"]) for s in COUNTS
-            )]  # fmt: skip
+            yield [
+                where(tasks, joint),
+                f"{100 * spread:g}",
+                f"{effect:g}",
+                percent(1 - found[1]["checkpoints"]),
+                *(percent(found[s]["difference"], 1 - found[s]["drop"]) for s in COUNTS),
+            ]
 
     def looks() -> Iterator[list[str]]:
         for (tasks, joint), spread, effect in itertools.product(SCOPES, SPREADS, (0.0, 0.2, 0.3)):
             alarms, fixed = shares.of_looks(draw, draws(tasks), tasks, spread, effect, joint)
             gap = 0.15 if tasks == 1 or joint else 0.04
             found, most = shares.of_looks(draw, given.draws // 4, tasks, spread, effect, joint, gap)
-            yield [where(tasks, joint), f"{100 * spread:g}", f"{effect:g}", percent(alarms, fixed),
-                   f"{100 * gap:g}: {percent(found, most)}"]  # fmt: skip
+            yield [
+                where(tasks, joint),
+                f"{100 * spread:g}",
+                f"{effect:g}",
+                percent(alarms, fixed),
+                f"{100 * gap:g}: {percent(found, most)}",
+            ]
 
     def playing_on() -> Iterator[list[str]]:
         for tasks, s, effect in itertools.product((1, 15), (1, 3, 5), (0.0, 0.2, 0.3)):
@@ -112,13 +141,23 @@ def main() -> None:
 
     def planned() -> Iterator[list[str]]:
         for tasks, joint, spread, effect, gap in [
-            (1, False, 0.0, 0.2, 0.1), (1, False, 0.03, 0.2, 0.1), (1, False, 0.06, 0.0, 0.15),
-            (1, False, 0.06, 0.3, 0.15), (15, False, 0.0, 0.3, 0.03), (15, False, 0.06, 0.2, 0.04),
-            (15, True, 0.03, 0.2, 0.06), (15, True, 0.06, 0.3, 0.12),
-        ]:  # fmt: skip
+            (1, False, 0.0, 0.2, 0.1),
+            (1, False, 0.03, 0.2, 0.1),
+            (1, False, 0.06, 0.0, 0.15),
+            (1, False, 0.06, 0.3, 0.15),
+            (15, False, 0.0, 0.3, 0.03),
+            (15, False, 0.06, 0.2, 0.04),
+            (15, True, 0.03, 0.2, 0.06),
+            (15, True, 0.06, 0.3, 0.12),
+        ]:
             share, setting = shares.simulated_power(draw, draws(tasks), tasks, spread, effect, gap, joint, COUNTS)
-            yield [where(tasks, joint), f"{100 * spread:g}", f"{effect:g}", f"{100 * gap:g}",
-                   *(percent(power(setting, gap, s), share[s]) for s in COUNTS)]  # fmt: skip
+            yield [
+                where(tasks, joint),
+                f"{100 * spread:g}",
+                f"{effect:g}",
+                f"{100 * gap:g}",
+                *(percent(power(setting, gap, s), share[s]) for s in COUNTS),
+            ]
 
     def before() -> Iterator[list[str]]:
         for s, spread, effect in [(3, 0.0, 0.2), (3, 0.0, 0.3), (5, 0.0, 0.2), (5, 0.0, 0.3), (1, 0.06, 0.3)]:
@@ -127,21 +166,39 @@ def main() -> None:
 
     by_seeds = [f"s = {s}" for s in COUNTS]
     setting = ["tasks", "spread", "episodes, own"]
-    table("Methods: false alarms / coverage of a difference of 10 points / of a mean / of the checkpoints' difference",
-          [*setting, *by_seeds], methods())  # fmt: skip
+    table(
+        "Methods: false alarms / coverage of a difference of 10 points / of a mean / of the checkpoints' difference",
+        [*setting, *by_seeds],
+        methods(),
+    )
     table("Methods of unequal spread: false alarms", ["tasks", "spreads", *by_seeds], unequal())
-    table("One training seed", [*setting, "McNemar: p <= 5 %", "checkpoints: coverage", "t over tasks: false alarms"],
-          one_seed())  # fmt: skip
+    table(
+        "One training seed",
+        [*setting, "McNemar: p <= 5 %", "checkpoints: coverage", "t over tasks: false alarms"],
+        one_seed(),
+    )
     table("Bold: one of the truly best is not", ["methods", "tasks", "spread", "s = 1", *by_seeds[1:]], bold())
-    table("Shift: checkpoints' coverage at s = 1; false alarms of the difference in difference / coverage of a drop",
-          ["tasks", "spread", "episodes", "s = 1", *by_seeds], shift())  # fmt: skip
-    table("Looks at 3, 5 and 10 seeds: false alarms / those of ten seeds at 5 %; the same for a difference (points)",
-          ["tasks", "spread", "episodes", "equal methods", "a difference"], looks())  # fmt: skip
-    table("`--until-decided`: false alarms; the same where tasks differ but not their mean",
-          ["tasks", "seeds", "episodes", "equal checkpoints", "uneven tasks"], playing_on())  # fmt: skip
+    table(
+        "Shift: checkpoints' coverage at s = 1; false alarms of the difference in difference / coverage of a drop",
+        ["tasks", "spread", "episodes", "s = 1", *by_seeds],
+        shift(),
+    )
+    table(
+        "Looks at 3, 5 and 10 seeds: false alarms / those of ten seeds at 5 %; the same for a difference (points)",
+        ["tasks", "spread", "episodes", "equal methods", "a difference"],
+        looks(),
+    )
+    table(
+        "`--until-decided`: false alarms; the same where tasks differ but not their mean",
+        ["tasks", "seeds", "episodes", "equal checkpoints", "uneven tasks"],
+        playing_on(),
+    )
     table("Power: planned / simulated", ["tasks", "spread", "episodes", "difference", *by_seeds], planned())
-    table("What training seeds as strata did: false alarms of McNemar's test, coverage of the paired interval",
-          ["seeds", "spread", "episodes", "p <= 5 %", "coverage"], before())  # fmt: skip
+    table(
+        "What training seeds as strata did: false alarms of McNemar's test, coverage of the paired interval",
+        ["seeds", "spread", "episodes", "p <= 5 %", "coverage"],
+        before(),
+    )
     print(f"{(time.monotonic() - start) / 60:.1f} minutes", file=sys.stderr)
 
 

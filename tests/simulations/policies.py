@@ -27,8 +27,9 @@ def correlation(effect: float) -> float:
     return float(np.sin(2 * np.pi * effect**2))
 
 
-def rates_of_seeds(draw: np.random.Generator, means: np.ndarray, draws: int, seeds: int, spread: float,
-                   joint: bool = False) -> np.ndarray:  # fmt: skip
+def rates_of_seeds(
+    draw: np.random.Generator, means: np.ndarray, draws: int, seeds: int, spread: float, joint: bool = False
+) -> np.ndarray:
     """(tasks, draws, seeds). joint: a seed lies at the same quantile of its distribution in every task."""
     shape = (len(means), draws, seeds)
     centres = np.broadcast_to(means[:, None, None], shape)
@@ -48,9 +49,17 @@ def roll_out(draw: np.random.Generator, rates: np.ndarray, ease: np.ndarray, eff
     return (np.sqrt(1 - r) * noise < limit + np.sqrt(r) * ease).astype(np.int8)
 
 
-def play(draw: np.random.Generator, draws: int, means: np.ndarray, seeds: int, spread: float | tuple[float, ...],
-         effect: float, own: float = 0.0, joint: bool = False, episodes: int = EPISODES
-         ) -> tuple[list[list[np.ndarray]], np.ndarray]:  # fmt: skip
+def play(
+    draw: np.random.Generator,
+    draws: int,
+    means: np.ndarray,
+    seeds: int,
+    spread: float | tuple[float, ...],
+    effect: float,
+    own: float = 0.0,
+    joint: bool = False,
+    episodes: int = EPISODES,
+) -> tuple[list[list[np.ndarray]], np.ndarray]:
     """means: (methods, tasks). spread: of all methods, or one for each. own: share of an episode's difficulty that is
     the method's alone.
 
@@ -67,8 +76,9 @@ def play(draw: np.random.Generator, draws: int, means: np.ndarray, seeds: int, s
     return out, rates
 
 
-def play_shifted(draw: np.random.Generator, draws: int, tasks: int, seeds: int, spread: float, effect: float,
-                 joint: bool = False) -> tuple[list[list[np.ndarray]], np.ndarray]:  # fmt: skip
+def play_shifted(
+    draw: np.random.Generator, draws: int, tasks: int, seeds: int, spread: float, effect: float, joint: bool = False
+) -> tuple[list[list[np.ndarray]], np.ndarray]:
     """Two methods that lose equally much, 15 points, under a shift of which each seed suffers differently.
 
     Success without the shift minus success under it, (draws, seeds, episodes) for each method and task, and the true

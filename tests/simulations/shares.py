@@ -27,9 +27,17 @@ def misses(found: Contrast, truth: float | np.ndarray, half: np.ndarray) -> floa
     return float(np.mean(np.abs(found.estimate - truth) > half))
 
 
-def of_methods(draw: np.random.Generator, draws: int, tasks: int, spread: float | tuple[float, float], effect: float,
-               own: float, joint: bool, counts: tuple[int, ...], gap: float = 0.0,
-               ) -> dict[int, dict[str, float]]:  # fmt: skip
+def of_methods(
+    draw: np.random.Generator,
+    draws: int,
+    tasks: int,
+    spread: float | tuple[float, float],
+    effect: float,
+    own: float,
+    joint: bool,
+    counts: tuple[int, ...],
+    gap: float = 0.0,
+) -> dict[int, dict[str, float]]:
     """Training seeds -> misses of a difference's interval (false alarms where gap is 0) and of a mean's; and those of
     the interval about these checkpoints."""
     means = task_means(tasks, (gap / 2, -gap / 2))
@@ -49,8 +57,9 @@ def of_methods(draw: np.random.Generator, draws: int, tasks: int, spread: float 
     return found
 
 
-def with_one_seed(draw: np.random.Generator, draws: int, tasks: int, spread: float, effect: float, own: float,
-                  gap: float = 0.0) -> dict[str, float]:  # fmt: skip
+def with_one_seed(
+    draw: np.random.Generator, draws: int, tasks: int, spread: float, effect: float, own: float, gap: float = 0.0
+) -> dict[str, float]:
     """mcnemar: rejections, false ones where spread and gap are 0. checkpoints: misses of their difference. over_tasks:
     false alarms about the methods, by Student's t over separately trained tasks."""
     means = task_means(tasks, (gap / 2, -gap / 2))
@@ -69,9 +78,17 @@ def with_one_seed(draw: np.random.Generator, draws: int, tasks: int, spread: flo
     return {"mcnemar": rejected / draws, "checkpoints": missed / draws, "over_tasks": alarms / draws}
 
 
-def of_bold(draw: np.random.Generator, draws: int, methods: int, tasks: int, spread: float | tuple[float, ...],
-            effect: float, joint: bool, counts: tuple[int, ...], gaps: tuple[float, ...] | None = None,
-            ) -> dict[int, tuple[float, float]]:  # fmt: skip
+def of_bold(
+    draw: np.random.Generator,
+    draws: int,
+    methods: int,
+    tasks: int,
+    spread: float | tuple[float, ...],
+    effect: float,
+    joint: bool,
+    counts: tuple[int, ...],
+    gaps: tuple[float, ...] | None = None,
+) -> dict[int, tuple[float, float]]:
     """Training seeds -> (share of tables in which one of the truly best is not bold, mean count of bold ones).
 
     With one seed the question is about checkpoints, and the best one is that of the highest true rate.
@@ -105,8 +122,15 @@ def _mcnemar(arms: Arms) -> np.ndarray:
     return np.array(rows).T
 
 
-def of_shift(draw: np.random.Generator, draws: int, tasks: int, spread: float, effect: float, joint: bool,
-             counts: tuple[int, ...]) -> dict[int, dict[str, float]]:  # fmt: skip
+def of_shift(
+    draw: np.random.Generator,
+    draws: int,
+    tasks: int,
+    spread: float,
+    effect: float,
+    joint: bool,
+    counts: tuple[int, ...],
+) -> dict[int, dict[str, float]]:
     """Training seeds -> misses of the difference in difference, which is 0, and of one method's drop, 15 points."""
     arms, rates = play_shifted(draw, draws, tasks, max(counts), spread, effect, joint)
     found = {}
@@ -118,13 +142,15 @@ def of_shift(draw: np.random.Generator, draws: int, tasks: int, spread: float, e
         found[s] = {"checkpoints": misses(pair, own[0] - own[1], pair.of_checkpoints())}
         if s > 1:
             found[s] |= {
-                "difference": misses(pair, 0, pair.of_methods()), "drop": misses(drop, 0.15, drop.of_methods()),
-            }  # fmt: skip
+                "difference": misses(pair, 0, pair.of_methods()),
+                "drop": misses(drop, 0.15, drop.of_methods()),
+            }
     return found
 
 
-def of_looks(draw: np.random.Generator, draws: int, tasks: int, spread: float, effect: float, joint: bool,
-             gap: float = 0.0) -> tuple[float, float]:  # fmt: skip
+def of_looks(
+    draw: np.random.Generator, draws: int, tasks: int, spread: float, effect: float, joint: bool, gap: float = 0.0
+) -> tuple[float, float]:
     """Share of experiments that one of the declared looks decides, and that ten seeds at 5 % would."""
     means = task_means(tasks, (gap / 2, -gap / 2))
     arms, _ = play(draw, draws, means, 10, spread, effect, 0.5, joint)
@@ -136,8 +162,9 @@ def of_looks(draw: np.random.Generator, draws: int, tasks: int, spread: float, e
     return float(decided.mean()), float(np.mean(np.abs(pair.estimate) > pair.of_methods()))
 
 
-def of_playing_on(draw: np.random.Generator, draws: int, tasks: int, seeds: int, effect: float, uneven: bool = False
-                  ) -> float:  # fmt: skip
+def of_playing_on(
+    draw: np.random.Generator, draws: int, tasks: int, seeds: int, effect: float, uneven: bool = False
+) -> float:
     """False alarms of `--until-decided`: equal checkpoints, a look after the retest and each of 16 batches of 25.
 
     uneven: one method is better on every other task and worse on the next, by 10 points.
@@ -157,8 +184,16 @@ def of_playing_on(draw: np.random.Generator, draws: int, tasks: int, seeds: int,
     return alarms / draws
 
 
-def simulated_power(draw: np.random.Generator, draws: int, tasks: int, spread: float, effect: float, gap: float,
-                    joint: bool, counts: tuple[int, ...]) -> tuple[dict[int, float], Setting]:  # fmt: skip
+def simulated_power(
+    draw: np.random.Generator,
+    draws: int,
+    tasks: int,
+    spread: float,
+    effect: float,
+    gap: float,
+    joint: bool,
+    counts: tuple[int, ...],
+) -> tuple[dict[int, float], Setting]:
     """Training seeds -> share of experiments in which the test finds `gap`, and the setting as a pilot measures it."""
     means = task_means(tasks, (gap / 2, -gap / 2))
     scope = Scope.JOINT if joint else Scope.PER_TASK
@@ -174,8 +209,9 @@ def simulated_power(draw: np.random.Generator, draws: int, tasks: int, spread: f
     return share, setting
 
 
-def seeds_as_strata(draw: np.random.Generator, draws: int, seeds: int, spread: float, effect: float
-                    ) -> tuple[float, float]:  # fmt: skip
+def seeds_as_strata(
+    draw: np.random.Generator, draws: int, seeds: int, spread: float, effect: float
+) -> tuple[float, float]:
     """What went wrong before: McNemar's test and Agresti and Min's interval with each training seed a stratum, on two
     equal methods that play the same episodes and find different ones hard. Share of p <= 0.05, and of intervals
     without 0."""

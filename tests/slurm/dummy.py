@@ -37,12 +37,28 @@ def make(out: Path, count: int, profile: dict[str, Any]) -> Sweep:
     for number in range(count):
         label = f"dummy/task/dp3/mlp-s{number}"
         record = out / "records" / f"clar/{label}.json"
-        cells.append({"label": label, "spec": {}, "record": str(record), "work": str(out / "work" / label),
-                      "identity_hash": made(number).identity_hash, "group": f"group {number % 5}"})  # fmt: skip
+        cells.append(
+            {
+                "label": label,
+                "spec": {},
+                "record": str(record),
+                "work": str(out / "work" / label),
+                "identity_hash": made(number).identity_hash,
+                "group": f"group {number % 5}",
+            }
+        )
     data = {
-        "format": FORMAT, "work": "tests.slurm.dummy", "command": "dummy", "code": {}, "any_code": True,
-        "profile": profile, "out": str(out), "data": str(out / "data"), "made": time.time(), "cells": cells,
-    }  # fmt: skip
+        "format": FORMAT,
+        "work": "tests.slurm.dummy",
+        "command": "dummy",
+        "code": {},
+        "any_code": True,
+        "profile": profile,
+        "out": str(out),
+        "data": str(out / "data"),
+        "made": time.time(),
+        "cells": cells,
+    }
     write_json(out / "sweeps" / "load" / "sweep.json", data)
     return load(out / "sweeps" / "load")
 

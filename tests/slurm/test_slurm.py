@@ -23,11 +23,25 @@ from tests.test_cli import bench, start
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = f"{Path(__file__).parent / 'slow_toy.py'}:SlowToy"
 CELLS = [
-    "--protocol", "quick", "--method", "state", "--tasks", "near", f"suite.env={SLOW}",
-    "suite.observation.cameras=[front]", "suite.tasks.easy=[near,far,cursed]", "protocol.train_demos=4",
-    "protocol.valid_demos=1", "protocol.horizon=60", "protocol.epochs=24", "protocol.evaluate_every=2",
-    "protocol.rollouts=4", "protocol.retest_rollouts=6", "runtime.workers=1", "runtime.threads=1",
-]  # fmt: skip
+    "--protocol",
+    "quick",
+    "--method",
+    "state",
+    "--tasks",
+    "near",
+    f"suite.env={SLOW}",
+    "suite.observation.cameras=[front]",
+    "suite.tasks.easy=[near,far,cursed]",
+    "protocol.train_demos=4",
+    "protocol.valid_demos=1",
+    "protocol.horizon=60",
+    "protocol.epochs=24",
+    "protocol.evaluate_every=2",
+    "protocol.rollouts=4",
+    "protocol.retest_rollouts=6",
+    "runtime.workers=1",
+    "runtime.threads=1",
+]
 SLURM = ["--launcher", "slurm", "--any-code", "--cpus", "1", "--mem", "600MB", "--time", "30"]
 PACE = "0.008"
 """Seconds of a simulator's step: a cell of 54 episodes then takes some 20 s."""
@@ -137,8 +151,11 @@ def test_the_time_limit(calm_cluster: Path, tmp_path: Path, one: Any) -> None:
 def test_a_preemption(calm_cluster: Path, tmp_path: Path, one: Any) -> None:
     sweep(tmp_path, "--partition", "low")
     until(lambda: half_way(tmp_path), 60, "a checkpoint")
-    subprocess.run(["sbatch", "-p", "high", "-N", "4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 3"],
-                   check=True, capture_output=True)  # fmt: skip
+    subprocess.run(
+        ["sbatch", "-p", "high", "-N", "4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 3"],
+        check=True,
+        capture_output=True,
+    )
     until(lambda: states(tmp_path)["mlp-s0"]["state"] == "waiting", 40, "the cell's place in the queue")
     finished(tmp_path)
     assert results(tmp_path) == one
@@ -273,13 +290,34 @@ def test_the_shell_that_submitted_closes(calm_cluster: Path, tmp_path: Path, one
 
 
 PRETRAINING = [
-    "suite", "clar-ablation", "--method", "clar-small", "--variants", "mae-only,none", "--tasks", "hammer",
-    "--protocol", "quick", "protocol.epochs=2", "protocol.evaluate_every=2", "protocol.rollouts=2",
-    "protocol.retest_rollouts=2", "protocol.train_demos=3", "pretrain.epochs=1", "pretrain.warmup_epochs=0",
-    "pretrain.batch_size=8", "pretrain.metaworld-35.tasks=[push]", "pretrain.metaworld-35.demos=2",
-    "pretrain.metaworld-35.held_out=1", "pretrain.metaworld-35.stride=40", "--launcher", "slurm", "launcher.cpus=1",
-    "launcher.mem=600MB", "launcher.time=30",
-]  # fmt: skip
+    "suite",
+    "clar-ablation",
+    "--method",
+    "clar-small",
+    "--variants",
+    "mae-only,none",
+    "--tasks",
+    "hammer",
+    "--protocol",
+    "quick",
+    "protocol.epochs=2",
+    "protocol.evaluate_every=2",
+    "protocol.rollouts=2",
+    "protocol.retest_rollouts=2",
+    "protocol.train_demos=3",
+    "pretrain.epochs=1",
+    "pretrain.warmup_epochs=0",
+    "pretrain.batch_size=8",
+    "pretrain.metaworld-35.tasks=[push]",
+    "pretrain.metaworld-35.demos=2",
+    "pretrain.metaworld-35.held_out=1",
+    "pretrain.metaworld-35.stride=40",
+    "--launcher",
+    "slurm",
+    "launcher.cpus=1",
+    "launcher.mem=600MB",
+    "launcher.time=30",
+]
 
 
 def test_cells_follow_their_pre_training(calm_cluster: Path, tmp_path: Path) -> None:

@@ -12,19 +12,32 @@ import torch
 
 from benchmark.training.state_digest import state_digest
 
-DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int64, torch.uint8, torch.bool,
-          torch.complex64]  # fmt: skip
+DTYPES = [
+    torch.float32,
+    torch.bfloat16,
+    torch.float16,
+    torch.float64,
+    torch.int64,
+    torch.uint8,
+    torch.bool,
+    torch.complex64,
+]
 
 
 def some_state() -> dict[str, Any]:
     draw = torch.Generator().manual_seed(0)
     tensors = {str(kind): (8 * torch.rand(3, 5, generator=draw)).to(kind) for kind in DTYPES}
     return {
-        "tensors": tensors, "scalar": torch.tensor(2.5), "none of it": torch.zeros(0, 4), "step": 10**30,
+        "tensors": tensors,
+        "scalar": torch.tensor(2.5),
+        "none of it": torch.zeros(0, 4),
+        "step": 10**30,
         "optimizer": {"state": {0: {"step": torch.tensor(3.0)}, 1: {}}, "param_groups": [{"betas": (0.9, 0.999)}]},
-        "history": [{"loss": float("nan"), "rate": 1e-4}, {"loss": float("inf")}], "name": "ünïcode", "on": True,
+        "history": [{"loss": float("nan"), "rate": 1e-4}, {"loss": float("inf")}],
+        "name": "ünïcode",
+        "on": True,
         "nothing": None,
-    }  # fmt: skip
+    }
 
 
 def test_what_torch_saves_and_loads_has_the_same_digest() -> None:
@@ -64,13 +77,47 @@ def test_every_bit_of_a_tensor_counts(kind: torch.dtype) -> None:
 def test_no_two_of_these_have_one_digest() -> None:
     nan = float("nan")
     states: list[Any] = [
-        None, True, False, 0, 1, 0.0, -0.0, 1.0, nan, float("inf"), "", "1", "None", [], (), {}, [None], [[]],
-        ["a", "b"], ["ab"], ["ab", ""], [["a"], "b"], {"a": 1}, {"a": "1"}, {"1": "a"}, {1: "a"}, {"a": {"b": 1}},
-        {"a": 1, "b": 2}, {"a": 2, "b": 1}, torch.zeros(2), torch.zeros(2, 1), torch.zeros(1, 2),
+        None,
+        True,
+        False,
+        0,
+        1,
+        0.0,
+        -0.0,
+        1.0,
+        nan,
+        float("inf"),
+        "",
+        "1",
+        "None",
+        [],
+        (),
+        {},
+        [None],
+        [[]],
+        ["a", "b"],
+        ["ab"],
+        ["ab", ""],
+        [["a"], "b"],
+        {"a": 1},
+        {"a": "1"},
+        {"1": "a"},
+        {1: "a"},
+        {"a": {"b": 1}},
+        {"a": 1, "b": 2},
+        {"a": 2, "b": 1},
+        torch.zeros(2),
+        torch.zeros(2, 1),
+        torch.zeros(1, 2),
         torch.zeros(2, dtype=torch.float64),
-        torch.zeros(2, dtype=torch.int32), torch.zeros(0), torch.zeros(0, 2), torch.tensor(0.0), [torch.zeros(1)] * 2,
-        torch.zeros(4, dtype=torch.float16), torch.zeros(4, dtype=torch.bfloat16),
-    ]  # fmt: skip
+        torch.zeros(2, dtype=torch.int32),
+        torch.zeros(0),
+        torch.zeros(0, 2),
+        torch.tensor(0.0),
+        [torch.zeros(1)] * 2,
+        torch.zeros(4, dtype=torch.float16),
+        torch.zeros(4, dtype=torch.bfloat16),
+    ]
     assert len({state_digest(state) for state in states}) == len(states)
 
 

@@ -224,7 +224,7 @@ def test_a_cell_from_nothing_to_its_record(tmp_path: Path, toy_settings: Setting
         assert sorted(actions) == sorted(str(seed) for seed, *_ in record.retest.episodes)
         with Pool(EnvConfig(toy_settings.suite.env, "near", ObservationRequest(("proprio",))), 1) as pool:
             for seed, success, steps, _ in record.retest.episodes:
-                (_, flags), = pool.map("replay", [(seed, actions[str(seed)])])  # fmt: skip
+                ((_, flags),) = pool.map("replay", [(seed, actions[str(seed)])])
                 assert (any(flags), len(flags)) == (bool(success), steps), "the kept actions replay to the outcome"
     again, new = run_cell(cell(toy_settings), paths, "bench run")
     assert not new
@@ -328,8 +328,12 @@ def test_a_damaged_record_names_the_mend(tmp_path: Path, toy_settings: Settings)
 
 def test_bad_records_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    for text, message in (("{", "it is no record"), ('{"schema": 99}', "it has schema 99, and this version reads 1"),
-                          ('{"schema": 1}', "it is no record"), ('{"schema": 2}', "there is no suite")):  # fmt: skip
+    for text, message in (
+        ("{", "it is no record"),
+        ('{"schema": 99}', "it has schema 99, and this version reads 1"),
+        ('{"schema": 1}', "it is no record"),
+        ('{"schema": 2}', "there is no suite"),
+    ):
         path.write_text(text)
         with pytest.raises(BadRecord, match=f"x.json: .*{message}"):
             read(path)
