@@ -9,6 +9,8 @@ VENV ?= .venv
 BENCH = $(VENV)/bin/bench
 PARALLEL ?= 2
 PYTEST = $(VENV)/bin/python -m pytest -n $(PARALLEL) --dist loadfile
+CODE = envs methods baselines benchmark repbench tests scripts
+LINT = $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check $(CODE) && $(VENV)/bin/mypy
 QUICK = --suite metaworld-15 --tasks reach --protocol quick
 
 .PHONY: setup run test test-slurm fast report lint clean
@@ -23,8 +25,7 @@ run: setup
 	$(BENCH) run --suite metaworld-15 --tasks reach --method dp3 --protocol quick
 
 test: setup
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
+	$(LINT)
 	$(PYTEST) -m "not slurm" $(ARGS)
 
 # a real Slurm on this machine: needs root on Linux, and installs Slurm's packages where they are missing
@@ -40,7 +41,7 @@ report: setup
 	$(BENCH) report --with-reference --films hammer/dp3 --films reach/dp3 --films box-close/state
 
 lint: setup
-	$(VENV)/bin/ruff check . && $(VENV)/bin/mypy
+	$(LINT)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
