@@ -60,7 +60,8 @@ HOME = np.array([0.0, math.radians(10), 0.0, math.radians(-50), 0.0, math.radian
 FLANGE = 0.107
 """Of the last link's frame to the flange, along z, metres."""
 TIP = 0.1034
-"""Of the flange to the point between the fingertips, along z, metres: the pose that actions move."""
+"""Of the flange to the point between the fingertips, along z, metres: the pose that actions move. Its frame is the
+hand's after half a turn about z: at home its quaternion is near (0, 1, 0, 0.09), whose sign is plain, as w is not 0."""
 OPEN = 0.04
 """Of each finger, metres from the middle."""
 PINCH = 30.0
@@ -95,7 +96,7 @@ def arm_bodies() -> str:
     text += (
         f'<body name="hand" pos="0 0 {FLANGE}" euler="0 0 {-math.pi / 4:.10g}" gravcomp="1">'
         '<geom class="arm" type="box" pos="0 0 0.033" size="0.018 0.1 0.033" mass="0.6" rgba="0.9 0.9 0.92 1"/>'
-        f'<site name="tip" pos="0 0 {TIP}" size="0.002" group="4"/>'
+        f'<site name="tip" pos="0 0 {TIP}" euler="0 0 {math.pi:.10g}" size="0.002" group="4"/>'
         f'<camera name="wrist" pos="0.041 0 0.006" xyaxes="0 1 0 1 0 0" fovy="{WRIST_FOV:g}"/>'
     )
     for number, side in ((1, 1), (2, -1)):

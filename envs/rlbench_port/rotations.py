@@ -80,9 +80,9 @@ def between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
 
 
 def tool(approach: np.ndarray, fingers: np.ndarray) -> np.ndarray:
-    """Quaternion (4,) of a hand that points along `approach` (its z axis) and whose fingers open along `fingers` (its y
+    """Quaternion (4,) of fingertips that point along `approach` (their z axis) and open along `fingers` (their -y
     axis), which need be neither of unit length nor quite perpendicular."""
     z = approach / np.linalg.norm(approach)
-    y = fingers - z * (fingers @ z)
+    y = z * (fingers @ z) - fingers
     y /= np.linalg.norm(y)
     return from_matrix(np.stack([np.cross(y, z), y, z], axis=1))

@@ -57,7 +57,7 @@ def test_the_arm_has_frankas_frames() -> None:
         pose[:3, 3] += pose[:3, 2] * (0.107 + 0.1034)
         place, rotation = kinematics.pose(joints)
         np.testing.assert_allclose(place, pose[:3, 3], atol=1e-7)
-        hand = Rotation.from_matrix(pose[:3, :3]) * Rotation.from_rotvec([0, 0, -np.pi / 4])
+        hand = Rotation.from_matrix(pose[:3, :3]) * Rotation.from_rotvec([0, 0, 3 * np.pi / 4])
         assert (hand.inv() * Rotation.from_quat(rotation)).magnitude() < 1e-6
 
 
