@@ -40,33 +40,3 @@ class FrozenToy(Representation):
 
     def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
         return self.network(torch.as_tensor(observations["ground_truth"]))
-
-
-class FittedToy(FrozenToy):
-    """Scales what it gives by the actions before, which it is fitted on."""
-
-    card = MethodCard(
-        name="fitted-toy",
-        title="Fitted toy",
-        summary="a random rotation, scaled",
-        kind="control",
-        observes=("ground_truth",),
-        input=VectorInput("ground_truth", "none"),
-        training="frozen",
-        batch="3d",
-        paper="none",
-        licence="MIT",
-        parameters_source="none",
-        past_actions=2,
-    )
-
-    def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
-        super().__init__(specs)
-        self.scale: Tensor
-        self.register_buffer("scale", torch.ones(()))
-
-    def fit(self, observations: Mapping[str, Tensor]) -> None:
-        self.scale = 1 + observations["past_actions"].abs().amax()
-
-    def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
-        return super().encode(observations) * self.scale + observations["past_actions"].mean((1, 2))[:, None]

@@ -141,7 +141,7 @@ def test_the_record_is_the_same_and_no_observation_is_kept(
     for limit in (0.0, 1.0):
         runtime = dataclasses.replace(toy_settings.runtime, keep_frame_mb=limit)
         settings = dataclasses.replace(toy_settings, runtime=runtime, suite=suite)
-        (cell,) = make_cells(settings, ["near"], [f"{Path(TOY).parent / 'frozen_toy.py'}:FittedToy"], [0])
+        (cell,) = make_cells(settings, ["near"], [f"{Path(TOY).parent / 'fitted_toy.py'}:FittedToy"], [0])
         data = tmp_path / f"{limit}"
         record, _ = run_cell(cell, Paths(data / "runs", data), "test")
         assert (data / "observations").exists() == bool(limit)

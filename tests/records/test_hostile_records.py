@@ -109,7 +109,7 @@ def change(data: Any, path: tuple[Any, ...], how: str, value: Any) -> None:
     for key in path[:-1]:
         data = data[key]
     if how == "put":
-        data[path[-1]] = value
+        data[path[-1]] = copy.deepcopy(value)  # another change may reach into it, and would change every later example
     elif how == "drop":
         del data[path[-1]]
     elif isinstance(data, dict):
