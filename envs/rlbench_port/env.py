@@ -12,6 +12,7 @@ from envs.action_parts import ActionPart
 from envs.base import Step
 from envs.camera import Orbit, parse_camera
 from envs.mujoco_sensors import Sensors
+from envs.pictures import field_names, picture_specs
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
 from envs.rlbench_port.places import CAMERAS, CROP, WORKSPACE
@@ -79,6 +80,7 @@ class RLBenchPort:
     packages: ClassVar[tuple[str, ...]] = ("mujoco",)
     tasks: ClassVar[tuple[str, ...]] = tuple(sorted(TASKS))
     cameras: ClassVar[tuple[str, ...]] = (*CAMERAS, "wrist")
+    camera_sizes: ClassVar[bool] = True
     provides: ClassVar[frozenset[str]] = frozenset(
         {"rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors", "proprio",
          "ground_truth"}
@@ -145,10 +147,9 @@ class RLBenchPort:
         _cameras(request.cameras)
         if request.renders and not request.cameras:
             raise SpecMismatch(f"{sorted(request.fields)} needs at least one camera of {cls.cameras}")
-        v, h, w, n = len(request.cameras), request.height, request.width, request.num_points
+        v, n = len(request.cameras), request.num_points
         table = [
-            FieldSpec("rgb", (v, h, w, 3), "uint8", "0..255", "picture", "upright, unmirrored"),
-            FieldSpec("depth", (v, h, w), "float32", "m", "camera", "along the optical axis, inf for nothing"),
+            *picture_specs(request),
             FieldSpec("intrinsics", (v, 3, 3), "float32", "pixels"),
             FieldSpec("extrinsics", (v, 4, 4), "float32", "m", "robot_from_camera", "OpenCV axes"),
             FieldSpec("points", (n, 3), "float32", "m", "robot"),
@@ -157,7 +158,8 @@ class RLBenchPort:
             FieldSpec("proprio", (15,), "float32", "rad, m, quaternion, 1", "robot", ", ".join(cls.proprio_names)),
             FieldSpec("ground_truth", (12,), "float32", "m, quaternion, rad", "robot", "pose, hinge or pot, sizes"),
         ]
-        return {spec.name: spec for spec in table if spec.name in request.fields}
+        names = field_names(request)
+        return {spec.name: spec for spec in table if spec.name in names}
 
     @classmethod
     def instruction(cls, task: str) -> str:
