@@ -200,7 +200,7 @@ def test_killed_in_every_phase_it_ends_with_the_same_record(
         if how == signal.SIGINT:
             assert process.returncode == 130, phase
             assert "the same command goes on" in err, phase
-            assert "Traceback" not in err, phase
+            assert "Traceback" not in err, (phase, err)
     code, _, err = bench("run", "--method", "state", *TINY, cwd=tmp_path)
     assert code == 0, err
     assert the_record(tmp_path) == undisturbed
