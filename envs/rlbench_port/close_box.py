@@ -37,12 +37,16 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     frame = Frame(place, TURN + rng.uniform(-YAWS, YAWS))
     friction = rng.uniform(0.055, 0.07) * depth / SIZE[0]
     hinge = (-depth / 2, 0.0, height)
-    inside = "".join([
-        box((depth, width, WALL), (0, 0, WALL / 2), BASE_COLOUR),
-        *(box((WALL, width, height), (side * (depth - WALL) / 2, 0, height / 2), BASE_COLOUR) for side in (-1, 1)),
-        *(box((depth, WALL, height), (0, side * (width - WALL) / 2, height / 2), BASE_COLOUR) for side in (-1, 1)),
-        hinged("lid", hinge, OPENING, friction, box((depth, width, LID), (depth / 2, 0, LID / 2), LID_COLOUR, 0.15)),
-    ])  # fmt: skip
+    inside = "".join(
+        [
+            box((depth, width, WALL), (0, 0, WALL / 2), BASE_COLOUR),
+            *(box((WALL, width, height), (side * (depth - WALL) / 2, 0, height / 2), BASE_COLOUR) for side in (-1, 1)),
+            *(box((depth, WALL, height), (0, side * (width - WALL) / 2, height / 2), BASE_COLOUR) for side in (-1, 1)),
+            hinged(
+                "lid", hinge, OPENING, friction, box((depth, width, LID), (depth / 2, 0, LID / 2), LID_COLOUR, 0.15)
+            ),
+        ]
+    )
     return Layout(
         bodies=fixed("box", frame, inside),
         apart=(("box", "lid"), ("lid", "world")),

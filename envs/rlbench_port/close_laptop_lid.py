@@ -37,16 +37,20 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     frame = Frame(place, TURN + rng.uniform(-YAWS, YAWS))
     friction = rng.uniform(0.13, 0.15) * depth / SIZE[0]
     hinge = (-depth / 2, 0.0, height)
-    screen = "".join([
-        box((depth, width, SCREEN), (depth / 2, 0, SCREEN / 2), SCREEN_COLOUR, 0.2),
-        box((0.86 * depth, 0.9 * width, 0.001), (0.52 * depth, 0, -0.0004), GLASS_COLOUR, 0.001),
-    ])  # fmt: skip
-    inside = "".join([
-        box((depth, width, height), (0, 0, height / 2), BASE_COLOUR),
-        box((0.45 * depth, 0.86 * width, 0.001), (-0.14 * depth, 0, height), KEYS_COLOUR),
-        box((0.28 * depth, 0.34 * width, 0.001), (0.3 * depth, 0, height), KEYS_COLOUR),
-        hinged("screen", hinge, OPENING, friction, screen),
-    ])  # fmt: skip
+    screen = "".join(
+        [
+            box((depth, width, SCREEN), (depth / 2, 0, SCREEN / 2), SCREEN_COLOUR, 0.2),
+            box((0.86 * depth, 0.9 * width, 0.001), (0.52 * depth, 0, -0.0004), GLASS_COLOUR, 0.001),
+        ]
+    )
+    inside = "".join(
+        [
+            box((depth, width, height), (0, 0, height / 2), BASE_COLOUR),
+            box((0.45 * depth, 0.86 * width, 0.001), (-0.14 * depth, 0, height), KEYS_COLOUR),
+            box((0.28 * depth, 0.34 * width, 0.001), (0.3 * depth, 0, height), KEYS_COLOUR),
+            hinged("screen", hinge, OPENING, friction, screen),
+        ]
+    )
     return Layout(
         bodies=fixed("laptop", frame, inside),
         apart=(("laptop", "screen"),),

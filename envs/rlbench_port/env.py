@@ -82,13 +82,29 @@ class RLBenchPort:
     cameras: ClassVar[tuple[str, ...]] = (*CAMERAS, "wrist")
     camera_sizes: ClassVar[bool] = True
     provides: ClassVar[frozenset[str]] = frozenset(
-        {"rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors", "proprio",
-         "ground_truth"}
-    )  # fmt: skip
+        {
+            "rgb",
+            "depth",
+            "intrinsics",
+            "extrinsics",
+            "points",
+            "points_valid",
+            "point_colors",
+            "proprio",
+            "ground_truth",
+        }
+    )
     proprio_names: ClassVar[tuple[str, ...]] = (
-        *(f"joint{number}_rad" for number in range(1, 8)), "tip_x_m", "tip_y_m", "tip_z_m", "tip_qx", "tip_qy",
-        "tip_qz", "tip_qw", "gripper_open_0_1",
-    )  # fmt: skip
+        *(f"joint{number}_rad" for number in range(1, 8)),
+        "tip_x_m",
+        "tip_y_m",
+        "tip_z_m",
+        "tip_qx",
+        "tip_qy",
+        "tip_qz",
+        "tip_qw",
+        "gripper_open_0_1",
+    )
     action_spec: ClassVar[ActionSpec] = ActionSpec(
         names=("dx", "dy", "dz", "dqx", "dqy", "dqz", "dqw", "gripper"),
         low=(-1.5, -1.5, -1.5, -1.0, -1.0, -1.0, -1.0, 0.0),

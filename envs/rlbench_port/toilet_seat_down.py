@@ -39,14 +39,16 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
     friction = rng.uniform(0.19, 0.22) * length / SIZE[0]
     hinge = (-length / 2, 0.0, height)
     tank = 0.9 * height
-    inside = "".join([
-        _cylinder(0.55 * width / 2, (0, 0, 0.25 * height), 0.5 * height, WHITE),
-        _cylinder(1.02 * width / 2, (0, 0, 0.72 * height), 0.5 * height, WHITE),
-        _cylinder(0.7 * width / 2, (0, 0, 0.971 * height), 0.002, WATER_COLOUR),
-        box((0.4 * length, 0.5 * width, 0.3 * height), (-0.4 * length, 0, 0.8 * height), WHITE),
-        box((0.06, 1.2 * width, tank), (-0.71 * length, 0, 0.7 * height + tank / 2), WHITE),
-        hinged("seat", hinge, OPENING, friction, _ring(length, width)),
-    ])  # fmt: skip
+    inside = "".join(
+        [
+            _cylinder(0.55 * width / 2, (0, 0, 0.25 * height), 0.5 * height, WHITE),
+            _cylinder(1.02 * width / 2, (0, 0, 0.72 * height), 0.5 * height, WHITE),
+            _cylinder(0.7 * width / 2, (0, 0, 0.971 * height), 0.002, WATER_COLOUR),
+            box((0.4 * length, 0.5 * width, 0.3 * height), (-0.4 * length, 0, 0.8 * height), WHITE),
+            box((0.06, 1.2 * width, tank), (-0.71 * length, 0, 0.7 * height + tank / 2), WHITE),
+            hinged("seat", hinge, OPENING, friction, _ring(length, width)),
+        ]
+    )
     return Layout(
         bodies=fixed("toilet", frame, inside),
         apart=(("toilet", "seat"),),
