@@ -17,8 +17,8 @@ from envs.base import Step
 from envs.installed import InstalledVersion
 from envs.lift3d_crop import LIFT3D
 from envs.metaworld_tasks import INSTRUCTIONS
-from envs.mujoco_sensors import Sensors
-from envs.pictures import field_names, picture_specs
+from envs.mujoco_sensors import Sensors, sensor_specs
+from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
 from envs.spec import ActionSpec, Crop, FieldSpec, NamedCrop, Observation, ObservationRequest, SpecMismatch
@@ -154,16 +154,8 @@ class MetaWorld:
         resolved = cls.resolve(request)
         for name in request.cameras if request.clouds else ():
             resolved.crop_of(name)
-        v, n = len(request.cameras), request.num_points
         table = [
-            *picture_specs(request),
-            FieldSpec("intrinsics", (v, 3, 3), "float32", "pixels"),
-            FieldSpec("extrinsics", (v, 4, 4), "float32", "m", "robot_from_camera", "OpenCV axes"),
-            FieldSpec("points", (n, 3), "float32", "m", "robot"),
-            FieldSpec("points_valid", (n,), "bool", "", "", "False for padding"),
-            FieldSpec("point_colors", (n, 3), "uint8", "0..255"),
-            FieldSpec("views", (5, views.SIZE, views.SIZE, 4), "float32", "m", "robot", f"depth, xyz; {views.NAMES}"),
-            FieldSpec("views_valid", (5, views.SIZE, views.SIZE), "bool", "", "", "False where no point is seen"),
+            *sensor_specs(request),
             FieldSpec("proprio", (4,), "float32", "m, m, m, 1", "robot", ", ".join(cls.proprio_names)),
             FieldSpec("ground_truth", (21,), "float32", "m, quaternions", "robot", "hand, objects, goal"),
         ]

@@ -8,8 +8,24 @@ from typing import Any
 import numpy as np
 
 from envs import camera, points, views
-from envs.pictures import as_fields
-from envs.spec import Observation, ObservationRequest
+from envs.pictures import as_fields, picture_specs
+from envs.spec import FieldSpec, Observation, ObservationRequest
+
+
+def sensor_specs(request: ObservationRequest) -> list[FieldSpec]:
+    """Of every field that `Sensors` gives, for a simulator's `specs`."""
+    v, n = len(request.cameras), request.num_points
+    seen = (len(views.NAMES), views.SIZE, views.SIZE)
+    return [
+        *picture_specs(request),
+        FieldSpec("intrinsics", (v, 3, 3), "float32", "pixels"),
+        FieldSpec("extrinsics", (v, 4, 4), "float32", "m", "robot_from_camera", "OpenCV axes"),
+        FieldSpec("points", (n, 3), "float32", "m", "robot"),
+        FieldSpec("points_valid", (n,), "bool", "", "", "False for padding"),
+        FieldSpec("point_colors", (n, 3), "uint8", "0..255"),
+        FieldSpec("views", (*seen, 4), "float32", "m", "robot", f"depth, xyz; {views.NAMES}"),
+        FieldSpec("views_valid", seen, "bool", "", "", "False where no point is seen"),
+    ]
 
 
 class Sensors:

@@ -11,8 +11,8 @@ import numpy as np
 from envs.action_parts import ActionPart
 from envs.base import Step
 from envs.camera import Orbit, parse_camera
-from envs.mujoco_sensors import Sensors
-from envs.pictures import field_names, picture_specs
+from envs.mujoco_sensors import Sensors, sensor_specs
+from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
 from envs.rlbench_port.places import CAMERAS, CROP, WORKSPACE
@@ -163,14 +163,8 @@ class RLBenchPort:
         _cameras(request.cameras)
         if request.renders and not request.cameras:
             raise SpecMismatch(f"{sorted(request.fields)} needs at least one camera of {cls.cameras}")
-        v, n = len(request.cameras), request.num_points
         table = [
-            *picture_specs(request),
-            FieldSpec("intrinsics", (v, 3, 3), "float32", "pixels"),
-            FieldSpec("extrinsics", (v, 4, 4), "float32", "m", "robot_from_camera", "OpenCV axes"),
-            FieldSpec("points", (n, 3), "float32", "m", "robot"),
-            FieldSpec("points_valid", (n,), "bool", "", "", "False for padding"),
-            FieldSpec("point_colors", (n, 3), "uint8", "0..255"),
+            *sensor_specs(request),
             FieldSpec("proprio", (15,), "float32", "rad, m, quaternion, 1", "robot", ", ".join(cls.proprio_names)),
             FieldSpec("ground_truth", (12,), "float32", "m, quaternion, rad", "robot", "pose, hinge or pot, sizes"),
         ]
