@@ -18,10 +18,17 @@ class Channel:
 
     watch: a descriptor that becomes readable when the other process has ended (`os.pidfd_open`). A child of that
     process may hold its socket open, which then says nothing. Without it, and without deadlines, the socket blocks.
+    farewell: the command, first of a tuple, that may come behind a message that has not been answered yet.
     """
 
-    def __init__(self, connection: socket.socket, watch: int | None = None, blocking: bool = False) -> None:
-        self._socket, self._watch = connection, watch
+    def __init__(
+        self,
+        connection: socket.socket,
+        watch: int | None = None,
+        blocking: bool = False,
+        farewell: str | None = None,
+    ) -> None:
+        self._socket, self._watch, self._farewell = connection, watch, farewell
         self._have = bytearray()
         self._poll: Any = None
         if not blocking:
@@ -65,7 +72,10 @@ class Channel:
                     raise BrokenPipeError("it has ended") from None
 
     def receive(self, deadline: float | None = None) -> Any:
-        """The next message. Raises EOFError if the other side is gone, TimeoutError, or `BadFrame`."""
+        """The next message; a farewell behind it takes its place, for nobody waits for the answer any more.
+
+        Raises EOFError if the other side is gone, TimeoutError, or `BadFrame`.
+        """
         have = self._have
         if not have:
             first = self._some(deadline)
@@ -85,7 +95,9 @@ class Channel:
         else:
             message = decode_step(kind, content)
         if have:
-            raise BadFrame("more was sent than one message")
+            message = self.receive(deadline) if self._farewell is not None else None
+            if not (isinstance(message, tuple) and message[:1] == (self._farewell,)):
+                raise BadFrame("more was sent than one message")
         return message
 
     def _fill(self, view: memoryview, deadline: float | None) -> None:

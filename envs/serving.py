@@ -49,6 +49,8 @@ def serve(channel: Channel, memory: mmap.mmap | None) -> bool:
             kind, wanted = channel.receive()
         except (EOFError, OSError):
             return False
+        if kind == CLOSE:
+            return True
         try:
             commands: Any = ClassFacts(wanted["name"])
             if kind == "build":
@@ -155,7 +157,8 @@ def main() -> None:
         os.set_inheritable(fd, False)  # or a child of the simulator's would keep them open
     connection = socket.socket(fileno=socket_fd)
     _end_with_the_parent(connection)
-    parted = serve(Channel(connection, blocking=True), mmap.mmap(shared[0], shared[1]) if shared else None)
+    channel = Channel(connection, blocking=True, farewell=CLOSE)
+    parted = serve(channel, mmap.mmap(shared[0], shared[1]) if shared else None)
     with contextlib.suppress(Exception):  # it may be closed, by a simulator or by who started this process
         sys.stdout.flush()
     if not parted:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
+import signal
 import socket
 import struct
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,7 @@ from hypothesis.extra import numpy as st_numpy
 from envs import messages
 from envs.channel import Channel
 from envs.messages import DTYPES, HEADER, LARGEST_BODY, MAGIC, STEP, STEPPED, TREE, BadFrame, Unsendable, encode
+from envs.process import CLOSE, Process
 from envs.spec import ActionSpec, Crop, FieldSpec, NamedCrop, ObservationRequest
 from envs.views import VirtualCamera
 
@@ -215,6 +219,43 @@ def test_bytes_that_are_no_message(case: str) -> None:
     raw, said = HOSTILE[case]
     with pytest.raises(BadFrame, match=said):
         received(raw, len(raw))
+
+
+ASKED = {
+    "a command": ("replay", (3, np.zeros((2, 4), np.float32))),
+    "a step": ("step", (np.ones(4, np.float32),)),
+    "what it shall be": ("build", {"name": "metaworld"}),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_farewell_behind_a_question_is_what_is_heard(asked: str) -> None:
+    """Ctrl-C between a question and its reading: the parent says farewell, and the worker has both at once."""
+    question, farewell = (b"".join(map(bytes, encode(one))) for one in (ASKED[asked], (CLOSE, ())))
+    for cut in (len(farewell), 5):  # a farewell that comes in two pieces, too
+        ours, theirs = socket.socketpair()
+        theirs.sendall(question + farewell[:cut])
+        if cut < len(farewell):
+            threading.Timer(0.05, theirs.sendall, [farewell[cut:]]).start()
+        assert Channel(ours, blocking=True, farewell=CLOSE).receive() == (CLOSE, ())
+        theirs.sendall(question + question)
+        with pytest.raises(BadFrame, match="more was sent than one message"):
+            Channel(ours, blocking=True, farewell=CLOSE).receive()
+        ours.close()
+        theirs.close()
+
+
+def test_a_worker_that_is_told_farewell_at_once_ends_without_a_word(tmp_path: Path) -> None:
+    """Stopped before it reads anything, it finds its first question and the farewell behind it."""
+    with open(tmp_path / "said", "w+") as said:
+        process = Process("toy", None, ("build", {"name": "toy"}), 60, errors=said.fileno())
+        os.kill(process.process.pid, signal.SIGSTOP)
+        process.farewell()
+        os.kill(process.process.pid, signal.SIGCONT)
+        assert process.process.wait(60) == 0
+        process.close()
+        said.seek(0)
+        assert said.read() == ""
 
 
 def test_a_body_that_no_memory_holds() -> None:
