@@ -21,9 +21,9 @@ BEHIND, ABOVE = 0.07, 0.08
 def push_over(
     frame: Frame, hinge: tuple[float, float, float], along: float, opening: float, angles: Sequence[float], side: int
 ) -> tuple[Keyframe, ...]:
-    """hinge: its place in the object's frame; along: metres from it, where the lid is pushed; opening, angles: where the
-    lid stands, and to where it is pushed one after another, radians. side: 1 or -1, which differ by half a turn of the
-    hand; that of a task is the one that the arm reaches in more layouts.
+    """hinge: its place in the object's frame; along: metres from it, where the lid is pushed; opening, angles: where
+    the lid stands, and to where it is pushed one after another, radians. side: 1 or -1, which differ by half a turn of
+    the hand; that of a task is the one that the arm reaches in more layouts.
     """
 
     def at(angle: float, behind: float, above: float = 0.0) -> np.ndarray:
