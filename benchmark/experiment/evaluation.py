@@ -38,6 +38,11 @@ def actions_of(episodes: Sequence[Episode]) -> dict[str, np.ndarray]:
     return {str(episode.seed): episode.actions.astype(np.float32, copy=False) for episode in episodes}
 
 
+def began_of(episodes: Sequence[Episode]) -> dict[str, np.ndarray]:
+    """How episodes really began, by their seeds; {} where seeds say it."""
+    return {str(episode.seed): episode.began for episode in episodes if episode.began is not None}
+
+
 def failed_actions(episodes: Sequence[Episode]) -> str:
     """How many episodes ended by an action that failed, and why; empty where none did."""
     why = Counter(e.ended for e in episodes if e.ended is not None and not e.success)

@@ -24,13 +24,14 @@ from PIL import Image
 
 from benchmark.data.cache_places import Places
 from benchmark.pretrain.data.config import DataConfig
-from benchmark.pretrain.data.conversion import Moment, View, convert
+from benchmark.pretrain.data.conversion import Moment, convert
 from benchmark.pretrain.data.frames import Shard
 from benchmark.pretrain.data.panda_base import find_base
 from benchmark.pretrain.data.safe_pickle import Refused, read_pickle
 from benchmark.system.checked_arrays import as_numbers
 from benchmark.system.errors import ConfigError
 from envs.files import why_no_file
+from envs.recorded_views import View
 from envs.spec import Crop
 
 FORMAT = 1
