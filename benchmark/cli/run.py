@@ -55,6 +55,7 @@ def run(
         str | None, typer.Option("--shift", help="also retest with the camera moved: azimuth=-40:40:10,elevation=...")
     ] = None,
     device: Device = "auto",
+    log: Annotated[str, typer.Option("--log", help="none | tensorboard | wandb: curves while it runs")] = "none",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="compute again what is there")] = False,
     launcher: Annotated[
@@ -79,6 +80,8 @@ def run(
     overrides = [*(overrides or []), *say_text(suite, text), *say_observe(observe)]
     if device != "auto":
         overrides.append(f"runtime.device={device}")
+    if log != "none":
+        overrides.append(f"runtime.log={log}")
     if launcher is not None:
         if shift is not None:
             raise ConfigError("--shift does not go with --launcher; run it afterwards, or name cameras in suite.shift")
