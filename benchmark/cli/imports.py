@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli import option_types as kinds
 from benchmark.cli.errors import explained
 from benchmark.cli.options import Data, Json, Out, Overrides, Protocol, Suite, Tasks, app, echo, print_json, split
 
@@ -15,7 +16,10 @@ from benchmark.cli.options import Data, Json, Out, Overrides, Protocol, Suite, T
 @explained
 def import_(
     what: Annotated[str, typer.Argument(help="rlbench: folders of its dataset_generator, or in PerAct's layout")],
-    root: Annotated[Path, typer.Option("--root", metavar="DIR", help="the folder that has TASK/variationN/episodes")],
+    root: Annotated[
+        Path,
+        typer.Option("--root", parser=kinds.folder, metavar="DIR", help="the folder that has TASK/variationN/episodes"),
+    ],
     suite: Suite = "rlbench-4",
     tasks: Tasks = None,
     protocol: Protocol = "clar-rlbench",
@@ -24,7 +28,7 @@ def import_(
     as_json: Json = False,
     overrides: Overrides = None,
 ) -> None:
-    """Turn stored demonstrations into ours, to train on without a simulator (`bench run --no-rollouts`)."""
+    """Turn stored demonstrations into ours. `bench run --no-rollouts` trains on them without a simulator."""
     from benchmark.data.rlbench_import import import_tasks
     from benchmark.settings.load import load_settings
     from envs.registry import UnknownName

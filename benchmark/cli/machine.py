@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli.errors import explained
-from benchmark.cli.option_types import real, whole
+from benchmark.cli.option_types import new_file, real, whole
 from benchmark.cli.options import (
     Json,
     Out,
@@ -28,7 +28,8 @@ def doctor(
         str | None, typer.Option("--python", help="with rlbench: the interpreter that has it, if another")
     ] = None,
     write_env: Annotated[
-        Path | None, typer.Option("--write-env", metavar="FILE", help="with rlbench: write a script that sets it up")
+        Path | None,
+        typer.Option("--write-env", parser=new_file, metavar="FILE", help="with rlbench: a script that sets it up"),
     ] = None,
     timeout: Annotated[
         int, typer.Option("--timeout", parser=whole(10, 3_600), metavar="S", help="with rlbench: of each answer")

@@ -67,7 +67,7 @@ def import_tasks(root: Path, data: Path, settings: Settings, tasks: Sequence[str
         raise ConfigError(f"{suite.name} does not say what its demonstrations hold: name fields in suite.stores")
     request = settings.request(suite.stores, None)
     settings.simulator().specs(request)
-    return [_import_task(root.expanduser(), data, settings, task, request) for task in tasks]
+    return [_import_task(root, data, settings, task, request) for task in tasks]
 
 
 def _import_task(root: Path, data: Path, settings: Settings, task: str, request: ObservationRequest) -> Imported:

@@ -71,8 +71,17 @@ class TaskEnvironment:
             raise InvalidActionError("A path could not be found. Most likely due to the target being inaccessible.")
         return self.get_observation(), float(step.success), step.success
 
-    def get_demos(self, amount, live_demos=False):
-        assert amount == 1 and live_demos
+    def get_demos(
+        self,
+        amount,
+        live_demos=False,
+        image_paths=False,
+        callable_each_step=None,
+        max_attempts=10,
+        random_selection=True,
+        from_episode_number=0,
+    ):
+        assert amount == 1 and live_demos and max_attempts >= 1
         faults.happen("demos")
         self.reset()
         moments = [self.get_observation()]
