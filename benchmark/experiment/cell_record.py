@@ -98,6 +98,7 @@ def compose(finished: Finished) -> Record:
             "valid": collected - train,
             "attempts": sum(one.attempts for one in demos),
             **_lengths(finished),
+            **drawn_elsewhere(finished.task_data),
         },
         training=_training(trainer.policy, trainer, cell.batch_size, sum(one.train_rows for one in demos)),
         evaluations=tuple(finished.kept.evaluations),
@@ -115,6 +116,13 @@ def compose(finished: Finished) -> Record:
         | not_replayable_facts(cell.settings.simulator().not_replayable, began_of(finished.episodes)),
         timings={name: round(seconds, 2) for name, seconds in finished.kept.timings.items()},
     )
+
+
+def drawn_elsewhere(task_data: Sequence[TaskData]) -> dict[str, Any]:
+    """`drawn_by`: of demonstrations that hold what was observed, by what, where that is not what is played in."""
+    drawn = {t.demos.sensors.fingerprint for t in task_data if t.demos.sensors is not None}
+    other = sorted(drawn - {t.fingerprint for t in task_data})
+    return {"drawn_by": other} if other else {}
 
 
 def _lengths(finished: Finished) -> dict[str, Any]:

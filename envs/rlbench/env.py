@@ -20,7 +20,9 @@ from envs.rlbench_port.places import CROP
 from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest, SpecMismatch
 
 NO_DEMONSTRATION = "Could not collect demos"
-"""How RLBench's error begins when its own planner has failed ten times."""
+"""How RLBench's error begins when its own planner has failed in every attempt."""
+ATTEMPTS = 3
+"""At a demonstration, each with the scene placed anew. RLBench's ten may take longer than a worker may be silent."""
 
 
 class RLBench:
@@ -134,7 +136,7 @@ class RLBench:
         """
         np.random.seed(int(seed))
         try:
-            (demo,) = self._simulation.task_environment.get_demos(1, live_demos=True)
+            (demo,) = self._simulation.task_environment.get_demos(1, live_demos=True, max_attempts=ATTEMPTS)
         except RuntimeError as error:
             if not str(error).startswith(NO_DEMONSTRATION):
                 raise

@@ -121,7 +121,8 @@ def fields_of(views: Mapping[str, View], request: ObservationRequest, proprio: n
 def _cloud(seen: list[View], request: ObservationRequest) -> Observation:
     clouds, colours = [], []
     for name, view in zip(request.cameras, seen, strict=True):
-        back = points.BackProjection(view.intrinsics, view.extrinsics, *view.depth.shape, request.crop_of(name))
+        height, width = view.depth.shape
+        back = points.BackProjection(view.intrinsics, view.extrinsics, height, width, request.crop_of(name))
         cloud, index = back(view.depth)
         clouds.append(cloud)
         if "point_colors" in request.fields:

@@ -28,7 +28,7 @@ class TaskEnvironment:
             fields, tuple(self._there), sizes=tuple((name, size[1], size[0]) for name, size in sizes.items())
         )
         self._port = RLBenchPort(self._name, request)
-        self._variation, self._reset_called = None, False
+        self._variation, self._reset_called, self._frozen = None, False, {}
 
     def _camera(self, name):
         return getattr(self._config, f"{name}_camera")
@@ -71,8 +71,17 @@ class TaskEnvironment:
             raise InvalidActionError("A path could not be found. Most likely due to the target being inaccessible.")
         return self.get_observation(), float(step.success), step.success
 
-    def get_demos(self, amount, live_demos=False):
-        assert amount == 1 and live_demos
+    def get_demos(
+        self,
+        amount,
+        live_demos=False,
+        image_paths=False,
+        callable_each_step=None,
+        max_attempts=10,
+        random_selection=True,
+        from_episode_number=0,
+    ):
+        assert amount == 1 and live_demos and max_attempts >= 1
         faults.happen("demos")
         self.reset()
         moments = [self.get_observation()]
@@ -108,8 +117,7 @@ class TaskEnvironment:
             rgb = seen["rgb"][number] if "rgb" in seen else seen[f"rgb@{name}"]
             depth = seen["depth"][number] if "depth" in seen else seen[f"depth@{name}"]
             metres = np.minimum(depth, np.float32(FAR))
-            black = "black" in (faults.wanted("reset"), faults.wanted("demos"))
-            fields[f"{name}_rgb"] = (np.zeros_like(rgb) if black else rgb.copy()) if config.rgb else None
+            fields[f"{name}_rgb"] = self._drawn(name, rgb) if config.rgb else None
             shares = (metres - NEAR) / (FAR - NEAR)
             fields[f"{name}_depth"] = (metres if config.depth_in_meters else shares) if config.depth else None
             pose = seen["extrinsics"][number].astype(np.float64) @ TURN
@@ -128,6 +136,13 @@ class TaskEnvironment:
             task_low_dim_state=state if self._config.task_low_dim_state else None,
             misc=misc,
         )
+
+    def _drawn(self, name, rgb):
+        """The picture, or what $FAKE_RLBENCH makes of it."""
+        wrong = faults.wanted("reset")
+        if wrong == "frozen":
+            return self._frozen.setdefault(name, rgb.copy())
+        return np.full_like(rgb, {"black": 0, "grey": 100}[wrong]) if wrong in ("black", "grey") else rgb.copy()
 
     def close(self):
         self._port.close()
