@@ -23,6 +23,9 @@ def import_(
     suite: Suite = "rlbench-4",
     tasks: Tasks = None,
     protocol: Protocol = "clar-rlbench",
+    compat: Annotated[
+        str | None, typer.Option("--compat", help="lift3d: the state's quaternion with w >= 0, unlike in rollouts")
+    ] = None,
     out: Out = Path("runs"),
     data: Data = None,
     as_json: Json = False,
@@ -35,8 +38,11 @@ def import_(
 
     if what != "rlbench":
         raise UnknownName("kind of stored demonstrations", what, ["rlbench"])
+    if compat not in (None, "lift3d"):
+        raise UnknownName("--compat", compat, ["lift3d"])
     settings = load_settings(suite, protocol, None, overrides)
-    found = import_tasks(root, data or out / "data", settings, settings.suite.select(split(tasks, "--tasks")))
+    chosen = settings.suite.select(split(tasks, "--tasks"))
+    found = import_tasks(root, data or out / "data", settings, chosen, lift3d=bool(compat))
     if as_json:
         rows = [
             {

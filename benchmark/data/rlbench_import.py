@@ -54,8 +54,10 @@ class Imported:
     left: tuple[str, ...]
 
 
-def import_tasks(root: Path, data: Path, settings: Settings, tasks: Sequence[str]) -> list[Imported]:
-    """From ROOT/TASK/... to the folder of demonstrations, where `bench run` finds them.
+def import_tasks(
+    root: Path, data: Path, settings: Settings, tasks: Sequence[str], lift3d: bool = False
+) -> list[Imported]:
+    """From ROOT/TASK/... to the folder of demonstrations, where `bench run` finds them. lift3d: as `proprio_of`.
 
     Raises `ConfigError` for a suite that does not take them and for data that is not as it has to be, `Hostile` for a
     pickle that asks to run something.
@@ -67,10 +69,12 @@ def import_tasks(root: Path, data: Path, settings: Settings, tasks: Sequence[str
         raise ConfigError(f"{suite.name} does not say what its demonstrations hold: name fields in suite.stores")
     request = settings.request(suite.stores, None)
     settings.simulator().specs(request)
-    return [_import_task(root, data, settings, task, request) for task in tasks]
+    return [_import_task(root, data, settings, task, request, lift3d) for task in tasks]
 
 
-def _import_task(root: Path, data: Path, settings: Settings, task: str, request: ObservationRequest) -> Imported:
+def _import_task(
+    root: Path, data: Path, settings: Settings, task: str, request: ObservationRequest, lift3d: bool
+) -> Imported:
     protocol, suite = settings.of_task(task), settings.suite.name
     if task not in TASKS:
         raise ConfigError(f"{task} is none of the tasks of RLBench that are known here: {', '.join(TASKS)}")
@@ -80,7 +84,7 @@ def _import_task(root: Path, data: Path, settings: Settings, task: str, request:
     with bar(f"demonstrations {task}", protocol.demos) as advance:
         for number, episode in enumerate(found):
             try:
-                chosen.append((number, episode, keyframe_rows(episode, request, protocol.horizon)))
+                chosen.append((number, episode, keyframe_rows(episode, request, protocol.horizon, lift3d)))
                 advance()
             except Hostile:
                 raise
@@ -98,7 +102,7 @@ def _import_task(root: Path, data: Path, settings: Settings, task: str, request:
             f"(protocol.train_demos={protocol.train_demos}, protocol.valid_demos={protocol.valid_demos}){why}"
         )
     _say_instruction(settings, task, chosen[0][1])
-    demos = _demos(settings, task, chosen, request)
+    demos = _demos(settings, task, chosen, request, lift3d)
     path = imported_path(data, suite, task, protocol, request)
     with exclusive(path.with_suffix(".lock"), f"demonstrations of {task}", wait=True, notify=say):
         save(demos, path, settings.env_python)
@@ -124,8 +128,9 @@ class Rows:
     proprio: np.ndarray
 
 
-def keyframe_rows(episode: Episode, request: ObservationRequest, most: int) -> Rows:
-    """most: keyframes of an episode. Raises `Unusable`, or `ConfigError` for what the whole data set lacks."""
+def keyframe_rows(episode: Episode, request: ObservationRequest, most: int, lift3d: bool = False) -> Rows:
+    """most: keyframes of an episode. lift3d: as `proprio_of`. Raises `Unusable`, or `ConfigError` for what the whole
+    data set lacks."""
     opened = episode.each("gripper_open", (), "1 open, 0 closed", MEND)
     velocities = episode.each("joint_velocities", (7,), "7 joint velocities in rad/s", MEND)
     episode.each("joint_positions", (7,), "7 joint angles in radians", MEND)
@@ -142,7 +147,7 @@ def keyframe_rows(episode: Episode, request: ObservationRequest, most: int) -> R
     poses = {step: pose_of(episode.observations[step]) for step in (0, *keys)}
     steps = (0, *keys[:-1])
     actions = [action_between(*poses[a], *poses[b], bool(opened[b] > 0.5)) for a, b in zip(steps, keys, strict=True)]
-    proprio = [proprio_of(episode.observations[step]) for step in steps]
+    proprio = [proprio_of(episode.observations[step], lift3d) for step in steps]
     _seen(episode, steps[0], request)  # what is wrong with its pictures is said before others are converted
     return Rows(steps, np.stack(actions), np.stack(proprio))
 
@@ -191,7 +196,11 @@ def _fields(episodes: Sequence[tuple[Episode, Rows]], request: ObservationReques
 
 
 def _demos(
-    settings: Settings, task: str, chosen: Sequence[tuple[int, Episode, Rows]], request: ObservationRequest
+    settings: Settings,
+    task: str,
+    chosen: Sequence[tuple[int, Episode, Rows]],
+    request: ObservationRequest,
+    lift3d: bool,
 ) -> Demos:
     suite, protocol, version = settings.suite, settings.of_task(task), settings.simulator().version
     lengths = tuple(len(rows.steps) for _, _, rows in chosen)
@@ -220,7 +229,7 @@ def _demos(
         episodes=Episodes(lengths),
         sensors=Sensors(
             json.dumps(request.canonical(), sort_keys=True),
-            f"stored demonstrations of RLBench, imported by {version}",
+            f"stored demonstrations of RLBench, imported by {version}" + (", compat=lift3d" if lift3d else ""),
             tuple(digests),
             read,
         ),

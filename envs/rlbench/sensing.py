@@ -16,13 +16,15 @@ from envs import points
 from envs.pictures import as_fields
 from envs.recorded_views import View
 from envs.rlbench_port.places import BASE
-from envs.rlbench_port.rotations import canonical
+from envs.rlbench_port.rotations import canonical, nearer
 from envs.spec import Observation, ObservationRequest
 
 TURN = np.diag([-1.0, -1.0, 1.0, 1.0])
 """PyRep's camera axes to OpenCV's, and back."""
 EMPTY = 1e-5
 """Share of a camera's range by which depth may be short of its far plane where nothing is hit."""
+DOWN = np.array([0.0, 1.0, 0.0, 0.0])
+"""Quaternion x, y, z, w of a hand that points down with its fingers along the robot's y axis: RLBench begins near."""
 DARK = 3
 """Of 255. A picture without a brighter pixel was not drawn: RLBench's scene is lit."""
 
@@ -79,18 +81,23 @@ def view_of(observation: Any, camera: str, request: ObservationRequest) -> View:
     return View(rgb, depth, *calibration(intrinsics, pose))
 
 
-def proprio_of(observation: Any) -> np.ndarray:
-    """(15,) float32: joints 7, radians; the fingertips' place 3, metres, robot frame, and rotation x, y, z, w with
-    w >= 0; the gripper open 1 or 0."""
+def proprio_of(observation: Any, lift3d: bool = False) -> np.ndarray:
+    """(15,) float32: joints 7, radians; the fingertips' place 3, metres, robot frame, and rotation x, y, z, w with the
+    sign of `pose_of`; the gripper open 1 or 0.
+
+    lift3d: with w >= 0, as Lift3D's public code has it in what it trains on, and not in what it plays.
+    """
     place, rotation = pose_of(observation)
+    rotation = canonical(rotation) if lift3d else rotation
     joints = np.asarray(observation.joint_positions, np.float64)
     return np.array([*joints, *place, *rotation, float(observation.gripper_open > 0.5)], np.float32)
 
 
 def pose_of(observation: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Of the fingertips: place (3,), metres, robot frame, and unit quaternion x, y, z, w (4,) with w >= 0, float64."""
+    """Of the fingertips: place (3,), metres, robot frame, and unit quaternion x, y, z, w (4,), float64, of its two
+    signs the one nearer to `DOWN`."""
     pose = np.asarray(observation.gripper_pose, np.float64)
-    return pose[:3] - BASE, canonical(pose[3:] / np.linalg.norm(pose[3:]))
+    return pose[:3] - BASE, nearer(pose[3:] / np.linalg.norm(pose[3:]), DOWN)
 
 
 def fields_of(views: Mapping[str, View], request: ObservationRequest, proprio: np.ndarray) -> Observation:

@@ -9,6 +9,7 @@ import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from benchmark.settings.load import load_settings
 from benchmark.settings.settings import Settings
 from benchmark.system.errors import ConfigError
 from envs.camera import project
+from envs.rlbench.sensing import proprio_of
 from envs.rlbench_port.places import BASE
 from tests.data import rlbench_data_set as made
 
@@ -69,12 +71,26 @@ def test_rows_are_keyframes_with_the_declared_state_and_action(
     for postures, states, moves in zip(data_set[1][:4], proprio, actions, strict=True):
         np.testing.assert_allclose(states[:, :7], postures[:3], atol=1e-6)
         assert states[:, 14].tolist() == [1, 1, 0] and moves[:, 7].tolist() == [1, 0, 0]
-        assert (states[:, 13] >= 0).all() and (moves[:, 6] >= 0).all()
+        assert (states[:, 11] >= 0).all() and (moves[:, 6] >= 0).all()
         poses = np.stack([made.gripper_pose(one) for one in postures])
         np.testing.assert_allclose(states[:, 7:10], poses[:3, :3] - BASE, atol=1e-6)
         np.testing.assert_allclose(states[:, 7:10] + moves[:, :3], poses[1:, :3] - BASE, atol=1e-6)
         turned = Rotation.from_quat(moves[:, 3:7].astype(float)) * Rotation.from_quat(states[:, 10:14].astype(float))
         assert ((turned.inv() * Rotation.from_quat(poses[1:, 3:])).magnitude() < 1e-5).all()
+
+
+def test_lift3ds_sign_of_the_state_is_an_option(data_set: tuple[Path, list[np.ndarray]], both: Imported) -> None:
+    """A hand that points down and is tilted the other way has w < 0 on the side of DOWN."""
+    tilted = Rotation.from_euler("y", 170, degrees=True).as_quat() * -1
+    assert tilted[3] < 0 < -tilted[1]
+    observation = SimpleNamespace(gripper_pose=[0, 0, 1, *tilted], joint_positions=np.zeros(7), gripper_open=1.0)
+    ours, theirs = proprio_of(observation)[10:14], proprio_of(observation, lift3d=True)[10:14]
+    assert ours[1] > 0 and theirs[3] >= 0
+    np.testing.assert_allclose(np.abs(ours), np.abs(tilted), atol=1e-6)
+    (other,) = [Rotation.from_euler("y", 190, degrees=True).as_quat()]
+    observation.gripper_pose = [0, 0, 1, *(other if other[1] > 0 else -other)]
+    ours, theirs = proprio_of(observation)[10:14], proprio_of(observation, lift3d=True)[10:14]
+    assert ours[1] > 0 > ours[3] and theirs[3] > 0 > theirs[1], "here the two differ"
 
 
 def test_what_is_seen_is_in_the_robot_frame(both: Imported) -> None:
@@ -285,9 +301,7 @@ def test_no_rollouts_refuses_what_it_cannot_do(trained: tuple[Path, str], tmp_pa
     assert CliRunner().invoke(app, ["run", *other]).exit_code == 0, "other settings have another name"
 
 
-def test_a_damaged_import_is_not_collected_again(
-    data_set: tuple[Path, list[np.ndarray]], tmp_path: Path
-) -> None:
+def test_a_damaged_import_is_not_collected_again(data_set: tuple[Path, list[np.ndarray]], tmp_path: Path) -> None:
     from benchmark.data.collect_demos import load_or_collect
 
     found = imported(data_set[0], tmp_path)
