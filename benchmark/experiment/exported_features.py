@@ -227,9 +227,10 @@ def train_from(cell: Cell, facts: Mapping[str, Any], arrays: Mapping[str, np.nda
     stored = Stored(cell.representation.card, arrays["feature"].shape[-1])
     policy = make_policy(_head(cell), stored, len(env.proprio_names), env.action_spec).to(device)
     tensors = {name: torch.from_numpy(arrays[name]).to(device) for name in ("feature", "proprio")}
-    targets = torch.from_numpy(arrays["actions"]).to(device)
+    targets = torch.from_numpy(arrays["actions"])
     if protocol.clip_actions:
         targets = targets.clamp(torch.tensor(env.action_spec.low), torch.tensor(env.action_spec.high))
+    targets = targets.to(device)
     train = facts["train_episodes"]
     own = episodes.first(train), episodes.after(train)
     rows = slice(0, own[0].rows), slice(own[0].rows, None)

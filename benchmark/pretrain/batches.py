@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
+import torch
 
 from benchmark.pretrain.batch_order import batches
 from benchmark.pretrain.data.frames import Frames
 from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.settings import seeds
+from benchmark.system.gpu import pinned
 from methods.objective import Batch, Objective, Row
 
 AHEAD = 3
@@ -30,7 +32,11 @@ class Loader:
         seed: int,
         rank: int = 0,
         world: int = 1,
+        device: torch.device | None = None,
     ) -> None:
+        """device: that batches are for. For a GPU those of `start` lie in pinned memory, from where they are copied
+        while the GPU computes."""
+        self.device = device or torch.device("cpu")
         self.frames, self.objective, self.taught, self.size, self.seed = frames, objective, taught, size, seed
         arrays = taught.arrays if taught is not None else [{} for _ in frames.shards]
         self._fields = [{**shard.fields, **more} for shard, more in zip(frames.shards, arrays, strict=True)]
@@ -66,7 +72,7 @@ class Loader:
         def work() -> None:
             try:
                 for number, rows in enumerate(islice(self.order(), step, last), start=step):
-                    put(self.batch(rows[self.rank :: self.world], number))
+                    put(pinned(self.batch(rows[self.rank :: self.world], number), self.device))
                     if stop.is_set():
                         return
             except BaseException as error:  # handed to whoever waits for the batch
