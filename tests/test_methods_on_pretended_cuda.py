@@ -63,7 +63,7 @@ def few_steps(head: HeadConfig | DiffusionConfig) -> Any:
     found = small(head)
     if isinstance(found, HeadConfig):
         return found
-    return dataclasses.replace(found, sample_steps=2, decoder_layers=1, channels=(16, 16), pad_after=-1)
+    return dataclasses.replace(found, sample_steps=2, decoder_layers=1, encoder_layers=1, channels=(16,), pad_after=-1)
 
 
 HEADS = {name: few_steps(load_head(name)) for name in choices("head")}

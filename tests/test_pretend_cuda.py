@@ -71,6 +71,7 @@ ALLOWED: dict[str, Callable[[], Tensor]] = {
     "a mask from the CPU": lambda: on_gpu(2)[torch.tensor([True, False])],
     "a value that is written": lambda: on_gpu(2).index_put_((torch.tensor([0]),), torch.tensor(1.0)),
     "masked_fill": lambda: on_gpu(2).masked_fill(on_gpu(2) > 0, torch.tensor(1.0)),
+    "a number that is written": lambda: on_gpu(2).fill_(torch.tensor(1.0)),
     "copy_": lambda: on_gpu(2).copy_(torch.ones(2)),
     "a slice that is written": lambda: on_gpu(2).fill_(1).view(2, 1)[:, 0],
     "like another": lambda: torch.randn_like(on_gpu(2)),

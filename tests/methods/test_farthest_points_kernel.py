@@ -1,4 +1,4 @@
-"""The kernel picks what the plain loop picks: its text in Triton's interpreter on the CPU, where Triton is installed."""
+"""The kernel picks what the plain loop picks: its text in Triton's interpreter on the CPU, where there is Triton."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ aten = torch.ops.aten
 COPIES = {aten.copy_, aten._to_copy, aten._foreach_copy_, aten.set_}
 """They read from any device."""
 INDEXING = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index}
-NUMBERS = {aten.where, aten.masked_fill, aten.masked_fill_}
+NUMBERS = {aten.where, aten.masked_fill, aten.masked_fill_, aten.fill_}
 """Beside the pointwise operations, those that take a CPU tensor without dimensions for a number."""
 WAITS = {aten._local_scalar_dense, aten.nonzero, aten.equal, aten._unique2, aten.bincount, aten.masked_select}
 """The host waits for the GPU to know their result, or its size."""
