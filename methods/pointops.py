@@ -1,4 +1,5 @@
-"""Sampling and grouping of points in plain PyTorch: batched, on CPU and CUDA, the same answer every time.
+"""Sampling and grouping of points in plain PyTorch: batched, on CPU and CUDA, the same answer every time. (On CUDA
+farthest points have a kernel of their own, `methods.farthest_points_kernel`.)
 
 Indices are int64 and count within each cloud. Distances are sums of squared coordinate differences, computed
 plane by plane (the expansion |a|^2 - 2ab + |b|^2 loses the last digits, and with them who is inside a radius).
@@ -9,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from methods.farthest_points_kernel import LARGEST, kernel_for
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
@@ -31,6 +34,10 @@ def farthest_points(points: Tensor, count: int, start: Tensor | None = None) -> 
     """
     if not 0 < count <= points.shape[1]:
         raise ValueError(f"cannot sample {count} of {points.shape[1]} points")
+    if points.is_cuda and points.dtype == torch.float32 and points.shape[1] <= LARGEST:
+        kernel = kernel_for(points.device, farthest_points)
+        if kernel is not None:
+            return kernel(points, count, start)
     batch = len(points)
     x, y, z = (plane.contiguous() for plane in points.unbind(-1))
     chosen = torch.empty(batch, count, dtype=torch.int64, device=points.device)

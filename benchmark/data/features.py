@@ -1,9 +1,9 @@
 """What a frozen network makes of the demonstrations, encoded once and shared by seeds, heads and jobs.
 
 A cache entry is a folder named by what its content depends on: the observations' own key, the method's code, input
-and options, the bytes of the frozen weights, the torch version, precision and kind of device. It can be deleted at any
-time. Episodes are encoded one after the other, so a killed job goes on where it stopped; a lock lets one job encode
-while the others wait for the result.
+and options, the bytes of the frozen weights, the torch version, precision and device (`kind_of_device`). It can be
+deleted at any time. Episodes are encoded one after the other, so a killed job goes on where it stopped; a lock lets one
+job encode while the others wait for the result.
 
 No key names every line that a feature depends on. So two frames' inputs are kept beside the features
 (`benchmark.data.sample_inputs`), and whoever takes the entry encodes them again: an entry that says something else is
@@ -31,6 +31,7 @@ from benchmark.data.episodes import Episodes
 from benchmark.data.observation_source import Fields, Frames
 from benchmark.data.sample_inputs import Kept, Unusable, departure, keep, recall
 from benchmark.system.files import explain, write_json
+from benchmark.system.gpu import kind_of_device
 from benchmark.system.progress import bar, say
 from methods.errors import not_finite
 from methods.frozen import fingerprint
@@ -79,7 +80,7 @@ class FeatureCache:
             "code": dict(code),
             "weights": fingerprint(part),
             "torch": torch.__version__,
-            "device": device.type,
+            "device": kind_of_device(device),
             "bf16": bf16,
             "condition": policy.condition,
         }

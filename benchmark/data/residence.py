@@ -14,8 +14,9 @@ from benchmark.data.samples import Joined
 
 
 class Residence:
-    """Holds arrays on `device` as long as all of them together have at most `limit` bytes; memory maps that do not fit
-    any more stay files, from which a batch takes its rows. The numbers are the same either way.
+    """Holds arrays on `device` as long as all of them together have at most `limit` bytes. Of what does not fit any
+    more, memory maps stay files, and other arrays stay in the CPU's memory; a batch takes its rows from there. The
+    numbers are the same either way.
     """
 
     def __init__(self, limit: float, device: torch.device) -> None:
@@ -33,8 +34,15 @@ class Residence:
             found = mapped(array)
             self._files.add(found.untyped_storage().data_ptr())
             return found
-        self.held += array.nbytes
-        return torch.from_numpy(np.array(array)).to(self.device)
+        return self.hold(torch.from_numpy(np.array(array)))
+
+    def hold(self, tensor: Tensor) -> Tensor:
+        """A tensor in the CPU's memory, on the device if there is room."""
+        size = tensor.numel() * tensor.element_size()
+        if self.device.type != "cpu" and self.held + size > self.limit:
+            return tensor
+        self.held += size
+        return tensor.to(self.device)
 
     def whole(self, parts: Sequence[np.ndarray]) -> Tensor:
         """Rows of several tasks as one tensor on the CPU, to be read once: beyond the limit a file without a name that
@@ -56,6 +64,9 @@ class Residence:
         """Rows of several tasks as one tensor; where some are files, one that only looks like it."""
         if len(parts) == 1:
             return parts[0]
-        if any(part.untyped_storage().data_ptr() in self._files for part in parts):
+        if (
+            any(part.untyped_storage().data_ptr() in self._files for part in parts)
+            or len({p.device for p in parts}) > 1
+        ):
             return Joined(parts)  # type: ignore[return-value]
         return torch.cat(list(parts))

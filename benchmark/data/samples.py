@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,12 @@ from torch import Tensor
 
 from benchmark.data.episodes import Episodes, equal_pieces
 from benchmark.system.errors import ConfigError
+from benchmark.system.gpu import pinned
+from benchmark.system.read_ahead import read_ahead
 from methods.policy import Looks
+
+Batch = tuple[dict[str, Tensor], Tensor, Tensor]
+"""Inputs, targets, and which targets lie outside the episode."""
 
 
 class Joined:
@@ -36,6 +41,23 @@ class Joined:
             own = flat[mine] - (int(self.ends[number]) - len(part))
             found[mine] = part[own.to(part.device)].to(self.device)
         return found.view(*rows.shape, *found.shape[1:])
+
+
+@dataclass(frozen=True)
+class Picked:
+    """seen: frames that a batch looks at, (B,) or (B, obs_steps). aimed: those whose actions it is trained on, (B,) or
+    (B, chunk); padded: (B, chunk) bool. read: of what it looks at, the fields that are not on the device.
+    """
+
+    seen: Tensor
+    aimed: Tensor
+    padded: Tensor
+    read: dict[str, Tensor]
+
+    def pinned(self, device: torch.device) -> Picked:
+        """In memory that the GPU copies from by itself."""
+        own = pinned({"seen": self.seen, "aimed": self.aimed, "padded": self.padded}, device)
+        return Picked(**own, read=pinned(self.read, device))
 
 
 @dataclass(frozen=True)
@@ -80,12 +102,21 @@ class Samples:
             )
         return every[every < end - head.left_out] if head.left_out else every
 
-    def batch(
-        self, rows: Tensor, device: torch.device, head: Looks | None = None
-    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    def batch(self, rows: Tensor, device: torch.device, head: Looks | None = None) -> Batch:
         """Inputs (B, ...), or (B, obs_steps, ...), and targets (B, A), or (B, chunk, A), as the policy wants them; and
         (B, chunk) bool, True where a target lies outside the episode, whose last (first) action stands there.
         """
+        return self.placed(self.picked(rows, head), device)
+
+    def batches(self, chosen: Sequence[Tensor], device: torch.device, head: Looks | None = None) -> Iterator[Batch]:
+        """`batch` of each of these rows. What a GPU needs from files is read in a thread while it computes."""
+        picks = (self.picked(rows, head) for rows in chosen)
+        if device.type == "cuda" and any(values.device.type == "cpu" for values in self.inputs.values()):
+            picks = read_ahead(one.pinned(device) for one in picks)  # type: ignore[assignment]
+        return (self.placed(one, device) for one in picks)
+
+    def picked(self, rows: Tensor, head: Looks | None = None) -> Picked:
+        """What of `batch` is done on the CPU."""
         seen, aimed = rows, rows
         padded = torch.zeros(len(rows), 1, dtype=torch.bool)
         if head is not None and (head.obs_steps > 1 or head.chunk > 1):
@@ -96,6 +127,16 @@ class Samples:
                 aimed = rows.unsqueeze(1) + torch.arange(-head.lead, head.chunk - head.lead)
                 wanted, aimed = aimed, aimed.maximum(first).minimum(end - 1)
                 padded = wanted != aimed
-        inputs = {n: v[seen.to(v.device)].to(device, non_blocking=True) for n, v in self.inputs.items()}
-        targets = self.actions[aimed.to(self.actions.device)].to(device, non_blocking=True)
-        return inputs, targets, padded.to(device, non_blocking=True)
+        read = {name: values[seen] for name, values in self.inputs.items() if values.device.type == "cpu"}
+        return Picked(seen, aimed, padded, read)
+
+    def placed(self, picked: Picked, device: torch.device) -> Batch:
+        """The rest: `picked` on the device, with what lies there already."""
+        seen, aimed = picked.seen.to(device, non_blocking=True), picked.aimed.to(device, non_blocking=True)
+        inputs = {
+            name: picked.read[name].to(device, non_blocking=True) if name in picked.read else values[seen]
+            for name, values in self.inputs.items()
+        }
+        on_device = self.actions.device.type == device.type
+        targets = self.actions[aimed if on_device else picked.aimed].to(device, non_blocking=True)
+        return inputs, targets, picked.padded.to(device, non_blocking=True)

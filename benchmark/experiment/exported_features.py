@@ -20,6 +20,7 @@ from benchmark.data.episodes import Episodes, equal_pieces
 from benchmark.data.features import FeatureCache
 from benchmark.data.observation_source import Observations
 from benchmark.data.observations import cache_key, open_pool
+from benchmark.data.residence import Residence
 from benchmark.data.samples import Samples
 from benchmark.experiment.cell import Cell, difference
 from benchmark.experiment.existing_work import check_demos
@@ -226,10 +227,12 @@ def train_from(cell: Cell, facts: Mapping[str, Any], arrays: Mapping[str, np.nda
     torch.manual_seed(seeds.training_seed(cell.seed, "head"))
     stored = Stored(cell.representation.card, arrays["feature"].shape[-1])
     policy = make_policy(_head(cell), stored, len(env.proprio_names), env.action_spec).to(device)
-    tensors = {name: torch.from_numpy(arrays[name]).to(device) for name in ("feature", "proprio")}
-    targets = torch.from_numpy(arrays["actions"]).to(device)
+    residence = Residence(settings.runtime.resident_gb * 1e9, device)
+    tensors = residence.place({name: arrays[name] for name in ("feature", "proprio")})
+    targets = torch.from_numpy(arrays["actions"])
     if protocol.clip_actions:
         targets = targets.clamp(torch.tensor(env.action_spec.low), torch.tensor(env.action_spec.high))
+    targets = targets.to(device)
     train = facts["train_episodes"]
     own = episodes.first(train), episodes.after(train)
     rows = slice(0, own[0].rows), slice(own[0].rows, None)
@@ -237,7 +240,7 @@ def train_from(cell: Cell, facts: Mapping[str, Any], arrays: Mapping[str, np.nda
         Samples({n: t[part] for n, t in tensors.items()}, targets[part], of_part.lengths)
         for part, of_part in zip(rows, own, strict=True)
     ]
-    policy.fit(parts[0].actions, parts[0].inputs["proprio"])
+    policy.fit(parts[0].actions, parts[0].inputs["proprio"].to(device))
     trainer = Trainer(policy, protocol, cell.seed, cell.batch_size, device, settings.runtime.precision == "bf16")
     work, identity = cell.work(paths), cell.identity_hash()
     written: list[Path] = []

@@ -83,13 +83,14 @@ def prepare(
         demos = of_task.demos
         if instruction_features is not None:
             instruction = instruction_features.of_demonstrations(of_task.task, demos.episodes.lengths)
-            tensors["language"] = torch.from_numpy(instruction).to(device)
+            tensors["language"] = residence.hold(torch.from_numpy(instruction))
         rows = slice(0, demos.train_rows), slice(demos.train_rows, None)
         episodes = demos.episodes.first(demos.train), demos.episodes.after(demos.train)
         for part, own, found in zip(rows, episodes, (train, valid), strict=True):
             found.append(Samples({n: t[part] for n, t in tensors.items()}, targets[part].to(device), own.lengths))
     joined, held_out = _together(train, residence), _together(valid, residence)
-    policy.fit(joined.actions, torch.cat([part.inputs["proprio"] for part in train]))
+    # of a joint policy one task's may have found room on the device, and another's not
+    policy.fit(joined.actions, torch.cat([part.inputs["proprio"].to(device) for part in train]))
     return Prepared(policy, joined, held_out)
 
 
@@ -141,7 +142,7 @@ def _inputs(
         fields = whole()
         with clock("features"):
             feature = encode_rows(policy, fields, slice(0, of_task.demos.episodes.rows), residence.device, bf16)
-        return {"feature": feature.to(residence.device), **residence.place({"proprio": fields["proprio"]}), **own}
+        return {"feature": residence.hold(feature), **residence.place({"proprio": fields["proprio"]}), **own}
     cache = FeatureCache(
         paths.caches,
         f"{of_task.task}-{cell.method_name}",

@@ -188,7 +188,7 @@ def undisturbed(device: torch.device) -> Iterator[None]:
     """The global generators of torch, numpy and Python, and torch's switch for gradients, are put back afterwards."""
     cuda = device.type == "cuda"
     kept = torch.get_rng_state(), np.random.get_state(), random.getstate(), torch.is_grad_enabled()
-    on_gpu = torch.cuda.get_rng_state_all() if cuda else []
+    on_gpu = torch.cuda.get_rng_state(device) if cuda else None
     try:
         yield
     finally:
@@ -196,5 +196,5 @@ def undisturbed(device: torch.device) -> Iterator[None]:
         np.random.set_state(kept[1])
         random.setstate(kept[2])
         torch.set_grad_enabled(kept[3])
-        if cuda:
-            torch.cuda.set_rng_state_all(on_gpu)
+        if on_gpu is not None:
+            torch.cuda.set_rng_state(on_gpu, device)

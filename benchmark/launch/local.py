@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from benchmark.launch.gpus import environment_of
 from benchmark.launch.sweep_file import Sweep
 from benchmark.system.progress import say
 
@@ -30,10 +31,10 @@ CORES_EACH = 2
 
 @dataclass(frozen=True)
 class Slot:
-    """What one cell gets: the numbers of its cores and of its GPUs."""
+    """What one cell gets: the numbers of its cores, and the names of its GPUs (`benchmark.launch.gpus`)."""
 
     cores: tuple[int, ...]
-    gpus: tuple[int, ...] = ()
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass
@@ -53,14 +54,25 @@ class Result:
     busy: list[int] = field(default_factory=list)
 
 
-def slots(jobs: int | None, memory_gb: float, gpus: int) -> list[Slot]:
-    """jobs: as many at once, None to let cores (two a cell), free memory and GPUs decide."""
+def rooms(gpus: Sequence[str], each: int, cells_per_gpu: int) -> list[tuple[str, ...]]:
+    """The GPUs of every cell that may run at once: `each` for a cell, shared by `cells_per_gpu` of them.
+
+    Every GPU has its first cell before one has its second.
+    """
+    apart = [tuple(gpus[first : first + each]) for first in range(0, len(gpus) - each + 1, each)]
+    return apart * cells_per_gpu
+
+
+def slots(jobs: int | None, memory_gb: float, room: Sequence[tuple[str, ...]]) -> list[Slot]:
+    """jobs: as many at once, None to let free memory decide and what there is `room` for; without GPUs, the cores (two
+    a cell).
+    """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     if jobs is None:
         by_memory = int(psutil.virtual_memory().available / 2**30 / memory_gb)
-        jobs = max(1, min(gpus or max(1, len(cores) // CORES_EACH), by_memory))
+        jobs = max(1, min(len(room) or max(1, len(cores) // CORES_EACH), by_memory))
     share = [tuple(cores[index::jobs]) or (cores[index % len(cores)],) for index in range(jobs)]
-    return [Slot(share[index], (index % gpus,) if gpus else ()) for index in range(jobs)]
+    return [Slot(share[index], room[index % len(room)] if room else ()) for index in range(jobs)]
 
 
 def run_local(sweep: Sweep, numbers: Sequence[int], free: list[Slot]) -> Result:
@@ -115,8 +127,7 @@ def spawn(sweep: Sweep, kind: str, number: int, slot: Slot) -> subprocess.Popen[
     """The job in a session of its own, so that stopping it stops its simulators and nothing else."""
     threads = str(len(slot.cores))
     environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    if slot.gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, slot.gpus))
+    environment |= environment_of(slot.gpus, os.environ)
     log = sweep.log(number, kind)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:

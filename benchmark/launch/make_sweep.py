@@ -153,6 +153,7 @@ def _entry(spec: CellSpec, cell: Cell, paths: Paths) -> dict[str, Any]:
         "work": str(cell.work(paths)),
         "identity_hash": cell.identity_hash(),
         "group": f"{cell.settings.suite.name}/{cell.task} under {cell.settings.protocol.name}",
+        "device": cell.settings.runtime.device,
     }
 
 

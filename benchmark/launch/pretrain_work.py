@@ -89,6 +89,8 @@ def _entry(job: PretrainJob, paths: Paths, runtime: Runtime, processes: int) -> 
         "work": str(job.folder(paths.out)),
         "identity_hash": job.identity_hash(),
         "group": f"frames {hashlib.sha256(data.encode()).hexdigest()[:8]}",
+        "device": runtime.device,
+        "processes": processes,
         "spec": {**dataclasses.asdict(job), "runtime": dataclasses.asdict(runtime), "processes": processes},
     }
 

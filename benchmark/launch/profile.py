@@ -23,6 +23,7 @@ LARGEST = 2**20
 """Bytes of a profile."""
 LOCAL: dict[str, Any] = {
     "jobs": Annotated[int, Range(1, 1_024)] | None,
+    "cells_per_gpu": Annotated[int, Range(1, 64)],
     "memory_gb": Annotated[float, Range(0, 1_000_000, above_low=True)],
 }
 """What a profile of this machine can say."""

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from benchmark.launch import local, slurm
+from benchmark.launch.gpus import gpus_for
 from benchmark.launch.profile import resources
 from benchmark.launch.squeue import array_of
 from benchmark.launch.sweep_file import Sweep
@@ -27,7 +28,9 @@ def launch(sweep: Sweep, profile: dict[str, Any], only: list[int] | None = None)
         result = _in_process(sweep, missing)
     else:
         with exclusive(sweep.folder / "local.lock", f"sweep {sweep.name} on this machine", wait=False):
-            free = local.slots(profile.get("jobs"), profile.get("memory_gb", 3.0), _gpus())
+            gpus, each = gpus_for([sweep.entries[number] for number in missing])
+            room = local.rooms(gpus, each, profile.get("cells_per_gpu", 1))
+            free = local.slots(profile.get("jobs"), profile.get("memory_gb", 3.0), room)
             say(f"{sweep.name}: {len(missing)} cells, {len(free)} at once with {len(free[0].cores)} cores each")
             result = local.run_local(sweep, missing, free)
     lines = [f"{sweep.name}: {there + len(result.done)} of {len(sweep.entries)} cells have their records"]
@@ -56,12 +59,6 @@ def _in_process(sweep: Sweep, numbers: list[int]) -> local.Result:
         code = module.run(sweep, number)
         (result.done if code == 0 else result.busy if code == 3 else result.failed).append(number)
     return result
-
-
-def _gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count()
 
 
 def _label(sweep: Sweep, number: int) -> str:

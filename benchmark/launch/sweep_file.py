@@ -29,7 +29,9 @@ class NoSweep(UserError, FileNotFoundError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One cell of a sweep. record, work: absolute paths. group: cells that share demonstrations and caches."""
+    """One cell of a sweep. record, work: absolute paths. group: cells that share demonstrations and caches. device:
+    as `--device` says it; processes: that the cell starts, one a GPU.
+    """
 
     label: str
     spec: dict[str, Any]
@@ -37,6 +39,8 @@ class Entry:
     work: Path
     identity_hash: str
     group: str
+    device: str = "auto"
+    processes: int = 1
 
     @property
     def done(self) -> bool:

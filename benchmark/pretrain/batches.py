@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
+import torch
 
 from benchmark.pretrain.batch_order import batches
 from benchmark.pretrain.data.frames import Frames
 from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.settings import seeds
+from benchmark.system.gpu import pinned
+from benchmark.system.read_ahead import read_ahead
 from methods.objective import Batch, Objective, Row
-
-AHEAD = 3
 
 
 class Loader:
@@ -30,7 +29,11 @@ class Loader:
         seed: int,
         rank: int = 0,
         world: int = 1,
+        device: torch.device | None = None,
     ) -> None:
+        """device: that batches are for. For a GPU those of `start` lie in pinned memory, from where they are copied
+        while the GPU computes."""
+        self.device = device or torch.device("cpu")
         self.frames, self.objective, self.taught, self.size, self.seed = frames, objective, taught, size, seed
         arrays = taught.arrays if taught is not None else [{} for _ in frames.shards]
         self._fields = [{**shard.fields, **more} for shard, more in zip(frames.shards, arrays, strict=True)]
@@ -52,37 +55,8 @@ class Loader:
 
     def start(self, step: int, last: int) -> Iterator[Batch]:
         """This process's part of batches `step` to `last - 1`, made ahead of time in a thread."""
-        ready: queue.Queue[Batch | BaseException] = queue.Queue(AHEAD)
-        stop = threading.Event()
-
-        def put(item: Batch | BaseException) -> None:
-            while not stop.is_set():
-                try:
-                    ready.put(item, timeout=0.2)
-                    return
-                except queue.Full:
-                    continue
-
-        def work() -> None:
-            try:
-                for number, rows in enumerate(islice(self.order(), step, last), start=step):
-                    put(self.batch(rows[self.rank :: self.world], number))
-                    if stop.is_set():
-                        return
-            except BaseException as error:  # handed to whoever waits for the batch
-                put(error)
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        try:
-            for _ in range(step, last):
-                item = ready.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            stop.set()
-            thread.join()
+        chosen = enumerate(islice(self.order(), step, last), start=step)
+        return read_ahead(pinned(self.batch(rows[self.rank :: self.world], n), self.device) for n, rows in chosen)
 
     def batch(self, rows: Sequence[int] | np.ndarray, step: int) -> Batch:
         """These frames as the objective's tensors; what it chooses of them is drawn by `step`."""

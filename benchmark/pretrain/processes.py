@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from benchmark.system.errors import ConfigError
+
 PATIENCE = timedelta(hours=12)
 """How long processes wait for the first one, which prepares the frames. torch's own ten minutes are too few."""
 
@@ -37,13 +39,21 @@ class Group:
 
     @classmethod
     def join(cls, device: torch.device) -> Group:
-        """From torchrun's environment. On CUDA the process takes the GPU of its local rank."""
+        """From torchrun's environment. On CUDA the process takes the GPU of its local rank. Raises `ConfigError`."""
         if not under_torchrun() or int(os.environ["WORLD_SIZE"]) == 1:
             return cls()
         if device.type == "cuda":
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=PATIENCE)
+            own = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            if own.index >= (count := torch.cuda.device_count()):
+                raise ConfigError(
+                    f"--processes {os.environ['WORLD_SIZE']}: one a GPU, and this process sees {count}; give fewer, or "
+                    "--device cpu"
+                )
+            torch.cuda.set_device(own)
+            # with its device NCCL is set up now, not at the first exchange, and fails here if it cannot be
+            dist.init_process_group("nccl", timeout=PATIENCE, device_id=own)
+        else:
+            dist.init_process_group("gloo", timeout=PATIENCE)
         return cls(dist.get_rank(), dist.get_world_size())
 
     def leave(self) -> None:

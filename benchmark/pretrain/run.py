@@ -130,7 +130,14 @@ class _Run:
         if not len(frames.rows(held_out=False)):
             raise OtherSettings(f"{self.job.label}: all frames are held out, none is left to train on")
         loader = Loader(
-            frames, self.objective, taught, config.batch_size, config.seed, self.group.rank, self.group.world
+            frames,
+            self.objective,
+            taught,
+            config.batch_size,
+            config.seed,
+            self.group.rank,
+            self.group.world,
+            self.device,
         )
         torch.manual_seed(training_seed(config.seed, "pretrain init"))
         model = self.objective.build(frames.training, teacher, say)

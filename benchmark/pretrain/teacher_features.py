@@ -16,6 +16,7 @@ from benchmark.data.episodes import equal_pieces
 from benchmark.data.sample_inputs import Kept, Unusable, departure, keep, recall
 from benchmark.pretrain.data.frames import Frames, Shard
 from benchmark.system.files import explain
+from benchmark.system.gpu import kind_of_device
 from benchmark.system.progress import bar
 from methods.objective import Feature, FrozenTeacher
 
@@ -39,7 +40,7 @@ class TeacherFeatures:
 
 
 def _taught(shard: Shard, teacher: FrozenTeacher, places: Places, device: torch.device) -> dict[str, np.ndarray]:
-    facts = [FORMAT, shard.key, teacher.identity(), torch.__version__, device.type]
+    facts = [FORMAT, shard.key, teacher.identity(), torch.__version__, kind_of_device(device)]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     def take(folder: Path) -> dict[str, np.ndarray]:

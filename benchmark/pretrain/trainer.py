@@ -66,7 +66,7 @@ class PretrainTrainer:
         self.optimizer.step()
         self.model.after_step()
         self.step += 1
-        found = {name: float(value) for name, value in terms.items()}
+        found = read_together(terms)
         if not math.isfinite(found["total"]):
             raise PolicyDiverged(
                 f"the loss of step {self.step} is {found['total']} ({found}): pre-training diverged. Try a smaller "
@@ -86,8 +86,8 @@ class PretrainTrainer:
                 terms, embeddings = self._forward(part)
                 if embeddings:
                     terms |= self.model.batch_terms(embeddings, part)
-                for name, value in {**terms, "total": self.model.total(terms)}.items():
-                    sums[name] = sums.get(name, 0.0) + float(value) / len(batches)
+                for name, value in read_together({**terms, "total": self.model.total(terms)}).items():
+                    sums[name] = sums.get(name, 0.0) + value / len(batches)
         return sums
 
     def save(self, path: Path, identity: str, facts: Mapping[str, Any]) -> None:
@@ -195,6 +195,12 @@ class PretrainTrainer:
     def _seed(self, purpose: str, step: int, part: int) -> None:
         index = (step * self.config.accumulate + part) * self.group.world + self.group.rank
         torch.manual_seed(seeds.training_seed(self.config.seed, f"pretrain {purpose}", index))
+
+
+def read_together(terms: Mapping[str, Tensor]) -> dict[str, float]:
+    """Scalars as numbers, to the last bit of each, for which a GPU is waited for once and not once a term."""
+    values = torch.stack([value.detach().double().reshape(()) for value in terms.values()]).tolist()
+    return dict(zip(terms, values, strict=True))
 
 
 def _split(batch: Batch, parts: int) -> list[Batch]:

@@ -10,14 +10,20 @@ import torch
 
 from benchmark.settings.runtime import Runtime
 from benchmark.system.errors import ConfigError
+from benchmark.system.gpu import use_repeatable_kernels
 
 
 def resolve_device(runtime: Runtime) -> torch.device:
-    if runtime.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(runtime.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
+    """Raises `ConfigError` for a GPU that is not here. A GPU gets this project's switches (`benchmark.system.gpu`)."""
+    there = torch.cuda.is_available()
+    device = torch.device(runtime.device if runtime.device != "auto" else "cuda" if there else "cpu")
+    if device.type != "cuda":
+        return device
+    if not there:
         raise ConfigError(f"--device {runtime.device}: torch sees no CUDA device; `bench doctor` says why")
+    if device.index is not None and device.index >= (count := torch.cuda.device_count()):
+        raise ConfigError(f"--device {runtime.device}: torch sees {count}, from cuda:0 on; `bench doctor` names them")
+    use_repeatable_kernels()
     return device
 
 

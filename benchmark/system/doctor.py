@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from benchmark.system.finding import Finding
 from envs.local_code import ROOMS
 
 WANTED = {"metaworld": "3.1.1", "mujoco": "3.3.0", "fpsample": "0.3.3"}
 INSTALL = "python -m pip install -e . -c constraints.txt"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """verdict: ok, warn (slower or odd, but right) or fail (something will not run). `mend` is a command."""
-
-    check: str
-    verdict: str
-    found: str
-    mend: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 def examine(out: Path) -> list[Finding]:
@@ -40,6 +25,7 @@ def examine(out: Path) -> list[Finding]:
         ("checkout", check_checkout),
         ("versions", check_versions),
         ("torch", check_torch),
+        ("GPU", check_gpu),
         ("GL", check_golden_frame),
         ("memory", check_memory),
         ("disk", lambda: check_disk(out)),
@@ -113,6 +99,12 @@ def check_torch() -> Finding:
     return Finding(
         "torch", "ok", f"torch {torch.__version__} on the CPU, {torch.get_num_threads()} threads (no GPU here)"
     )
+
+
+def check_gpu() -> Finding:
+    from benchmark.system import doctor_gpu
+
+    return doctor_gpu.check_gpu()
 
 
 def check_golden_frame() -> Finding:

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from benchmark.system.gpu import gpu_facts
+
 ROOMS = ("envs", "methods", "baselines", "benchmark")
 PACKAGES = ("torch", "numpy", "mujoco", "metaworld", "gymnasium", "fpsample", "diffusers")
 
@@ -57,6 +59,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "platform": platform.platform(),
+        **gpu_facts(device),
     }
 
 

@@ -136,10 +136,10 @@ class Trainer:
         self.policy.train()
         self.policy.steps_without_gradient = 0
         watched: list[Watched] = []
-        for rows in batches:
+        ready = samples.batches(batches, self.device, self.policy)
+        for rows, (inputs, actions, padded) in zip(batches, ready, strict=True):
             if draw_each:
                 torch.manual_seed(seeds.training_seed(self.seed, "noise", self.steps))
-            inputs, actions, padded = samples.batch(rows, self.device, self.policy)
             self.policy.encoded = None
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
                 terms = checked(self.policy, self.policy.losses(inputs, actions, padded))
@@ -201,8 +201,9 @@ class Trainer:
         summed = 0.0
         torch.manual_seed(seeds.training_seed(self.seed, "validation", self.epoch))
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            for rows in samples.rows(self.policy).split(256):
-                inputs, actions, padded = samples.batch(rows, self.device, self.policy)
+            parts = samples.rows(self.policy).split(256)
+            ready = samples.batches(parts, self.device, self.policy)
+            for rows, (inputs, actions, padded) in zip(parts, ready, strict=True):
                 self.policy.encoded = None
                 terms = checked(self.policy, self.policy.losses(inputs, actions, padded))
                 value = float(total(terms))
