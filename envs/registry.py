@@ -24,6 +24,7 @@ from envs.spec import ObservationRequest, SpecMismatch
 ENVS: dict[str, str] = {
     "metaworld": "envs.metaworld:MetaWorld",
     "rlbench4-port": "envs.rlbench_port.env:RLBenchPort",
+    "aloha": "envs.aloha.env:Aloha",
 }
 
 LARGEST = 16 * 2**20
