@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from envs.aloha.experts.drawer import open_drawer
 from envs.aloha.experts.forces import Servo
+from envs.aloha.experts.long_objects import can_opener, pen, screwdriver
+from envs.aloha.experts.mug import mug_to_plate
 from envs.aloha.experts.pilot import GaveUp, Over, Pilot
+from envs.aloha.experts.plate import plate_to_rack
 from envs.aloha.experts.variety import Style
 from envs.aloha.places import STEP
 from envs.base import ExpertEpisode
@@ -19,20 +23,14 @@ AFTER = 25
 """Steps that it goes on, at least, after the first success; what a suite keeps of them it says itself."""
 
 
-def expert_of(task: str) -> Callable[[Pilot], None]:
-    from envs.aloha.experts.drawer import open_drawer
-    #    from envs.aloha.experts.long_objects import can_opener, pen, screwdriver
-    #    from envs.aloha.experts.mug import mug_to_plate
-    #    from envs.aloha.experts.plate import plate_to_rack
-
-    return {
-        "drawer-open": open_drawer,
-        #        "mug-on-plate": mug_to_plate,
-        #        "pen-in-container": pen,
-        #        "screwdriver-in-caddy": screwdriver,
-        #        "can-opener-in-caddy": can_opener,
-        #        "plate-on-rack": plate_to_rack,
-    }[task]
+EXPERTS: dict[str, Callable[[Pilot], None]] = {
+    "drawer-open": open_drawer,
+    "mug-on-plate": mug_to_plate,
+    "pen-in-container": pen,
+    "screwdriver-in-caddy": screwdriver,
+    "can-opener-in-caddy": can_opener,
+    "plate-on-rack": plate_to_rack,
+}
 
 
 def play(env: Any, seed: int, hold: int = 0, log: list[str] | None = None) -> ExpertEpisode:
@@ -54,7 +52,7 @@ def play(env: Any, seed: int, hold: int = 0, log: list[str] | None = None) -> Ex
 
     pilot = Pilot(env, env.servo, style, LONGEST, keep)
     try:
-        expert_of(env.task)(pilot)
+        EXPERTS[env.task](pilot)
         while pilot.first_success is not None and pilot.steps <= pilot.first_success + AFTER:
             pilot.wait(STEP)
         for _ in range(hold):
