@@ -20,7 +20,7 @@ from envs.base import ExpertEpisode
 LONGEST = 1500
 """Steps: 30 s. The suite's horizon; an expert that needs more has failed."""
 AFTER = 25
-"""Steps that it goes on, at least, after the first success; what a suite keeps of them it says itself."""
+"""Steps that a demonstration goes on after the first success; a suite can keep fewer (`stop_after_success`)."""
 
 
 EXPERTS: dict[str, Callable[[Pilot], None]] = {
@@ -33,8 +33,9 @@ EXPERTS: dict[str, Callable[[Pilot], None]] = {
 }
 
 
-def play(env: Any, seed: int, hold: int = 0, log: list[str] | None = None) -> ExpertEpisode:
-    """env: `envs.aloha.env.Aloha`. hold: steps that it waits when it has let go and is home again.
+def play(env: Any, seed: int, hold: int | None = None, log: list[str] | None = None) -> ExpertEpisode:
+    """env: `envs.aloha.env.Aloha`. hold: steps that it waits when it has let go and is home again; None: the episode
+    ends `AFTER` steps after the first success, wherever the arms are then.
 
     failed: it gave up, or has not succeeded within `LONGEST` steps. log: gets what went other than planned.
     """
@@ -50,17 +51,16 @@ def play(env: Any, seed: int, hold: int = 0, log: list[str] | None = None) -> Ex
         for name, value in env.told().items():
             columns[name].append(value)
 
-    pilot = Pilot(env, env.servo, style, LONGEST, keep)
+    pilot = Pilot(env, env.servo, style, keep, LONGEST, AFTER if hold is None else LONGEST)
     try:
         EXPERTS[env.task](pilot)
-        while pilot.first_success is not None and pilot.steps <= pilot.first_success + AFTER:
-            pilot.wait(STEP)
-        for _ in range(hold):
+        for _ in range(hold if hold is not None else AFTER):
             pilot.wait(STEP)
     except GaveUp as why:
         pilot.log.append(str(why))
     except Over:
-        pilot.log.append(f"more than {LONGEST} steps")
+        if pilot.first_success is None:
+            pilot.log.append(f"more than {LONGEST} steps")
     if log is not None:
         log += pilot.log
     arrays = {name: np.stack(column) for name, column in columns.items()}

@@ -34,22 +34,31 @@ INTEGRAL, MOST_INTEGRAL = 0.06, 0.06
 """Of the remaining error, while an arm stands: a share each step, radians at most."""
 
 
-class Over(Exception):  # noqa: N818
-    """The episode has as many steps as it may."""
+class Over(Exception):
+    """The episode has as many steps as it may, or goes on for long enough after success."""
 
 
-class GaveUp(Exception):  # noqa: N818
+class GaveUp(Exception):
     """The expert sees no way."""
 
 
 class Pilot:
-    """env: reset already. most: steps of an episode. on_step: told the state and the label before each action.
+    """env: reset already. on_step: told each action's label before it is played. most: steps of an episode, after:
+    steps that follow the first success.
 
     joints: (6,) of each arm, where they shall be. fingers: metres from the middle that each gripper is commanded to.
     first_success: the number of the first action after which the task was done.
     """
 
-    def __init__(self, env: Any, servo: Servo, style: Style, most: int, on_step: Callable[[np.ndarray], None]) -> None:
+    def __init__(
+        self,
+        env: Any,
+        servo: Servo,
+        style: Style,
+        on_step: Callable[[np.ndarray], None],
+        most: int,
+        after: int,
+    ) -> None:
         self.env, self.world, self.style = env, env.world, style
         self.scratch = Scratch(env.world)
         self.joints = {arm: HOME.copy() for arm in ARMS}
@@ -59,7 +68,7 @@ class Pilot:
         self.log: list[str] = []
         self._speed = {arm: np.zeros(6) for arm in ARMS}
         self._integral = {arm: np.zeros(6) for arm in ARMS}
-        self._servo, self._most, self._on_step = servo, most, on_step
+        self._servo, self._on_step, self._most, self._after = servo, on_step, most, after
 
     first_success: int | None
 
@@ -81,7 +90,8 @@ class Pilot:
 
     def tick(self) -> None:
         """One step towards `joints` and `fingers`. Raises `Over`."""
-        if self.steps >= self._most:
+        done = self.first_success is not None and self.steps > self.first_success + self._after
+        if done or self.steps >= self._most:
             raise Over
         label = self._action()
         self._on_step(label)
