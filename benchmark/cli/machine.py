@@ -22,11 +22,16 @@ from benchmark.settings.catalog import register_baselines
 
 @app.command()
 @explained
-def doctor(as_json: Json = False, out: Out = Path("runs")) -> None:
+def doctor(
+    what: Annotated[str | None, typer.Argument(help="aloha: that simulator's files alone")] = None,
+    as_json: Json = False,
+    out: Out = Path("runs"),
+) -> None:
     """Check this machine and its installation. Each failure prints the command that mends it."""
     from benchmark.system.doctor import examine, render_findings
+    from benchmark.system.doctor_simulators import examine_simulator
 
-    findings = examine(out)
+    findings = examine(out) if what is None else examine_simulator(what)
     print_json([finding.as_dict() for finding in findings]) if as_json else echo(render_findings(findings))
     if any(finding.verdict == "fail" for finding in findings):
         raise typer.Exit(1)

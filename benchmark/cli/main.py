@@ -21,6 +21,7 @@ VERBS = (
     "run",
     "show",
     "machine",
+    "fetch",
     "sweep",
     "sweep_jobs",
     "encoders",

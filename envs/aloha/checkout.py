@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from envs.errors import UserError
+from envs.class_facts import NoSimulator
 from envs.options import options_of
 
 URL = "https://github.com/google-deepmind/aloha_sim"
@@ -28,7 +28,7 @@ REPLACEABLE = {
 """Visual meshes, some of several megabytes, that mirrors may leave out; `env.aloha.stand_ins=true` does without."""
 
 
-class NoCheckout(UserError, FileNotFoundError):
+class NoCheckout(NoSimulator):
     """No checkout of aloha_sim, or one that is not the pinned commit; the message says what mends it."""
 
 
