@@ -23,7 +23,9 @@ def examine_aloha() -> list[Finding]:
     try:
         found = checkout.examine(root)
     except checkout.NoCheckout as error:
-        return [Finding("aloha_sim", "fail", str(error), "bench fetch aloha   # or env.aloha.root=DIR, $REPBENCH_ALOHA")]
+        return [
+            Finding("aloha_sim", "fail", str(error), "bench fetch aloha   # or env.aloha.root=DIR, $REPBENCH_ALOHA")
+        ]
     total = len(checkout.table())
     lost = [path for path in found.missing if path not in checkout.REPLACEABLE]
     findings = []

@@ -1,6 +1,6 @@
 """The user's checkout of google-deepmind/aloha_sim: where it is, and whether it is the pinned one, file by file.
 
-`files.txt` has the files that are used with their git blob hashes at `COMMIT` (git ls-tree -r COMMIT), grouped by folder.
+`files.txt` has the files that are used, by folder, with their git blob hashes at `COMMIT` (git ls-tree -r COMMIT).
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def usable(root: Path, stand_ins: bool) -> Checkout:
         only = all(path in REPLACEABLE for path in needed)
         mend = " (or env.aloha.stand_ins=true: shapes in their place, named in every record)" if only else ""
         raise NoCheckout(
-            f"{root} lacks {_some(needed)}; `git -C {root} checkout {COMMIT} -- {ASSETS}`, `bench fetch aloha` clones a "
-            f"whole one{mend}"
+            f"{root} lacks {_some(needed)}; `git -C {root} checkout {COMMIT} -- {ASSETS}`, `bench fetch aloha` clones "
+            f"a whole one{mend}"
         )
     return found
 

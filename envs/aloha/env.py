@@ -140,8 +140,8 @@ class Aloha:
             if request.renders:
                 raise
         from envs.aloha import scene, tasks
-        from envs.aloha.world import World
         from envs.aloha.delayed import Delayed
+        from envs.aloha.world import World
 
         self._task = tasks.TASKS[task]
         self.assets = found.assets

@@ -47,7 +47,9 @@ class Options:
         """What a number depends on, for the simulator's version; "" with the defaults."""
         names = ("image_delay", "joint_delay", "variety", "noise")
         other = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(Options, name)}
-        return "".join(f", {name}={f'{value:g}' if isinstance(value, float) else value}" for name, value in other.items())
+        return "".join(
+            f", {name}={f'{value:g}' if isinstance(value, float) else value}" for name, value in other.items()
+        )
 
 
 def read_options() -> Options:

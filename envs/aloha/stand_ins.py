@@ -6,6 +6,7 @@ count twice. A mesh of one hull alone would make a mug of a gram.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,5 +45,5 @@ def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
             vertices.append([float(word) for word in words[1:4]])
         elif words[:1] == ["f"]:
             corners = [int(word.split("/")[0]) - 1 for word in words[1:]]
-            triangles += [[corners[0], b, c] for b, c in zip(corners[1:], corners[2:], strict=False)]
+            triangles += [[corners[0], b, c] for b, c in pairwise(corners[1:])]
     return np.array(vertices, np.float32), np.array(triangles, np.int32)

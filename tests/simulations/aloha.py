@@ -64,7 +64,10 @@ def main() -> None:
     given = parser.parse_args()
     set_options("aloha", given.options)
     print(f"{Aloha.version}; options {options_of('aloha')}; seeds {given.first} to {given.first + given.episodes - 1}")
-    rows = ["| task | success, % | two seconds later, % | steps to success: median (range) | CPU, s |", "|" + " --- |" * 5]
+    rows = [
+        "| task | success, % | two seconds later, % | steps to success: median (range) | CPU, s |",
+        "|" + " --- |" * 5,
+    ]
     for task in given.tasks:
         env: Any = make("aloha", task, ObservationRequest(("proprio",)))
         found = measure(env, range(given.first, given.first + given.episodes), given.held)

@@ -58,7 +58,7 @@ class Hold:
     def goals(
         self, pose: np.ndarray, target: np.ndarray, tilts: Sequence[float], headings: Sequence[float]
     ) -> list[Goal]:
-        """Its end at `target` (3,), hanging by up to `tilts` degrees out of the vertical, towards each heading, radians.
+        """Its end at `target` (3,), hanging `tilts` degrees out of the vertical, towards each heading (radians).
 
         pose: world_from_object as it lies, which says which of its sides is up.
         """

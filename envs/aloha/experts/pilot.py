@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -144,8 +145,10 @@ class Pilot:
         if arrive:
             self.arrive(arm)
 
-    def straight(self, arm: str, target: np.ndarray, speed: float = 1.0, must: bool = True, arrive: bool = True) -> None:
-        """The tool straight to world_from_tool (4, 4). must: raises `GaveUp` where the arm cannot; else it stops there."""
+    def straight(
+        self, arm: str, target: np.ndarray, speed: float = 1.0, must: bool = True, arrive: bool = True
+    ) -> None:
+        """The tool straight to world_from_tool (4, 4). must: where the arm cannot it raises `GaveUp`, else it stops."""
         start = forward(arm, self.joints[arm])
         pace = speed * self.style.pace
         way = float(np.linalg.norm(target[:3, 3] - start[:3, 3])) / (TOOL_SPEED * pace)
@@ -176,9 +179,7 @@ class Pilot:
             self.fingers[arm] = start + (metres - start) * min(1.0, (number + 1) / ramp)
             self.tick()
 
-    def go(
-        self, arm: str, target: np.ndarray, fingers: float, held: tuple[str, np.ndarray] | None = None
-    ) -> None:
+    def go(self, arm: str, target: np.ndarray, fingers: float, held: tuple[str, np.ndarray] | None = None) -> None:
         """Joint by joint to `target`, over another way if the direct one would touch something.
 
         held: an object in the hand and its tool_from_object.
@@ -187,7 +188,7 @@ class Pilot:
         ignore = () if held is None else (held[0],)
         for path in _ways(start, target):
             points = [start, *path]
-            legs = zip(points, points[1:], strict=False)
+            legs = pairwise(points)
             if not any(self.scratch.way_touches(arm, a, b, fingers, held, ignore) for a, b in legs):
                 break
         else:
