@@ -12,7 +12,7 @@ from envs.options import set_options
 
 
 def why_not() -> str:
-    """"" where a checkout can be used, if need be with stand-ins."""
+    """ "" where a checkout can be used, if need be with stand-ins."""
     try:
         checkout.usable(checkout.root_named(), stand_ins=True)
     except checkout.NoCheckout as error:

@@ -76,7 +76,9 @@ def test_no_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_commit(small: Path) -> None:
     (small / "aloha_sim/assets/a.xml").write_text("<mujoco model='other'/>\n")
     checkout.forget()
-    with pytest.raises(checkout.NoCheckout, match=r"not aloha_sim at 3cb9adff: aloha_sim/assets/a.xml.*git -C .* checkout"):
+    with pytest.raises(
+        checkout.NoCheckout, match=r"not aloha_sim at 3cb9adff: aloha_sim/assets/a.xml.*git -C .* checkout"
+    ):
         checkout.usable(small, stand_ins=True)
     (finding,) = examine_aloha()
     assert (finding.check, finding.verdict) == ("changed", "fail") and "a.xml" in finding.found
