@@ -60,6 +60,7 @@ def _git(folder: Path, *arguments: str) -> None:
     if done.returncode:
         said = done.stderr.strip().splitlines()
         raise CloneFailed(
-            f"git {arguments[0]} failed ({said[-1] if said else done.returncode}); where there is no internet, copy "
-            f"a clone of {checkout.URL} at {checkout.COMMIT[:8]} here and name it by env.aloha.root=DIR or $REPBENCH_ALOHA"
+            f"git {arguments[0]} failed ({said[-1] if said else done.returncode}); where there is no internet, copy a "
+            f"clone of {checkout.URL} at {checkout.COMMIT[:8]} here and name it by env.aloha.root=DIR or "
+            "$REPBENCH_ALOHA"
         )

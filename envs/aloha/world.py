@@ -48,7 +48,7 @@ class World:
         self._qpos = {name: model.jnt_qposadr[number] for name, number in joint.items()}
         self._qvel = {name: model.jnt_dofadr[number] for name, number in joint.items()}
         root = model.body_rootid
-        self.geoms = {name: frozenset(np.flatnonzero(root[model.geom_bodyid] == self._holder[name])) for name in names}
+        self.geoms = {name: frozenset(_ints(root[model.geom_bodyid] == self._holder[name])) for name in names}
         self._boxes = {name: body_boxes(model, self.body[name]) for name in names}
         self.state_size = mujoco.mj_stateSize(model, _STATE)
 
@@ -146,3 +146,7 @@ class World:
     def set_state(self, state: np.ndarray) -> None:
         mujoco.mj_setState(self.model, self.data, state, _STATE)
         self.refresh()
+
+
+def _ints(flags: np.ndarray) -> list[int]:
+    return [int(number) for number in np.flatnonzero(flags)]
