@@ -17,7 +17,7 @@ def fetch(
     what: Annotated[str, typer.Argument(help="aloha")],
     to: Annotated[Path | None, typer.Option("--to", help="another folder than the one where it is looked for")] = None,
 ) -> None:
-    """Clone a simulator's files at the commit that is pinned here (aloha: google-deepmind/aloha_sim, 100 MB)."""
+    """Get a simulator's files: clone them at the pinned commit. aloha: google-deepmind/aloha_sim, 100 MB."""
     from benchmark.system.errors import ConfigError
     from benchmark.system.fetch_simulator import fetch_aloha
 

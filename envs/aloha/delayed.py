@@ -8,6 +8,9 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from envs.aloha.experts.kinematics import TOOL
+from envs.aloha.experts.transforms import transform
+from envs.aloha.places import ARMS
 from envs.aloha.world import World
 
 
@@ -38,6 +41,14 @@ class Delayed:
     def joints(self) -> np.ndarray:
         """The configuration (nq,) that proprio tells of."""
         return self._world.data.qpos if not self._joint else self._past[-1 - self._joint]
+
+    def hands(self) -> dict[str, np.ndarray]:
+        """world_from_tool (4, 4) of the grippers that cameras see, by the names of the virtual cameras on them."""
+        found = {}
+        for arm in ARMS:
+            site = self.seen.site(f"{arm}/gripper")
+            found[f"wrist-{arm}"] = transform(site.xmat.reshape(3, 3), site.xpos) @ TOOL
+        return found
 
     def state(self) -> np.ndarray:
         """(size,): past configurations, the oldest first, without the present one."""

@@ -12,6 +12,7 @@ from envs.aloha import checkout
 from envs.aloha.options import read_options
 from envs.aloha.places import (
     ARMS,
+    CAMERA_HEIGHT,
     CORNERS,
     CROP_HIGH,
     CROP_LOW,
@@ -22,6 +23,11 @@ from envs.aloha.places import (
     LOOKS_AT,
     LOW,
     OTHER_CAMERAS,
+    TABLE_HALF,
+    TABLE_TOP,
+    VIRTUAL_OVERHEAD,
+    WRIST_EYE,
+    WRIST_TARGET,
 )
 from envs.base import ExpertEpisode, Step
 from envs.camera import Orbit, parse_camera
@@ -30,6 +36,7 @@ from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
 from envs.spec import ActionSpec, Crop, FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.views import VirtualCamera
 
 if TYPE_CHECKING:
     from envs.aloha.world import World
@@ -50,6 +57,20 @@ SETTLING = 2.0
 """Seconds of physics in which objects come to rest before an episode (aloha_sim)."""
 FAR_OUTSIDE = "a joint target far outside its range, which is in radians"
 MOST_OBJECTS = 6
+
+
+def _virtual() -> tuple[VirtualCamera, ...]:
+    x, y = TABLE_HALF
+    middle, height = (0.0, 0.0, TABLE_TOP), TABLE_TOP + CAMERA_HEIGHT
+    return (
+        VirtualCamera("overhead", VIRTUAL_OVERHEAD, middle, up=(0.0, 1.0, 0.0)),
+        *(VirtualCamera(name, (a * x, b * y, height), middle) for name, (a, b) in CORNERS.items()),
+        *(VirtualCamera(f"wrist-{arm}", WRIST_EYE, WRIST_TARGET, on_hand=True) for arm in ARMS),
+    )
+
+
+VIRTUAL = _virtual()
+"""CLAMP's five views (section III-B): from above, from the two real cameras' corners, and behind both grippers."""
 
 
 class _Version:
@@ -89,6 +110,7 @@ class Aloha:
     proprio (14,): where they are, in the same order and units. A closed gripper reads -0.07 to 0, as in aloha_sim.
     ground_truth (45,): place 3, metres, and rotation x, y, z, w of six objects: what the task moves, where to, the
         others; zeros where there are fewer. Then how far three drawers are open, top to bottom, metres.
+    views: CLAMP's five virtual pictures, those of the wrists turning with the grippers.
     points: of all cameras, in the world frame, whose origin is the middle of the table.
     """
 
@@ -109,6 +131,8 @@ class Aloha:
             "points",
             "points_valid",
             "point_colors",
+            "views",
+            "views_valid",
             "proprio",
             "ground_truth",
         }
@@ -153,19 +177,20 @@ class Aloha:
                 _shift(model, name, orbit)
         self._late = Delayed(self.world, self.options.image_steps, self.options.joint_steps)
         numbers = [model.camera(name).id for name, _ in cameras]
-        self.sensors = Sensors(model, self._late.seen, numbers, request)
+        self.sensors = Sensors(model, self._late.seen, numbers, request, hand=self._late.hands)
         self.servo: Any = None  # of the experts, made when the first is asked
         self.seed = 0
 
     @classmethod
     def resolve(cls, request: ObservationRequest) -> ObservationRequest:
-        """With the crop that is used where the request names none. Raises `SpecMismatch`."""
+        """With the crop and the virtual cameras that are used where the request names none. Raises `SpecMismatch`."""
         if isinstance(request.crop, str):
             raise SpecMismatch(
                 f"{cls.name} has no crop named {request.crop!r}; give [x0,y0,z0,x1,y1,z1] in metres, world frame, or "
                 "null"
             )
-        return dataclasses.replace(request, crop=request.crop or Crop(CROP_LOW, CROP_HIGH))
+        virtual = VIRTUAL if request.virtual is None else request.virtual
+        return dataclasses.replace(request, crop=request.crop or Crop(CROP_LOW, CROP_HIGH), virtual=virtual)
 
     @classmethod
     def specs(cls, request: ObservationRequest) -> dict[str, FieldSpec]:

@@ -21,6 +21,9 @@ CAMERA_FOVY = 60.0
 """Degrees, vertical. CLAMP does not say it; this is our choice."""
 CORNERS = {"front-left": (-1, -1), "back-right": (1, 1)}
 """The paper's two cameras stand over opposite corners of the table and look at its middle."""
+VIRTUAL_OVERHEAD = (0.0, 0.0, TABLE_TOP + 1.0)
+WRIST_EYE, WRIST_TARGET = (-0.15, 0.0, 0.07), (0.0, 0.0, 0.0)
+"""Of the virtual cameras on the hands, in the frame of the tool: behind the finger tips, on the wrist camera's side."""
 OTHER_CAMERAS = {"overhead": "overhead_cam", "wrist-left": "wrist_cam_left", "wrist-right": "wrist_cam_right"}
 """Ours by name -> aloha_sim's."""
 WRIST_CAMERA = (-0.011, -0.0814748, -0.0095955)

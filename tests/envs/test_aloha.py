@@ -13,6 +13,7 @@ import pytest
 
 from benchmark.data.collect_demos import ExpertFails, collect
 from benchmark.settings.load import load_settings
+from envs import views
 from envs.aloha.env import CAMERAS, FAR_OUTSIDE
 from envs.aloha.experts.episode import play
 from envs.aloha.places import CTRL_CLOSED, CTRL_OPEN, HOME, TABLE_TOP, ctrl_to_gripper, gripper_to_ctrl, qpos_to_gripper
@@ -28,6 +29,7 @@ pytestmark = [needs_aloha, pytest.mark.sim, pytest.mark.usefixtures("aloha", "co
 BLIND = ObservationRequest(("proprio", "ground_truth"))
 CORNERS = ("front-left", "back-right")
 STAY = np.array([*HOME, ctrl_to_gripper(CTRL_CLOSED)] * 2, np.float32)
+VIEWED = ("views", "views_valid", "proprio")
 SEEING = ("rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors", "proprio")
 
 
@@ -202,6 +204,26 @@ def test_depth_is_what_rays_hit_and_points_lie_on_the_table(aloha: Any) -> None:
     points = seen["points"][seen["points_valid"]]
     on_table = np.abs(points[:, 2] - TABLE_TOP) < 2e-3
     assert on_table.mean() > 0.4 and points[:, 2].min() > -0.021
+    env.close()
+
+
+@pytest.mark.gl
+def test_five_views_of_which_two_move_with_the_grippers(aloha: Any) -> None:
+    env: Any = make("aloha", "drawer-open", ObservationRequest(VIEWED, CORNERS, 120, 160, render="fast"))
+    before = env.reset(3)
+    action = STAY.copy()
+    action[5] = 1.0  # the left hand turns
+    for _ in range(40):
+        env.advance(action)
+    after = env.observe()
+    for number, name in enumerate(views.NAMES):
+        valid = before["views_valid"][number] & after["views_valid"][number]
+        assert before["views_valid"][number].mean() > 0.02, name
+        depth, again = before["views"][number, ..., 0], after["views"][number, ..., 0]
+        same = np.abs(depth - again)[valid] < 2e-3
+        assert (same.mean() > 0.8) == (name != "wrist-left"), name
+    points = before["views"][before["views_valid"]][:, 1:]
+    assert (np.abs(points) <= np.array([0.61, 0.381, 0.701])).all()
     env.close()
 
 
