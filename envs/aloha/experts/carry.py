@@ -13,6 +13,8 @@ from envs.aloha.experts.planner import Goal, Plan, Planner, Put
 from envs.aloha.experts.transforms import about_z, backed, inverse, lifted
 from envs.aloha.places import ARMS, CTRL_CLOSED, CTRL_OPEN
 
+Way = tuple[Planner, Callable[[np.ndarray], list[Goal]]]
+"""One way of taking an object, and its goals for an object that lies at world_from_object (4, 4)."""
 SLIPPED = 0.05
 """Metres between where an object is in the hand and where it should be, from which on it is taken to be lost."""
 TRIES = 4
@@ -64,11 +66,8 @@ def _again(planner: Planner, plan: Plan, goals: list[Goal], tool: np.ndarray) ->
     )
 
 
-def hand_over(planners: Sequence[tuple[Planner, Callable[[np.ndarray], list[Goal]]]]) -> bool:
-    """Lay the object down in the middle with one arm, so that the other can take it to a goal; False if none can.
-
-    planners: ways of taking the object, each with the goals of an object at world_from_object.
-    """
+def hand_over(planners: Sequence[Way]) -> bool:
+    """Lay the object down in the middle with one arm, so that the other can take it to a goal; False if none can."""
     first = planners[0][0]
     pilot = first.pilot
     pose = pilot.pose(first.name)
@@ -105,7 +104,7 @@ def _middles(planner: Planner, pose: np.ndarray) -> list[Goal]:
 
 
 def bring(
-    planners: Callable[[], Sequence[tuple[Planner, Callable[[np.ndarray], list[Goal]]]]],
+    planners: Callable[[], Sequence[Way]],
     pilot: Pilot,
     name: str,
     receptacle: str,
@@ -113,7 +112,7 @@ def bring(
 ) -> None:
     """Try, look and try again until the task is done. Raises `GaveUp`.
 
-    planners: made anew for each try; as of `hand_over`.
+    planners: the ways, made anew for each try.
     """
     pilot.wait(0.3)
     for attempt in range(TRIES):

@@ -6,12 +6,13 @@ Of each object its frame's long axis, where along it a hand may take it, and the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from envs.aloha.experts.carry import bring
+from envs.aloha.experts.carry import Way, bring
 from envs.aloha.experts.pilot import Pilot
 from envs.aloha.experts.planner import Goal, Grasp, Planner
 from envs.aloha.experts.transforms import Z, inverse, transform
@@ -79,6 +80,10 @@ class Hold:
         return found
 
 
+GoalsOf = Callable[[Hold, np.ndarray], list[Goal]]
+"""Goals of an object that is held so and lies at world_from_object (4, 4)."""
+
+
 def _pen_points(sign: int) -> tuple[tuple[tuple[float, float, float], float], ...]:
     along = (0.045, 0.055, 0.035, 0.065)
     return tuple(((0.0, 0.008 - sign * one, 0.0072), 0.1 * number) for number, one in enumerate(along))
@@ -142,10 +147,8 @@ def _tool(pilot: Pilot, name: str, holds: tuple[Hold, ...], compartment: str, he
     _hang(pilot, name, "caddy", holds, goals)
 
 
-def _hang(pilot: Pilot, name: str, receptacle: str, holds: tuple[Hold, ...], goals: object) -> None:
-    def ways() -> list[tuple[Planner, object]]:
-        return [
-            (Planner(pilot, name, hold.grasps, above=0.09), lambda pose, hold=hold: goals(hold, pose)) for hold in holds
-        ]
+def _hang(pilot: Pilot, name: str, receptacle: str, holds: tuple[Hold, ...], goals: GoalsOf) -> None:
+    def ways() -> list[Way]:
+        return [(Planner(pilot, name, hold.grasps, above=0.09), partial(goals, hold)) for hold in holds]
 
     bring(ways, pilot, name, receptacle)

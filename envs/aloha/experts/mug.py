@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from envs.aloha.experts.carry import bring
+from envs.aloha.experts.carry import Way, bring
 from envs.aloha.experts.pilot import Pilot
 from envs.aloha.experts.planner import Goal, Grasp, Planner
 from envs.aloha.experts.transforms import Z, about_y, about_z, transform
@@ -24,7 +24,7 @@ ASIDE = ((0.0, 0.0), (0.015, 0.0), (-0.015, 0.0), (0.0, 0.015), (0.0, -0.015))
 
 
 def mug_to_plate(pilot: Pilot) -> None:
-    def ways() -> list[tuple[Planner, object]]:
+    def ways() -> list[Way]:
         def centre(pose: np.ndarray) -> np.ndarray:
             return pose[:3, :3] @ np.array([*AXIS, 0.0]) + pose[:3, 3]
 
