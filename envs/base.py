@@ -55,9 +55,13 @@ class Env(Protocol):
     else; its environments compute what the resolved request says. Cache keys and records are made from it, so that a
     changed constant is another key (`envs.registry.resolve`). It is optional.
 
-    Three more things are optional. A class with `restorable = False` needs no `state` and `set_state`: its
-    demonstrations hold what was observed, so that another camera needs other demonstrations, and an audit does not take
-    another outcome of a replay for a contradiction. A simulator whose expert plans a whole episode has
+    A class with `restorable = False` needs no `state` and `set_state`: its demonstrations hold what was observed, so
+    that another camera needs other demonstrations, and an audit does not take another outcome of a replay for a
+    contradiction. One in which the same seed and actions may lead elsewhere also has `not_replayable`, a text that says
+    why: no episode of it is ever replayed, its records say so, and an audit does. If it can tell how an episode really
+    began, it has `initial_state() -> (D,) float64`, valid after `reset`; these are kept beside a record.
+
+    Two more things are optional. A simulator whose expert plans a whole episode has
     `expert_episode(seed) -> ExpertEpisode` and may do without `expert_action`: it resets, and returns the episode up to
     its end. One that draws cameras of different sizes (`ObservationRequest.size_of`) has `camera_sizes = True`: its
     specs take `rgb` and `depth` from `envs.pictures.picture_specs`, and what it draws goes through `as_fields` there.

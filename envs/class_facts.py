@@ -40,6 +40,7 @@ class ClassFacts:
             "proprio_names": tuple(kind.proprio_names),
             "action_spec": kind.action_spec,
             "restorable": bool(getattr(kind, "restorable", True)),
+            "not_replayable": str(getattr(kind, "not_replayable", "")),
         }
 
     def specs(self, request: ObservationRequest) -> dict[str, FieldSpec]:

@@ -37,6 +37,8 @@ class EnvDescription:
     proprio_names: tuple[str, ...]
     action_spec: ActionSpec
     restorable: bool
+    not_replayable: str
+    """Why no episode can be played again by its seed and actions; empty where it can."""
     _ask: Callable[..., Any] = field(repr=False, compare=False)
 
     @property

@@ -137,8 +137,11 @@ class Renderer:
         near, far = self._near, self._far
         nothing = np.float32((1 / (0.3 * far) - 1 / far) / (1 / near - 1 / far)) if sky else np.float32(0)
         # 1/z is linear in the buffer: 1/z = 1/far + b (1/near - 1/far)
-        inverse = buffer * np.float32(1 / near - 1 / far) + np.float32(1 / far)
-        return np.where(buffer > nothing, 1 / inverse, np.float32(np.inf))
+        metres = np.multiply(buffer, np.float32(1 / near - 1 / far), order="C")
+        metres += np.float32(1 / far)
+        np.divide(np.float32(1), metres, out=metres)
+        metres[buffer <= nothing] = np.inf
+        return metres
 
     def fingerprint(self) -> str:
         self._gl.make_current()

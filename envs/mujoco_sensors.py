@@ -58,7 +58,7 @@ class Sensors:
         self._made: Any = None
 
     def observe(self) -> Observation:
-        """The fields of the present state that cameras give; some that were not asked for may be among them."""
+        """The fields of the present state that cameras give."""
         request = self.request
         found = self._render() if request.renders else {}
         if "intrinsics" in request.fields:
@@ -123,7 +123,7 @@ class Sensors:
                         colours.append(upright.reshape(-1, 3)[index])
         found = Observation()
         for name, pictures in (("rgb", rgb), ("depth", depth)):
-            if pictures:
+            if pictures and name in request.fields:
                 found |= as_fields(name, pictures, request)
         if "views" in request.fields:
             merged = views.cap(views.voxel_grid(np.concatenate(clouds)))

@@ -124,12 +124,14 @@ class Pool:
         A worker that is silent for longer than the pool's timeout is killed, which makes its answer raise `WorkerDied`.
         """
         while True:
-            watched, poll = {}, select.poll()
+            watched, poll, dead = {}, select.poll(), []
             for worker in waiting:
-                for fd in worker.descriptors:
+                descriptors = worker.descriptors
+                for fd in descriptors:
                     watched[fd] = worker
                     poll.register(fd, select.POLLIN)
-            dead = [worker for worker in waiting if not worker.descriptors]
+                if not descriptors:
+                    dead.append(worker)
             late_at = min((worker.late_at for worker in waiting), default=0.0)
             found = poll.poll(0 if dead else max(0.0, late_at - time.monotonic()) * 1000)
             done = {id(watched[fd]) for fd, _ in found} | {id(worker) for worker in dead}

@@ -118,8 +118,10 @@ class Process:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """One of them becomes readable when there is an answer, or none will come; empty if the process is dead."""
-        found = (self.channel.fileno(), self._ended)
-        return () if self._death else tuple(fd for fd in found if fd is not None)
+        if self._death:
+            return ()
+        said = self.channel.fileno()
+        return (said,) if self._ended is None else (said, self._ended)
 
     @property
     def late_at(self) -> float:

@@ -23,6 +23,7 @@ from envs.spec import ObservationRequest, SpecMismatch
 
 ENVS: dict[str, str] = {
     "metaworld": "envs.metaworld:MetaWorld",
+    "rlbench": "envs.rlbench.env:RLBench",
     "rlbench4-port": "envs.rlbench_port.env:RLBenchPort",
     "aloha": "envs.aloha.env:Aloha",
 }

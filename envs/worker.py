@@ -53,9 +53,13 @@ class Commands:
         for name, view in self._views.items():
             view[...] = _as_specified(name, observation[name], view)
 
-    def reset(self, seed: int) -> None:
-        """Start an episode; its first observation is in shared memory."""
+    def reset(self, seed: int) -> np.ndarray | None:
+        """Start an episode; its first observation is in shared memory. How it really began, (D,) float64, where a seed
+        does not say that and the simulator does.
+        """
         self._publish(self._env.reset(seed))
+        began = getattr(self._env, "initial_state", None)
+        return None if began is None else np.asarray(began(), np.float64)
 
     def step(self, action: np.ndarray) -> tuple[float, bool, str | None]:
         """(reward, success at this step, None or why the episode is over); what is seen then is in shared memory."""

@@ -38,6 +38,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "run": ("--method", "state", "--tasks", "reach", "--seeds", MANY, "--dry-run"),
     "sweep": ("--method", "state", "--tasks", "reach", "--seeds", MANY, "--dry-run", "--launcher", "debug"),
     "collect": ("--tasks", "no-such-task"),
+    "import": ("rlbench", "--root", "folder"),
     "list": (),
     "show": ("clar",),
     "doctor": ("--out", "out"),

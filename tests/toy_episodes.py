@@ -78,3 +78,14 @@ class Planner(Toy):
             np.stack(states),
             failed=seed % 5 == 0,
         )
+
+
+class Unseeded(Forgetful):
+    """Its seed does not say where it begins."""
+
+    name: ClassVar[str] = "unseeded"
+    version: ClassVar[str] = "unseeded==1"
+    not_replayable: ClassVar[str] = "its wind is not seeded"
+
+    def initial_state(self) -> np.ndarray:
+        return np.array([*self.at], np.float64)

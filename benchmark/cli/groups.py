@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Run": ("run", "collect", "features", "new"),
+    "Run": ("run", "collect", "import", "features", "new"),
     "Look": ("list", "show", "table", "report", "export"),
     "Compare": ("compare", "plan", "spread", "ledger"),
     "Pre-train": ("pretrain", "retrieval", "attention", "suite"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from benchmark.cli.errors import explained
-from benchmark.cli.option_types import real, whole
+from benchmark.cli.option_types import new_file, real, whole
 from benchmark.cli.options import (
     Json,
     Out,
@@ -23,18 +23,54 @@ from benchmark.settings.catalog import register_baselines
 @app.command()
 @explained
 def doctor(
-    what: Annotated[str | None, typer.Argument(help="aloha: that simulator's files alone")] = None,
+    what: Annotated[
+        str | None, typer.Argument(metavar="[rlbench|aloha]", help="whether that simulator runs here")
+    ] = None,
+    python: Annotated[
+        str | None, typer.Option("--python", help="with rlbench: the interpreter that has it, if another")
+    ] = None,
+    write_env: Annotated[
+        Path | None,
+        typer.Option("--write-env", parser=new_file, metavar="FILE", help="with rlbench: a script that sets it up"),
+    ] = None,
+    timeout: Annotated[
+        int, typer.Option("--timeout", parser=whole(10, 3_600), metavar="S", help="with rlbench: of each answer")
+    ] = 120,
     as_json: Json = False,
     out: Out = Path("runs"),
 ) -> None:
     """Check this machine and its installation. Each failure prints the command that mends it."""
     from benchmark.system.doctor import examine, render_findings
-    from benchmark.system.doctor_simulators import examine_simulator
+    from benchmark.system.doctor_aloha import examine_aloha
+    from benchmark.system.errors import ConfigError
+    from envs.registry import UnknownName
 
-    findings = examine(out) if what is None else examine_simulator(what)
+    if what not in (None, "rlbench", "aloha"):
+        raise UnknownName("thing that can be examined", str(what), ["rlbench", "aloha"])
+    if what != "rlbench" and (python is not None or write_env is not None):
+        raise ConfigError("--python and --write-env belong to `bench doctor rlbench`")
+    if what == "aloha":
+        findings = examine_aloha()
+    else:
+        findings = examine_simulator(python, write_env, timeout) if what else examine(out)
     print_json([finding.as_dict() for finding in findings]) if as_json else echo(render_findings(findings))
     if any(finding.verdict == "fail" for finding in findings):
         raise typer.Exit(1)
+
+
+def examine_simulator(python: str | None, write_env: Path | None, timeout: int) -> list[Any]:
+    """The rows of `bench doctor rlbench`; what is written is said on standard error."""
+    from benchmark.system.files import write_atomically
+    from benchmark.system.progress import say
+    from benchmark.system.rlbench_doctor import env_script, examine_rlbench
+    from benchmark.system.rlbench_live import try_simulator
+
+    if write_env is not None:
+        write_atomically(write_env, lambda file: file.write(env_script(python).encode()))
+        write_env.chmod(0o755)
+        say(f"{write_env} starts {python or 'this Python'} for RLBench: env.rlbench.python={write_env.absolute()}")
+        python = str(write_env.absolute())
+    return examine_rlbench(python, lambda chosen: try_simulator(chosen, float(timeout)))
 
 
 @app.command()

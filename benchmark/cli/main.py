@@ -19,6 +19,7 @@ from benchmark.system.process_exit import leave
 
 VERBS = (
     "run",
+    "imports",
     "show",
     "machine",
     "fetch",

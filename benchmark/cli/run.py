@@ -55,8 +55,12 @@ def run(
         str | None, typer.Option("--shift", help="also retest with the camera moved: azimuth=-40:40:10,elevation=...")
     ] = None,
     device: Device = "auto",
+    log: Annotated[str, typer.Option("--log", help="none | tensorboard | wandb: curves while it runs")] = "none",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="compute again what is there")] = False,
+    no_rollouts: Annotated[
+        bool, typer.Option("--no-rollouts", help="only train, and give the losses on held-out demonstrations")
+    ] = False,
     launcher: Annotated[
         str | None, typer.Option("--launcher", help="as `bench sweep`: slurm | local | a profile; launcher.FIELD=VALUE")
     ] = None,
@@ -79,6 +83,11 @@ def run(
     overrides = [*(overrides or []), *say_text(suite, text), *say_observe(observe)]
     if device != "auto":
         overrides.append(f"runtime.device={device}")
+    if log != "none":
+        overrides.append(f"runtime.log={log}")
+    others = {"--shift": shift is not None, "--dry-run": dry_run, "--launcher": launcher is not None}
+    if no_rollouts and (given := [name for name, asked in others.items() if asked]):
+        raise ConfigError(f"--no-rollouts does not go with {given[0]}")
     if launcher is not None:
         if shift is not None:
             raise ConfigError("--shift does not go with --launcher; run it afterwards, or name cameras in suite.shift")
@@ -98,6 +107,9 @@ def run(
         print_json(outlined) if as_json else echo(outlined["text"])
         return
     cells = make_cells(*what_for)
+    if no_rollouts:
+        print_trained(cells, paths, overwrite, as_json)
+        return
     preflight(cells)
     if dry_run:
         from benchmark.experiment.dry_run import describe, plan
@@ -114,6 +126,19 @@ def run(
         echo(outcome.as_text())
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
+
+
+def print_trained(cells: Any, paths: Any, overwrite: bool, as_json: bool) -> None:
+    """`bench run --no-rollouts`."""
+    from benchmark.experiment.train_only import as_text, train_cells
+
+    trained = train_cells(cells, paths, shlex.join(["bench", *sys.argv[1:]]), overwrite)
+    if as_json:
+        print_json([{"file": str(path), **data} for path, data in trained.done] + trained.failed)
+    else:
+        echo(as_text(trained))
+    if trained.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

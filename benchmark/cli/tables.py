@@ -14,9 +14,7 @@ from benchmark.cli.options import (
     Format,
     Json,
     Out,
-    Protocol,
     Records,
-    Suite,
     WithReference,
     app,
     echo,
@@ -36,12 +34,12 @@ def table(
         typer.Argument(
             parser=whole(1, 99),
             metavar="[NUMBER]",
-            help="of the paper; CLAR: 1, 3 multi-task, 4 perspective, 5 ablation",
+            help="of the paper; CLAR: 1, 2 RLBench, 3 multi-task, 4 perspective, 5 ablation",
         ),
     ] = 1,
     paper: Annotated[str, typer.Option("--paper", help="clar | clamp")] = "clar",
     form: Format = "terminal",
-    protocol: Protocol = "clar",
+    protocol: Annotated[str | None, typer.Option("--protocol", help="default: the paper's for the table")] = None,
     suite: Annotated[str | None, typer.Option("--suite", help="default: the table's")] = None,
     method: Annotated[str, typer.Option("--method", help="table 5: clar | clar-small")] = "clar",
     records: Records = None,
@@ -56,8 +54,8 @@ def table(
     from benchmark.report.tables.forms import render
     from benchmark.report.tables.marks import as_data
     from benchmark.report.tables.only_printed import check_number
-    from benchmark.report.tables.papers import SUITES, paper_table
-    from benchmark.report.tables.protocol_note import named
+    from benchmark.report.tables.papers import PROTOCOLS, SUITES, paper_table
+    from benchmark.report.tables.protocol_note import PAPERS, named
     from benchmark.settings.labels import check_base
     from benchmark.settings.load import choices, load_settings
     from benchmark.settings.user_files import in_own_folder
@@ -65,6 +63,8 @@ def table(
 
     check_number(paper, number)
     own = SUITES.get((paper, number))
+    papers = PROTOCOLS.get((paper, number), PAPERS)
+    protocol = protocol or papers
     placed, chosen = [], None
     if own is not None:
         base = check_base("protocol", protocol, [*choices("protocol"), *in_own_folder("protocol")])
@@ -79,7 +79,7 @@ def table(
         found = [r for _, r in placed if r.suite == chosen.name and r.protocol == protocol]
         result = cells_table(found, f"Cells of {chosen.name}, protocol {protocol}")
         others = other_labels([r for _, r in placed], chosen.name, protocol)
-        result = named(result, chosen.name, protocol)
+        result = named(result, chosen.name, protocol, papers)
         result = dataclasses.replace(result, notes=(*result.departs, *result.notes, *others))
     else:
         result = paper_table(paper, number, placed, chosen, protocol, method)
@@ -90,8 +90,8 @@ def table(
 @explained
 def ledger_(
     form: Format = "markdown",
-    protocol: Protocol = "clar",
-    suite: Suite = "metaworld-15",
+    protocol: Annotated[str | None, typer.Option("--protocol", help="default: the paper's for the suite")] = None,
+    suite: Annotated[str | None, typer.Option("--suite", help="default: metaworld-15, then rlbench-4")] = None,
     records: Annotated[
         list[Path] | None, typer.Option("--records", help="folders of records; default: results/measured")
     ] = None,
@@ -101,19 +101,26 @@ def ledger_(
 ) -> None:
     """List which printed numbers are reproduced, and which not yet."""
     from benchmark.records.gather import MEASURED
+    from benchmark.report.tables.clar_2 import RLBENCH
     from benchmark.report.tables.forms import render
     from benchmark.report.tables.ledger import ledger
     from benchmark.report.tables.method_status import method_status
-    from benchmark.report.tables.protocol_note import named
+    from benchmark.report.tables.papers import SUITES
+    from benchmark.report.tables.protocol_note import KEYFRAMES, PAPERS, named
     from benchmark.settings.catalog import cards
     from benchmark.settings.labels import base_of
     from benchmark.settings.load import load_settings
 
     register_baselines()
     found = read_records(records or [MEASURED], Path())
-    chosen = load_settings(suite, base_of(protocol), "mlp").suite
-    if methods:
-        echo(render(method_status(found, cards(), chosen, protocol), form, width()), nl=False)
-        return
-    result = ledger(found, cards(), chosen, protocol)
-    echo(render(named(result, suite, protocol), form, width()), nl=False)
+    for number, name in enumerate(
+        [suite] if suite else [SUITES["clar", 1]] if methods else [SUITES["clar", 1], RLBENCH]
+    ):
+        papers = KEYFRAMES if name == RLBENCH else PAPERS
+        label = protocol or papers
+        chosen = load_settings(name, base_of(label), "mlp").suite
+        make = method_status if methods else ledger
+        result = make(found, cards(), chosen, label)
+        if number and form in ("terminal", "markdown"):
+            echo("")
+        echo(render(result if methods else named(result, name, label, papers), form, width()), nl=False)

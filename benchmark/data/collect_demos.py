@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.data.demo_file import load, save
+from benchmark.data.demo_places import imported_path, is_imported
 from benchmark.data.demos import ARRAYS, FORMAT, DamagedDemos, Demos, Sensors, digest_of
 from benchmark.data.episodes import Episodes
 from benchmark.settings import seeds
@@ -60,12 +61,16 @@ def demo_path(
     python: str | None = None,
     request: ObservationRequest | None = None,
 ) -> Path:
-    """Where a task's demonstrations are; the name changes with everything that decides what is in them.
+    """Where a task's demonstrations are; the name changes with everything that decides what is in them. Where there are
+    imported ones (`benchmark.data.demo_places`), those.
 
     protocol: with the task's own rules (`Settings.of_task`). python: the simulator's interpreter, None for this one.
     request: what is to be seen in them; part of the name only where the simulator restores no state. Raises
     `NoSimulator`.
     """
+    stored = stored_request(env, request, python)
+    if stored is not None and (imported := imported_path(root, suite, task, protocol, stored)).exists():
+        return imported
     simulator = {key: value for key, value in simulator_facts(env, python).items() if key != "fpsample"}
     facts = [
         FORMAT,
@@ -81,7 +86,7 @@ def demo_path(
     later: dict[str, Any] = {}
     if protocol.stop_after_success is not None:
         later["stop_after_success"] = protocol.stop_after_success
-    if (stored := stored_request(env, request, python)) is not None:
+    if stored is not None:
         later["observation"] = stored.canonical()
     if later:
         facts.append(later)
@@ -104,6 +109,8 @@ def load_or_collect(
     The arguments are those of `demo_path`.
     """
     path = demo_path(root, suite, env, task, protocol, python, request)
+    if is_imported(path):
+        return _imported(path)
     with contextlib.suppress(FileNotFoundError, DamagedDemos):
         return load(path)  # without a lock, which a folder for reading only has no place for: the file is whole or not
     try:
@@ -128,6 +135,15 @@ def load_or_collect(
             error.path,
             error.reason,
         ) from error
+
+
+def _imported(path: Path) -> Demos:
+    """Raises `ConfigError` for damage: the simulator would give other demonstrations than those that are gone."""
+    say(f"learning from the demonstrations that were imported into {path}")
+    try:
+        return load(path)
+    except DamagedDemos as error:
+        raise ConfigError(f"{error}; import them again (`bench import`), or remove the file to collect some") from error
 
 
 def collect(

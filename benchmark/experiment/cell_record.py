@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from benchmark.experiment.cell import Cell
-from benchmark.experiment.evaluation import actions_of
+from benchmark.experiment.evaluation import actions_of, began_of
 from benchmark.experiment.method_source import keep_source, source_folder
 from benchmark.experiment.replace_record import publish, staged
 from benchmark.experiment.rollout import Episode
 from benchmark.experiment.task_data import TaskData, join_hashes
 from benchmark.experiment.work_folder import WorkFolder
 from benchmark.records.actions import BadActions, evaluations_actions, read_actions, retest_actions, write_actions
+from benchmark.records.beginnings import beginnings_file, not_replayable_facts, write_beginnings
 from benchmark.records.paths import Paths
 from benchmark.records.read import wrong_in
 from benchmark.records.record import SCHEMA, Evaluation, Record
@@ -59,6 +60,8 @@ def leave_record(finished: Finished, paths: Paths, work: Path) -> Record:
     target = staged(cell.record(paths))
     keep_source(cell.texts(), source_folder(target))
     write_actions(retest_actions(target), actions_of(finished.episodes))
+    if began := began_of(finished.episodes):
+        write_beginnings(beginnings_file(target), began)
     if cell.settings.runtime.keep_actions == "all":
         write_actions(evaluations_actions(target), _kept_actions(finished.kept, record.horizon))
     plot_cell(record, target.with_suffix(".png"))
@@ -95,6 +98,7 @@ def compose(finished: Finished) -> Record:
             "valid": collected - train,
             "attempts": sum(one.attempts for one in demos),
             **_lengths(finished),
+            **drawn_elsewhere(finished.task_data),
         },
         training=_training(trainer.policy, trainer, cell.batch_size, sum(one.train_rows for one in demos)),
         evaluations=tuple(finished.kept.evaluations),
@@ -108,9 +112,17 @@ def compose(finished: Finished) -> Record:
             **cell.text_encoder_facts(),
         },
         fingerprint=finished.task_data[0].fingerprint,
-        provenance=finished.provenance,
+        provenance=finished.provenance
+        | not_replayable_facts(cell.settings.simulator().not_replayable, began_of(finished.episodes)),
         timings={name: round(seconds, 2) for name, seconds in finished.kept.timings.items()},
     )
+
+
+def drawn_elsewhere(task_data: Sequence[TaskData]) -> dict[str, Any]:
+    """`drawn_by`: of demonstrations that hold what was observed, by what, where that is not what is played in."""
+    drawn = {t.demos.sensors.fingerprint for t in task_data if t.demos.sensors is not None}
+    other = sorted(drawn - {t.fingerprint for t in task_data})
+    return {"drawn_by": other} if other else {}
 
 
 def _lengths(finished: Finished) -> dict[str, Any]:

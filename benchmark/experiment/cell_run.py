@@ -16,8 +16,9 @@ import torch
 
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.cell_record import Finished, leave_record
-from benchmark.experiment.evaluation import actions_of, evaluation_of, failed_actions
+from benchmark.experiment.evaluation import actions_of, curves_of, evaluation_of, failed_actions
 from benchmark.experiment.existing_work import check_demos
+from benchmark.experiment.live_log import LiveLog
 from benchmark.experiment.prepare import Prepared, prepare
 from benchmark.experiment.probe import Built
 from benchmark.experiment.replace_record import staged
@@ -112,6 +113,7 @@ class CellRun:
             trainer = Trainer(
                 prepared.policy, self.protocol, self.cell.seed, self.cell.batch_size, self.device, self.bf16
             )
+            self._begin(trainer)
             self._train_and_evaluate(trainer, prepared, task_data)
             after = fingerprint(representation)
             if self.cell.card.frozen and before != after:
@@ -120,6 +122,8 @@ class CellRun:
             facts = provenance.collect(self.device, self.command)
             before_it = before_retest(self.kept.last_link(), task_data[0].fingerprint, facts["git"]["commit"])
             retest, episodes = self._retest(prepared.policy, selected, task_data, before_it)
+            self.log.scalars(self._now(trainer), {"retest/success": retest.tally.rate} if retest.tally.n else {})
+            self.log.close()
             played = Played(staged(self.cell.record(self.paths)), self.identity, {self.identity}, retest)
             play_shifts(self.cell, played, prepared.policy, shifts, self.play, self.workers)
             deaths = sum(of_task.pool.deaths for of_task in task_data)
@@ -142,27 +146,36 @@ class CellRun:
         """Of the `number`-th evaluation, of all tasks."""
         return seeds.selection_seeds(self.suite.name, self.cell.task, number, self.protocol.rollouts)
 
-    def _train_and_evaluate(self, trainer: Trainer, prepared: Prepared, task_data: list[TaskData]) -> None:
+    def _begin(self, trainer: Trainer) -> None:
+        """Where an earlier start stopped, if there was one."""
         newest = self.kept.newest()
         if newest is not None:
             trainer.restore(newest, self.identity)
-        protocol, cell = self.protocol, self.cell
-        done = trainer.steps if protocol.steps else trainer.epoch
+        done, protocol = self._now(trainer), self.protocol
         self._say(
             epoch=done, epochs=protocol.length, epoch_at_start=done, training_since=time.time(), unit=protocol.unit
         )
+        self.log = LiveLog(self.cell.settings.runtime.log, self.work, self.cell.label, self.names, done)
+
+    def _now(self, trainer: Trainer) -> int:
+        """The epoch, or the step under a protocol of steps."""
+        return trainer.steps if self.protocol.steps else trainer.epoch
+
+    def _train_and_evaluate(self, trainer: Trainer, prepared: Prepared, task_data: list[TaskData]) -> None:
+        protocol, cell = self.protocol, self.cell
         title = f"train {cell.task} {cell.method_name} s{cell.seed}"
         for number, epoch in enumerate(protocol.evaluation_epochs):
             if trainer.epoch < epoch:
                 if self.evaluate_from_checkpoint:  # the policy has what was played, which may be an average
                     trainer.restore(self.kept.checkpoint(trainer.epoch), self.identity)
                     self.evaluate_from_checkpoint = False
-                done = trainer.steps if protocol.steps else trainer.epoch
+                done = self._now(trainer)
                 with self.clock("training"), bar(title, protocol.length, done) as advance:
                     while trainer.epoch < epoch:
                         before, done = done, trainer.advance(prepared.train)
                         advance(done - before, note=f"loss {trainer.loss:.4f}")
                         self._say(epoch=done)
+                        self.log.scalars(done, {"loss/train": trainer.loss})
                         self.kept.save_now_and_then(trainer)
                     trainer.validate(prepared.valid)
                 self.kept.save(trainer)
@@ -174,7 +187,9 @@ class CellRun:
                 if self.cell.settings.runtime.keep_actions == "all":
                     write_actions(self.kept.actions(epoch), actions_of(episodes))
                 weights = played_digest(load_checkpoint(self.kept.checkpoint(epoch)))
-                self.kept.add(evaluation_of(epoch, episodes, weights, history["train_loss"], history.get("valid_loss")))
+                evaluation = evaluation_of(epoch, episodes, weights, history["train_loss"], history.get("valid_loss"))
+                self.kept.add(evaluation)
+                self.log.scalars(epoch * (protocol.evaluate_every if protocol.steps else 1), curves_of(evaluation))
 
     def _played(self, trainer: Trainer, epoch: int) -> AbstractContextManager[None]:
         """Inside, the policy has the weights to play after `epoch`."""

@@ -33,9 +33,20 @@ def evaluation_of(
     )
 
 
+def curves_of(evaluation: Evaluation) -> dict[str, float]:
+    """What an evaluation adds to the curves of a log (`benchmark.experiment.live_log`)."""
+    found = {"evaluation/success": evaluation.tally.rate} if evaluation.tally.n else {}
+    return found | ({} if evaluation.valid_loss is None else {"loss/validation": evaluation.valid_loss})
+
+
 def actions_of(episodes: Sequence[Episode]) -> dict[str, np.ndarray]:
     """By the episodes' seeds, as they are kept beside a record."""
     return {str(episode.seed): episode.actions.astype(np.float32, copy=False) for episode in episodes}
+
+
+def began_of(episodes: Sequence[Episode]) -> dict[str, np.ndarray]:
+    """How episodes really began, by their seeds; {} where seeds say it."""
+    return {str(episode.seed): episode.began for episode in episodes if episode.began is not None}
 
 
 def failed_actions(episodes: Sequence[Episode]) -> str:

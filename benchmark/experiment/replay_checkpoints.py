@@ -86,6 +86,8 @@ def _play(record: Record, path: Path, work: Path, where: Where, chosen: dict[str
         raise NotHere("the cell is being computed again (--overwrite)")
     try:
         cell = cell_of(record, where)
+        if why := cell.settings.simulator().not_replayable:
+            raise NotHere(f"no episode of {record.env} can be played again: {why}")
         missing = [task for task in cell.tasks if not demo_file(cell, paths, task).exists()]
         if missing:
             raise NotHere(f"the demonstrations of {', '.join(missing)} are not under {paths.data} (--data)")

@@ -30,6 +30,7 @@ class Episode:
 
     actions: (steps, A) float32 as sent to the simulator, so that the episode can be replayed.
     ended: why the simulator ended it, None if time or success did. Without success it is a failure like any other.
+    began: (D,) float64, how it really began, of a simulator whose seeds do not say that (`envs.base.Env`).
     """
 
     seed: int
@@ -38,6 +39,7 @@ class Episode:
     error: str | None
     actions: np.ndarray = field(repr=False, compare=False)
     ended: str | None = None
+    began: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass
@@ -46,6 +48,7 @@ class _Live:
     seed: int
     attempt: int
     memory: Memory
+    began: np.ndarray | None = None
 
 
 def rollout(
@@ -79,7 +82,7 @@ def rollout(
         episode = live.pop(worker)
         played = episode.memory.actions
         actions = np.stack(played) if played else np.zeros((0, 0), np.float32)
-        results[episode.index] = Episode(episode.seed, success, len(played), error, actions, ended)
+        results[episode.index] = Episode(episode.seed, success, len(played), error, actions, ended, episode.began)
         advance(note=f"{sum(one.success for one in results.values())}/{len(results)} succeeded")
         if queue:
             start(worker, *queue.pop(), 0)
@@ -107,7 +110,11 @@ def rollout(
             except WorkerError as error:
                 finish(worker, success=False, error=str(error))
                 continue
-            _, success, ended = reply or (0.0, False, None)  # a reset has no reply
+            success, ended = False, None
+            if isinstance(reply, tuple):
+                _, success, ended = reply
+            else:  # of a reset
+                live[worker].began = reply
             if success and success_rule == "any-step":
                 finish(worker, success=True)
             elif ended is not None or len(live[worker].memory.actions) == horizon:

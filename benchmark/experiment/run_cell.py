@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.cell_run import CellRun
 from benchmark.experiment.existing_work import begin, check_begun, its_record
+from benchmark.experiment.live_log import check_log
 from benchmark.experiment.probe import probe
 from benchmark.experiment.replace_record import begin_again, is_being_replaced
 from benchmark.records.label_check import misnamed
@@ -44,6 +45,7 @@ def run_cell(
             return record, bool(missing)
         for sentence in misnamed(cell.settings.protocol.name, cell.settings.head.name, cell.identity()):
             raise ConfigError(f"{sentence}: give what was changed by hand another name")
+        check_log(cell.settings.runtime.log)
         wait_until_heartbeat_stops(work, cell.label, say)
         built = probe(cell)
         if overwrite:

@@ -13,7 +13,8 @@ from benchmark.data.demos import Demos
 from benchmark.data.observations import open_pool
 from benchmark.experiment.cell import Cell
 from benchmark.records.paths import Paths
-from envs.pool import Pool
+from benchmark.system.errors import ConfigError
+from envs.pool import EnvConfig, Pool
 from envs.spec import ObservationRequest
 
 
@@ -38,6 +39,17 @@ def load_demos(cell: Cell, paths: Paths, workers: int) -> list[Demos]:
     ]
 
 
+def stored_demos(cell: Cell, paths: Paths) -> list[Demos]:
+    """As `load_demos`, where nothing may be collected. Raises `ConfigError` where some are not there."""
+    for task in cell.tasks:
+        if not (file := demo_file(cell, paths, task)).exists():
+            raise ConfigError(
+                f"there are no demonstrations of {task} ({file} would be the file), and without rollouts none are "
+                "collected: `bench import` those that are stored somewhere, or `bench collect`"
+            )
+    return load_demos(cell, paths, 1)
+
+
 def demo_file(cell: Cell, paths: Paths, task: str) -> Path:
     """Where `load_demos` finds those of one task. Raises `NoSimulator`."""
     settings, suite = cell.settings, cell.settings.suite
@@ -54,6 +66,22 @@ def join_hashes(demos: Sequence[Demos]) -> str:
     """The demonstrations' own hash; of several tasks, the hash of theirs."""
     hashes = [one.content_hash for one in demos]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("|".join(hashes).encode()).hexdigest()
+
+
+@contextmanager
+def open_without_rollouts(cell: Cell, demos: Sequence[Demos], workers: int) -> Iterator[list[TaskData]]:
+    """To learn from, not to play: no simulator is started where the demonstrations hold what is observed."""
+    settings = cell.settings
+    if any(one.sensors is None for one in demos):  # what a method sees is drawn from their states
+        with open_task_data(cell, demos, workers) as task_data:
+            yield task_data
+        return
+    found = []
+    for task, own in zip(cell.tasks, demos, strict=True):
+        assert own.sensors is not None
+        pool = Pool(EnvConfig(settings.suite.env, task, cell.request, settings.env_python), 0)
+        found.append(TaskData(task, own, pool, own.sensors.fingerprint))
+    yield found
 
 
 @contextmanager

@@ -23,6 +23,11 @@ class Paths:
         return self.out / "records"
 
     @property
+    def losses(self) -> Path:
+        """Of policies that were trained and never played: no records, so no table looks here."""
+        return self.out / "losses"
+
+    @property
     def work(self) -> Path:
         return self.out / "work"
 

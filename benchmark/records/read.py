@@ -60,6 +60,8 @@ def _read(path: Path) -> tuple[Record, list[str], dict[str, Any]]:
         sealed = placed.get("seal") in (None, "", seal_of(placed))
         if placed.get("schema") == 1:
             data = _upgraded(data)
+        if isinstance(data, dict) and data.get("rollouts") is False:
+            raise BadRecord(path, "it holds losses of a policy that was never played, and no success rate")
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             said = repr(data.get("schema"))[:20] if isinstance(data, dict) else "none"
             raise BadRecord(path, f"it has schema {said}, and this version reads 1 and {SCHEMA}")

@@ -76,6 +76,8 @@ def replay(
     missing = without_simulator(record, with_)
     if missing:
         return Replay(0, (), (missing,))
+    if why := describe(record.env, with_.python).not_replayable:
+        return Replay(0, (), (f"no episode of {record.env} can be played again: {why}",))
     wrong, left, jobs = [], [], []
     widths = {array.shape[1] for array in actions.values() if len(array)}
     if len(widths) > 1:  # an action of another size would make the simulator raise, and a failure an error

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from benchmark.settings.bounds import Range, check_bounds, one_of
 from benchmark.system.errors import ConfigError
 
+LOGS = ("none", "tensorboard", "wandb")
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -27,11 +29,14 @@ class Runtime:
     keep_frame_mb: Annotated[float, Range(0, 1_000_000)] = 1.0
     """10^6 bytes of a frame's observations up to which a frozen encoder's are kept on the disk; larger ones are encoded
     while they are rendered, and only the features are kept."""
+    log: str = "none"
+    """Where curves go while a cell is computed, beside its record: one of `LOGS`."""
 
     def __post_init__(self) -> None:
         check_bounds(self, "runtime")
         one_of("runtime.precision", self.precision, ("fp32", "bf16"))
         one_of("runtime.keep_actions", self.keep_actions, ("retest", "all"))
+        one_of("runtime.log", self.log, LOGS)
         check_device(self.device)
 
 

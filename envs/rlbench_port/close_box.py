@@ -52,19 +52,17 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
         apart=(("box", "lid"), ("lid", "world")),
         sizes=(depth, width, height),
         goal=Shut(place, frame.yaw, OPENING, 0.01 * OPENING),
-        plans=tuple(_plan(frame, hinge, depth, side) for side in (1, -1)),
+        plan=_plan(frame, hinge, depth),
     )
 
 
-def _plan(frame: Frame, hinge: tuple[float, float, float], depth: float, side: int) -> tuple[Keyframe, ...]:
-    """side: which finger is above the lid."""
-
+def _plan(frame: Frame, hinge: tuple[float, float, float], depth: float) -> tuple[Keyframe, ...]:
     def on_lid(angle: float, along: float) -> Keyframe:
         """The fingers around the lid, open at this angle, `along` metres from the hinge, the hand in its plane."""
         out = (math.cos(angle), 0.0, math.sin(angle))
         up = (-math.sin(angle), 0.0, math.cos(angle))
         place = frame.point(*(np.array(hinge) + along * np.array(out) + LID / 2 * np.array(up)))
-        return Keyframe(place, tool(-frame.direction(*out), side * frame.direction(*up)), opens=True)
+        return Keyframe(place, tool(-frame.direction(*out), frame.direction(*up)), opens=True)
 
     grip = depth - 0.012
     before, grasp = on_lid(OPENING, depth + 0.1), on_lid(OPENING, grip)

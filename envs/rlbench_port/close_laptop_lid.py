@@ -56,5 +56,5 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
         apart=(("laptop", "screen"),),
         sizes=(depth, width, height),
         goal=Shut(place, frame.yaw, OPENING, 0.025 * OPENING),
-        plans=push_over(frame, hinge, 0.92 * depth, OPENING, PUSHES),
+        plan=push_over(frame, hinge, 0.92 * depth, OPENING, PUSHES, side=-1),
     )

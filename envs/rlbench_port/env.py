@@ -65,8 +65,9 @@ class RLBenchPort:
     action (8,): the move of the fingertips along the robot's axes, metres; the turn x, y, z, w, of any length but zero,
         that stands before the hand's rotation (q_new = dq * q); and the gripper, above 0.5 open. The arm moves first,
         then the gripper. A target over the workspace's edge, or one that the arm cannot reach, ends the episode.
-    proprio (15,): joints 7, radians; the fingertips' place 3, metres, and rotation x, y, z, w with w >= 0; and whether
-        the gripper is open, 1 or 0.
+    proprio (15,): joints 7, radians; the fingertips' place 3, metres, and rotation x, y, z, w; and whether the gripper
+        is open, 1 or 0. Of the two signs of the rotation it has the one nearer to the rotation at home. (Lift3D's rule
+        is w >= 0. A hand that points down has w = 0, where that sign changes between moments that are almost alike.)
     ground_truth (12,): the object's place 3, metres, and rotation x, y, z, w; its hinge's angle, 0 when closed, and
         where that began, radians; its sizes 3, metres. In water-plants the object is the can, and what follows are the
         pot's x and y, the can's length, and the pot's radius and height, metres.
@@ -75,7 +76,7 @@ class RLBenchPort:
     """
 
     name: ClassVar[str] = "rlbench4-port"
-    version: ClassVar[str] = "rlbench4-port==1"
+    version: ClassVar[str] = "rlbench4-port==2"
     """Raised whenever a change of this package changes what an action leads to, or what is seen."""
     packages: ClassVar[tuple[str, ...]] = ("mujoco",)
     tasks: ClassVar[tuple[str, ...]] = tuple(sorted(TASKS))
@@ -143,7 +144,6 @@ class RLBenchPort:
         numbers = [self.model.camera(name).id for name, _ in cameras]
         self.sensors = Sensors(self.model, self.robot.data, numbers, request)
         self._layout: Layout
-        self._plan: tuple[Keyframe, ...]
         self.played = 0
 
     @classmethod
@@ -179,27 +179,23 @@ class RLBenchPort:
         rng = np.random.default_rng(int(seed))
         for _ in range(PLACEMENTS):
             layout = self._draw(rng, self.scale)
-            plan = self._first_possible(layout)
-            if plan is not None:
+            if self._can_follow(layout.plan):
                 break
         else:
             raise RuntimeError(f"{self.task}, seed {seed}: none of {PLACEMENTS} layouts can be reached by the arm")
-        self._layout, self._plan, self.played = layout, plan, 0
+        self._layout, self.played = layout, 0
         self._scene.become(self.model, self._scene.build(layout, self._orbits))
         self.robot.home(layout.goal.begin)
         return self.observe()
 
-    def _first_possible(self, layout: Layout) -> tuple[Keyframe, ...] | None:
-        for plan in layout.plans:
-            joints = self.robot.start
-            for keyframe in plan:
-                found = self._planner.reachable(joints, keyframe.place, keyframe.rotation)
-                if found is None:
-                    break
-                joints = found
-            else:
-                return plan
-        return None
+    def _can_follow(self, plan: tuple[Keyframe, ...]) -> bool:
+        joints = self.robot.start
+        for keyframe in plan:
+            found = self._planner.reachable(joints, keyframe.place, keyframe.rotation)
+            if found is None:
+                return False
+            joints = found
+        return True
 
     def step(self, action: np.ndarray) -> Step:
         wanted = self.action_spec.check(action).astype(np.float64)
@@ -243,7 +239,8 @@ class RLBenchPort:
 
     def expert_action(self) -> np.ndarray:
         """To the next keyframe of the plan; after the last it stays where it is."""
-        keyframe = self._plan[min(self.played, len(self._plan) - 1)]
+        plan = self._layout.plan
+        keyframe = plan[min(self.played, len(plan) - 1)]
         place, rotation = self.robot.tip()
         turn = canonical(multiply(keyframe.rotation, inverse(rotation)))
         return np.array([*(keyframe.place - place), *turn, float(keyframe.opens)], np.float32)

@@ -35,14 +35,14 @@ class Layout:
     parent where the parent is fixed to the world, and a lid that overlaps its box at the hinge would be thrown shut.
 
     sizes: (3,) metres. goal: where things begin, and when the task is done.
-    plans: what the expert may do, in order of preference; the first that the arm can follow is done.
+    plan: what the expert does. A layout whose plan the arm cannot follow is drawn anew.
     """
 
     bodies: str
     apart: tuple[tuple[str, str], ...]
     sizes: tuple[float, float, float]
     goal: Goal
-    plans: tuple[tuple[Keyframe, ...], ...]
+    plan: tuple[Keyframe, ...]
 
 
 @dataclass(frozen=True)

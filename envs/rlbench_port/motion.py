@@ -11,7 +11,7 @@ import numpy as np
 from envs.rlbench_port import arm
 from envs.rlbench_port.places import TIMESTEP
 from envs.rlbench_port.planner import timed
-from envs.rlbench_port.rotations import from_matrix
+from envs.rlbench_port.rotations import from_matrix, nearer
 
 SUBSTEPS = 5
 PERIOD = SUBSTEPS * TIMESTEP
@@ -44,6 +44,9 @@ class Robot:
         self._spans: dict[str, tuple[int, int]] = {}
         self._kind = mujoco.mjtState.mjSTATE_INTEGRATION
         self.state_size = mujoco.mj_stateSize(model, self._kind)
+        self.data.qpos[: arm.JOINTS] = arm.HOME
+        mujoco.mj_kinematics(model, self.data)
+        self._home = self.tip()[1]
 
     def home(self, begin: Callable[[Robot], None]) -> None:
         """The beginning of an episode: the arm at rest, the gripper open, and what `begin` puts in its place."""
@@ -113,7 +116,7 @@ class Robot:
         """(15,) float32, as `RLBenchPort` says."""
         place, rotation = self.tip()
         opened = float(self.data.qpos[self._fingers].min() > 0.9 * arm.OPEN)
-        return np.array([*self.joints(), *place, *rotation, opened], np.float32)
+        return np.array([*self.joints(), *place, *nearer(rotation, self._home), opened], np.float32)
 
     def state(self) -> np.ndarray:
         found = np.empty(self.state_size)

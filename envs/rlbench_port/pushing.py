@@ -19,12 +19,11 @@ BEHIND, ABOVE = 0.07, 0.08
 
 
 def push_over(
-    frame: Frame, hinge: tuple[float, float, float], along: float, opening: float, angles: Sequence[float]
-) -> tuple[tuple[Keyframe, ...], ...]:
-    """Two plans, which differ by half a turn of the hand.
-
-    hinge: its place in the object's frame; along: metres from it, where the lid is pushed; opening, angles: where the
-    lid stands, and to where it is pushed one after another, radians.
+    frame: Frame, hinge: tuple[float, float, float], along: float, opening: float, angles: Sequence[float], side: int
+) -> tuple[Keyframe, ...]:
+    """hinge: its place in the object's frame; along: metres from it, where the lid is pushed; opening, angles: where
+    the lid stands, and to where it is pushed one after another, radians. side: 1 or -1, which differ by half a turn of
+    the hand; that of a task is the one that the arm reaches in more layouts.
     """
 
     def at(angle: float, behind: float, above: float = 0.0) -> np.ndarray:
@@ -37,5 +36,5 @@ def push_over(
 
     places = [at(opening, BEHIND), *(at(angle, FINGER) for angle in angles), at(angles[-1], FINGER, ABOVE)]
     down = np.array([0.0, 0.0, -1.0])
-    turned = [tool(down, side * frame.direction(0, 1, 0)) for side in (-1, 1)]
-    return tuple(tuple(Keyframe(place, rotation, opens=False) for place in places) for rotation in turned)
+    turned = tool(down, side * frame.direction(0, 1, 0))
+    return tuple(Keyframe(place, turned, opens=False) for place in places)

@@ -31,6 +31,11 @@ def canonical(q: np.ndarray) -> np.ndarray:
     return -q if q[3] < 0 else q
 
 
+def nearer(q: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The one of q and -q that is nearer to `other` (4,): it jumps only at half a turn from there."""
+    return -q if float(q @ other) < 0 else q
+
+
 def to_matrix(q: np.ndarray) -> np.ndarray:
     """(3, 3) of a unit quaternion (4,)."""
     x, y, z, w = q

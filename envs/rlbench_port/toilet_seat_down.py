@@ -54,7 +54,7 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
         apart=(("toilet", "seat"),),
         sizes=(length, width, height),
         goal=Shut(place, frame.yaw, OPENING, 0.025 * OPENING),
-        plans=push_over(frame, hinge, length - 0.012, OPENING, PUSHES),
+        plan=push_over(frame, hinge, length - 0.012, OPENING, PUSHES, side=1),
     )
 
 

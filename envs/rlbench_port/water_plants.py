@@ -53,15 +53,15 @@ def draw(rng: np.random.Generator, size: float | None) -> Layout:
         apart=(),
         sizes=(length, radius, tall),
         goal=Pour(can, frame.yaw, head, rim, radius - 0.006),
-        plans=tuple(_plan(frame, head, height, rim, side) for side in (-1, 1)),
+        plan=_plan(frame, head, height, rim),
     )
 
 
-def _plan(frame: Frame, head: np.ndarray, height: float, rim: np.ndarray, side: int) -> tuple[Keyframe, ...]:
-    """rim: the middle of the pot's, robot frame. side: which finger is on the can's left."""
+def _plan(frame: Frame, head: np.ndarray, height: float, rim: np.ndarray) -> tuple[Keyframe, ...]:
+    """rim: the middle of the pot's, robot frame."""
     grip = np.array([0.0, 0.0, height + 0.55 * HANDLE[2]])
     grasp = frame.place + grip
-    upright = tool(np.array([0.0, 0.0, -1.0]), side * frame.direction(0, 1, 0))
+    upright = tool(np.array([0.0, 0.0, -1.0]), -frame.direction(0, 1, 0))
     to_pot = Frame(rim, math.atan2(*(rim - frame.place)[[1, 0]]))  # the can is turned towards the pot, then tilted
     level = multiply(about(UP, to_pot.yaw - frame.yaw), upright)
     tilt = about(to_pot.direction(0, 1, 0), TILT)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.settings.load import load_settings
-from benchmark.system.doctor_simulators import examine_aloha, examine_simulator
+from benchmark.system.doctor_aloha import examine_aloha
 from benchmark.system.errors import ConfigError
 from benchmark.system.fetch_simulator import CloneFailed, fetch_aloha
 from envs.aloha import checkout
@@ -167,11 +167,6 @@ def test_a_clone_is_whole_or_not_there(small: Path, tmp_path: Path, monkeypatch:
     with pytest.raises(CloneFailed, match="git fetch failed.*no internet"):
         fetch_aloha(tmp_path / "other", str(small))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "sim"], "nothing half is left"
-
-
-def test_other_simulators_have_no_files_to_look_at() -> None:
-    with pytest.raises(ConfigError, match="bench doctor metaworld: there is aloha"):
-        examine_simulator("metaworld")
 
 
 def test_what_the_class_says_is_what_the_tasks_are() -> None:

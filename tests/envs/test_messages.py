@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from envs import messages
+from envs.action_parts import ActionPart
 from envs.channel import Channel
 from envs.messages import DTYPES, HEADER, LARGEST_BODY, MAGIC, STEP, STEPPED, TREE, BadFrame, Unsendable, encode
 from envs.process import CLOSE, Process
@@ -130,7 +131,8 @@ def test_arrays_of_any_layout_and_what_simulators_are_asked_with() -> None:
         crop=NamedCrop("x", (("a", box),)),
         virtual=(VirtualCamera("overhead", (0.0, 0.0, 1.0), (0.0, 0.0, 0.0)),),
     )
-    kept = [whole, FieldSpec("a", (2, 3), "float32", "m"), ActionSpec(("x",), (-1.0,), (1.0,), "m"), box]
+    part = ActionPart("place", 0, 1, "position", "m", "robot")
+    kept = [whole, FieldSpec("a", (2, 3), "float32", "m"), ActionSpec(("x",), (-1.0,), (1.0,), "m", (part,)), box]
     assert crossed(kept) == kept
 
 

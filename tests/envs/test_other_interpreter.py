@@ -58,9 +58,9 @@ import importlib, importlib.util, pathlib, sys
 room = pathlib.Path(sys.argv[1])
 spec = importlib.util.spec_from_file_location("envs", str(room / "__init__.py"), submodule_search_locations=[str(room)])
 sys.modules["envs"] = importlib.util.module_from_spec(spec)
-for path in sorted(room.glob("*.py")):
+for path in sorted([*room.glob("*.py"), *room.glob("rlbench/*.py")]):
     if path.stem not in ("__init__", "mujoco_renderer"):  # which wants mujoco
-        importlib.import_module("envs." + path.stem)
+        importlib.import_module(".".join(["envs", *path.relative_to(room).with_suffix("").parts]))
 print(len(sys.modules))
 """
 

@@ -108,7 +108,16 @@ def test_a_demonstration_is_a_few_keyframes_of_the_declared_action(env: Any) -> 
     assert episode["success"].tolist() == [False] * (len(episode["actions"]) - 1) + [True]
     np.testing.assert_allclose(np.linalg.norm(episode["actions"][:, 3:7], axis=1), 1, atol=1e-6)
     assert (episode["actions"][:, 6] >= 0).all(), "of two quaternions of one turn the one with w >= 0"
-    assert (episode["proprio"][:, 13] >= 0).all()
+
+
+@pytest.mark.sim
+def test_the_sign_of_the_hands_rotation_does_not_jump(env: Any) -> None:
+    """A hand that points down has w = 0: by w >= 0 its quaternion would change sign there."""
+    home = np.array([0.0, 0.99619472, 0.0, 0.08715574])
+    for seed in range(4):
+        seen = expert_episode(env, seed, 25, 0)["proprio"][:, 10:14]
+        np.testing.assert_allclose(seen[0], home, atol=1e-6)
+        assert (seen @ home > 0.3).all(), "the side of home, and far from where it would jump"
 
 
 @pytest.mark.sim
@@ -128,7 +137,7 @@ def test_the_version_names_these_episodes(env: Any) -> None:
 
     Of seed 0: where the object is and its sizes; where the tip is after the expert's first step; the expert's steps.
     """
-    assert RLBenchPort.version == "rlbench4-port==1"
+    assert RLBenchPort.version == "rlbench4-port==2"
     place, sizes, tip, steps = {
         "close-box": ((0.663981, 0.181612, 0), (0.172244, 0.199819, 0.109735), (0.691, -0.1426, 0.2398), 5),
         "close-laptop-lid": ((0.623981, 0.16074, 0), (0.192508, 0.269756, 0.015961), (0.655, -0.0471, 0.1685), 3),

@@ -66,6 +66,7 @@ CANNOT_MATTER: dict[type, dict[str, str]] = {
         "weights_dir": "where weights are; their content is named",
         "keep_actions": "what is kept beside the record, not what is played",
         "resident_gb": "where training data lies (tests/data/test_residence.py: equal records)",
+        "log": "curves beside the record (tests/experiment/test_live_log.py: equal records)",
         "keep_frame_mb": "whether observations are stored (tests/data/test_encode_while_rendering.py: equal records)",
     },
     Language: {},

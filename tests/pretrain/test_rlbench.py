@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.pretrain.data import panda_base, rlbench
+from benchmark.data import panda_base, rlbench_files
+from benchmark.data.safe_pickle import Hostile, Plain, Refused, read_pickle
 from benchmark.pretrain.data.config import DataConfig
-from benchmark.pretrain.data.safe_pickle import Plain, Refused, read_pickle
 from benchmark.pretrain.data.sources import load_data, open_frames
 from benchmark.system.errors import ConfigError
 from methods.clar.local import project, visible
@@ -206,12 +206,13 @@ def test_variations_are_read_one_after_the_other(tmp_path: Path, their_classes: 
                 their_classes,
                 steps=1,
             )
-    found = [f"{e.folder.parents[1].name}/{e.folder.name}" for e in rlbench.find_episodes(tmp_path, "close-jar", 4)]
+    episodes = rlbench_files.find_episodes(tmp_path, "close-jar", 4)
+    found = [f"{e.folder.parents[1].name}/{e.folder.name}" for e in episodes]
     assert found == ["variation0/episode0", "variation1/episode0", "variation0/episode1", "variation1/episode1"]
     with pytest.raises(ConfigError, match="has 4 episodes, and 5 are asked for"):
-        rlbench.find_episodes(tmp_path, "close-jar", 5)
+        rlbench_files.find_episodes(tmp_path, "close-jar", 5)
     with pytest.raises(ConfigError, match="is no folder"):
-        rlbench.find_episodes(tmp_path, "open-drawer", 1)
+        rlbench_files.find_episodes(tmp_path, "open-drawer", 1)
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -239,11 +240,11 @@ def test_a_pickle_that_wants_more_is_refused_by_name(tmp_path: Path) -> None:
             file.write_bytes(pickle.dumps(bad))
         except TypeError:
             continue
-        with pytest.raises(Refused, match=f"{file}.*{name}"):
+        with pytest.raises(Hostile, match=f"{file}.*{name}"):
             read_pickle(file)
     assert not Path("/tmp/repbench-was-here").exists()
     file.write_bytes(b"cos\nsystem\n(S'touch /tmp/repbench-was-here'\ntR.")
-    with pytest.raises(Refused, match="os.system"):
+    with pytest.raises(Hostile, match="os.system"):
         read_pickle(file)
     file.write_bytes(pickle.dumps([1, 2])[:-3])
     with pytest.raises(Refused, match="no demonstration"):

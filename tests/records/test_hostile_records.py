@@ -170,7 +170,7 @@ accepted: list[int] = []
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(made=CHANGES)
 def test_a_hostile_record_is_read_or_skipped(folder: Path, made: Any) -> None:
     path = folder / PLACE

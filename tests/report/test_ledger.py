@@ -15,6 +15,7 @@ from benchmark.settings.load import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = load_settings("metaworld-15", "clar", "mlp").suite
+RLBENCH = load_settings("rlbench-4", "clar-rlbench", "mlp").suite
 
 
 def measured() -> list[Record]:
@@ -22,7 +23,8 @@ def measured() -> list[Record]:
 
 
 def test_the_ledger_is_rendered_from_the_records() -> None:
-    text = render(ledger(measured(), cards(), SUITE, "clar"), "markdown")
+    tables = [ledger(measured(), cards(), SUITE, "clar"), ledger(measured(), cards(), RLBENCH, "clar-rlbench")]
+    text = "\n".join(render(table, "markdown") for table in tables)
     assert (ROOT / "results" / "LEDGER.md").read_text() == text, "bench ledger > results/LEDGER.md"
 
 
@@ -30,6 +32,16 @@ def test_every_row_of_the_table_has_a_method_and_every_claim_a_row() -> None:
     printed = {number.method for number in reported("clar", "Table I")}
     claimed = {card.reported_as for card in cards() if card.reported_as}
     assert claimed == printed
+
+
+def test_table_two_has_its_rows_and_the_port_fills_none() -> None:
+    rows = ledger(measured(), cards(), RLBENCH, "clar-rlbench").rows
+    assert [row[:2] for row in rows] == [
+        (name, f"{mean:.1f}")
+        for name, mean in (("PointNet", 64), ("RVT-2 (multi-view)", 75), ("RVT-2", 71), ("Lift3D", 77), ("CLAR", 82))
+    ]
+    assert {row[3] for row in rows} == {"–"}
+    assert "CoppeliaSim" in {row[0]: row[4] for row in rows}["CLAR"]
 
 
 def test_what_is_untrained_reproduces_nothing() -> None:

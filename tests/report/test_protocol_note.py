@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.report.tables.ledger import ledger
-from benchmark.report.tables.papers import SUITES, paper_table
+from benchmark.report.tables.papers import PROTOCOLS, SUITES, paper_table
 from benchmark.report.tables.protocol_note import departure
 from benchmark.settings.catalog import cards
 from benchmark.settings.load import load_settings
@@ -22,6 +22,13 @@ def test_every_difference_is_named() -> None:
     assert "(batch_size 2d 64 and 3d 64 for 2d 256 and 3d 16)" in note
 
 
+def test_the_protocol_of_keyframes_is_the_papers_for_rlbench_alone() -> None:
+    assert departure("clar-rlbench", "clar-rlbench") == ()
+    (note,) = departure("clar", "clar-rlbench")
+    assert "train_demos 25 for 100" in note and "schedule constant for cosine" in note
+    assert "train_demos 100 for 25" in departure("clar-rlbench")[0]
+
+
 def test_a_protocol_that_is_not_here_is_another_one_too() -> None:
     assert departure("theirs") == (
         "protocol theirs is not the paper's: its numbers do not compare with the printed ones.",
@@ -31,7 +38,8 @@ def test_a_protocol_that_is_not_here_is_another_one_too() -> None:
 def test_tables_and_ledger_carry_the_note() -> None:
     for (paper, number), name in SUITES.items():
         suite = load_settings(name, "quick", "mlp").suite
-        assert departure("quick")[0] in paper_table(paper, number, [], suite, "quick").notes
-        assert not any("not the paper's (" in note for note in paper_table(paper, number, [], suite, "clar").notes)
+        papers = PROTOCOLS.get((paper, number), "clar")
+        assert departure("quick", papers)[0] in paper_table(paper, number, [], suite, "quick").notes
+        assert not any("not the paper's" in note for note in paper_table(paper, number, [], suite, papers).notes)
     suite = load_settings("metaworld-15", "quick", "mlp").suite
     assert departure("quick")[0] in ledger([], cards(), suite, "quick").notes

@@ -19,7 +19,7 @@ from envs.registry import make
 from envs.rlbench_port.places import WORKSPACE
 from envs.spec import ObservationRequest
 
-HORIZON = 25
+HORIZON = 10
 SCALES = (0.9, 1.0, 1.1)
 STAY = (0, 0, 0, 0, 0, 0, 1)
 Player = Callable[[Any, int, int, np.random.Generator], np.ndarray]

@@ -18,11 +18,11 @@ import numpy as np
 
 from benchmark.data.cache_places import Places
 from benchmark.pretrain.data.config import DataConfig
-from benchmark.pretrain.data.conversion import View
 from benchmark.pretrain.data.frames import Shard
 from benchmark.pretrain.data.recordings import Recording, check_pose, choose, read_json, shards_of, sizes, view_of
 from benchmark.system.checked_arrays import as_numbers, read_numbers
 from benchmark.system.errors import ConfigError
+from envs.recorded_views import View
 
 
 class Calibrated(Recording):

@@ -19,21 +19,8 @@ from benchmark.system.errors import ConfigError
 from benchmark.system.files import allocate, discard, explain, write_json
 from benchmark.system.progress import bar, say
 from envs import points
+from envs.recorded_views import View
 from envs.spec import Crop
-
-
-@dataclass(frozen=True)
-class View:
-    """What one camera recorded at one moment, in the robot's frame.
-
-    rgb (H, W, 3) uint8; depth (H, W) float32 metres along the optical axis; intrinsics (3, 3) pixels, pixel centres at
-    half-integers; extrinsics (4, 4) robot_from_camera with OpenCV axes.
-    """
-
-    rgb: np.ndarray
-    depth: np.ndarray
-    intrinsics: np.ndarray
-    extrinsics: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ from PIL import Image
 
 from benchmark.data.cache_places import Places
 from benchmark.pretrain.data.config import DataConfig
-from benchmark.pretrain.data.conversion import Moment, View, convert
+from benchmark.pretrain.data.conversion import Moment, convert
 from benchmark.pretrain.data.frames import Shard
 from benchmark.system import checked_json
 from benchmark.system.errors import ConfigError
 from envs import camera
 from envs.files import why_no_file
+from envs.recorded_views import View
 from envs.spec import Crop
 
 FORMAT = 2

@@ -28,7 +28,6 @@ import numpy as np
 
 from benchmark.data.cache_places import Places
 from benchmark.pretrain.data.config import DataConfig
-from benchmark.pretrain.data.conversion import View
 from benchmark.pretrain.data.frames import Shard
 from benchmark.pretrain.data.recordings import (
     Recording,
@@ -43,6 +42,7 @@ from benchmark.pretrain.data.recordings import (
 )
 from benchmark.system.checked_arrays import as_numbers
 from benchmark.system.errors import ConfigError
+from envs.recorded_views import View
 
 NAME = re.compile(r"(task_\d+)_user_\d+_scene_(\d+)_cfg_(\d+)")
 TOGETHER = 100

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 
 from benchmark.records.flat_rows import order
 from benchmark.records.record import Record, Tally
-from benchmark.report.comparisons.comparable import reference_mark
+from benchmark.report.comparisons.comparable import reference_mark, unequal
 from benchmark.report.statistics.intervals import wilson
 from benchmark.report.statistics.one_seed import ONE_SEED
+from benchmark.report.tables.clar_2 import RLBENCH, RLBENCH_TASKS, failures
 from benchmark.report.tables.measured_cells import PARTIAL, mark, three_lines
 from benchmark.report.tables.printed_numbers import errata, reported
+from benchmark.report.tables.protocol_note import for_rlbench
 from benchmark.report.tables.short_labels import said_below, short_labels
 from benchmark.report.tables.skeleton import BEST_NOTE, Line, Members, choose, lay_out, shared_notes, table
 from benchmark.report.tables.table import Table
@@ -61,10 +63,13 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
     Records that were made under other conditions (success rule, demonstrations, observation, precision, protocol
     numbers) than most of a table's are named and left out, never averaged in.
     """
-    chosen = choose([r for r in records if r.suite == suite.name and r.protocol == protocol])
+    metaworld = choose([r for r in records if r.suite == suite.name and r.protocol == protocol])
+    keyframes = for_rlbench(protocol)
+    rlbench = choose([r for r in records if r.suite == RLBENCH and r.protocol == keyframes])
+    chosen = metaworld.beside(rlbench)
     printed = {(n.method, n.column): n.value for n in reported("clar", "Table I")}
     marks, notes = _errata_notes()
-    groups = [_tasks_of(suite, column) for column in COLUMNS]
+    groups = [_tasks_of(suite, column) for column in COLUMNS[:-1]] + [list(RLBENCH_TASKS)]
 
     def as_printed(name: str) -> Line:
         cells = [f"{printed[name, c]:.1f}{marks.get((name, c), '')}" if (name, c) in printed else "–" for c in COLUMNS]
@@ -76,13 +81,10 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
     body = lay_out(chosen, groups, list(dict.fromkeys(method for method, _ in printed)), as_printed, measured)
     of_kind = {"retest": {label: found.retested() for label, found in chosen.by_label().items()}}
     notes += [PARTIAL] if body.partial else []
-    notes += shared_notes(chosen, of_kind, groups)
-    if any(r.errors for r in chosen.kept):
-        bad = sorted({f"{r.task}/{r.method} ({r.errors})" for r in chosen.kept if r.errors})
-        notes.append(f"episodes that could not be run, counted neither way: {', '.join(bad)}.")
-    if any(r.failed_actions for r in chosen.kept):
-        ended = sorted({f"{r.task}/{r.method} ({r.failed_actions})" for r in chosen.kept if r.failed_actions})
-        notes.append(f"failures that ended by an action which the simulator could not carry out: {', '.join(ended)}.")
+    notes += shared_notes(metaworld, of_kind, groups)
+    if rlbench.kept:
+        notes += [f"RLBench: suite {RLBENCH}, protocol {keyframes}.", *unequal(rlbench.kept)]
+    notes += failures(chosen.kept)
     notes += chosen.apart
     columns = ("easy (5)", "medium (5)", "hard (5)", "mean (15)", "RLBench (4)")
     title = f"CLAR Table I, success in %, protocol {protocol}"
@@ -90,8 +92,7 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
 
 
 def _tasks_of(suite: Suite, column: str) -> list[str]:
-    """None of RLBench: nothing of it is measured yet."""
-    return [] if column == "rlbench" else list(suite.task_names) if column == "mean" else list(suite.tasks[column])
+    return list(suite.task_names) if column == "mean" else list(suite.tasks[column])
 
 
 def _errata_notes() -> tuple[dict[tuple[str, str], str], list[str]]:

@@ -11,7 +11,6 @@ ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 PAPERS = {"clar": (1, 2, 3, 4, 5), "clamp": (1, 2, 3, 4)}
 ALOHA = "CLAMP's policies, which are not here yet (the ALOHA tasks are: suite aloha-6)"
 NEEDS = {
-    ("clar", 2): "RLBench, which is not here yet",
     ("clamp", 1): ALOHA,
     ("clamp", 2): "a robot",
     ("clamp", 3): ALOHA,

@@ -9,21 +9,25 @@ from pathlib import Path
 from benchmark.records.record import Record
 from benchmark.report.comparisons.comparable import other_labels
 from benchmark.report.tables.clar_1 import clar_table_1
+from benchmark.report.tables.clar_2 import RLBENCH, clar_table_2
 from benchmark.report.tables.clar_3 import clar_table_3
 from benchmark.report.tables.clar_4 import clar_table_4
 from benchmark.report.tables.clar_5 import clar_table_5
 from benchmark.report.tables.only_printed import check_number, printed_table
-from benchmark.report.tables.protocol_note import named
+from benchmark.report.tables.protocol_note import KEYFRAMES, PAPERS, named
 from benchmark.report.tables.table import Table
 from benchmark.settings.suite import Suite
 
 SUITES = {
     ("clar", 1): "metaworld-15",
+    ("clar", 2): RLBENCH,
     ("clar", 3): "metaworld-multitask",
     ("clar", 4): "metaworld-perspective",
     ("clar", 5): "clar-ablation",
 }
 """The suite whose records fill a table; the others are printed beside "missing"."""
+PROTOCOLS = {("clar", 2): KEYFRAMES}
+"""The paper's protocol of a table, where it is not `clar`."""
 
 
 def paper_table(
@@ -42,7 +46,10 @@ def paper_table(
     if suite is None:
         return printed_table(paper, number)
     plain = [record for _, record in records]
-    if number == 3:
+    paper_protocol = PROTOCOLS.get((paper, number), PAPERS)
+    if number == 2:
+        table, _ = clar_table_2(plain, suite, protocol)
+    elif number == 3:
         table, _ = clar_table_3(records, suite, protocol)
     elif number == 4:
         table, _ = clar_table_4(records, suite, protocol)
@@ -50,5 +57,5 @@ def paper_table(
         table, _ = clar_table_5(plain, suite, protocol, method)
     else:
         table, _ = clar_table_1(plain, suite, protocol)
-    table = named(table, suite.name, protocol)
+    table = named(table, suite.name, protocol, paper_protocol)
     return dataclasses.replace(table, notes=(*table.departs, *table.notes, *other_labels(plain, suite.name, protocol)))

@@ -62,6 +62,16 @@ class Chosen:
     apart: list[str]
     rows: dict[str, dict[str, Members]]
 
+    def beside(self, other: Chosen) -> Chosen:
+        """Both as one, for a table whose columns come from two suites. No task is in both."""
+        rows = {row: dict(found) for row, found in self.rows.items()}
+        for row, labels in other.rows.items():
+            for label, found in labels.items():
+                known = rows.setdefault(row, {}).get(label, Members())
+                rows[row][label] = Members({**known.records, **found.records}, {**known.shifts, **found.shifts})
+        members, kept = self.members + other.members, self.kept + other.kept
+        return Chosen(members, kept, self.apart + other.apart, rows)
+
     def by_label(self) -> dict[str, Members]:
         return {label: found for labels in self.rows.values() for label, found in labels.items()}
 

@@ -1,20 +1,10 @@
-"""`bench doctor NAME`: whether a simulator whose files the user has to bring is whole, file by file."""
+"""`bench doctor aloha`: whether aloha_sim's files are whole, file by file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from benchmark.system.doctor import Finding
-from benchmark.system.errors import ConfigError
 from envs.aloha import checkout
 from envs.aloha.options import read_options
-
-
-def examine_simulator(name: str) -> list[Finding]:
-    """Raises `ConfigError` for a simulator that needs no files of the user's."""
-    if name not in SIMULATORS:
-        raise ConfigError(f"bench doctor {name}: there is {' and '.join(SIMULATORS)}; without a name: this machine")
-    return SIMULATORS[name]()
 
 
 def examine_aloha() -> list[Finding]:
@@ -48,6 +38,3 @@ def examine_aloha() -> list[Finding]:
             mend = "bench fetch aloha   # or env.aloha.stand_ins=true: shapes in their place, named in every record"
             findings.append(Finding("missing", "fail", said, mend))
     return findings
-
-
-SIMULATORS: dict[str, Callable[[], list[Finding]]] = {"aloha": examine_aloha}

@@ -27,6 +27,10 @@ class Refused(UserError, ValueError):
     """A pickle that asks for something which a demonstration does not hold, or that is damaged."""
 
 
+class Hostile(Refused):
+    """A pickle that asks for something which a demonstration does not hold: to load it could run anything."""
+
+
 class Plain:
     """Stands for RLBench's classes: attributes, and nothing else."""
 
@@ -57,18 +61,21 @@ ALLOWED: dict[tuple[str, str], Any] = {
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
-            raise Refused(f"it asks for {module}.{name}, which a demonstration does not hold")
+            raise Hostile(f"it asks for {module}.{name}, which a demonstration does not hold")
         return ALLOWED[module, name]
 
     def persistent_load(self, _: Any) -> Any:
-        raise Refused("it refers to something outside itself")
+        raise Hostile("it refers to something outside itself")
 
 
 def read_pickle(path: Path) -> Any:
-    """The content with RLBench's classes as `Plain`. Raises `Refused` naming the file, or FileNotFoundError."""
+    """The content with RLBench's classes as `Plain`. Raises `Refused` (`Hostile` for what asks for more than a
+    demonstration holds) naming the file, or FileNotFoundError."""
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there; RLBench's dataset_generator leaves one in each episode")
     try:
         return _Unpickler(io.BytesIO(read_bytes(path, LARGEST))).load()
+    except Hostile as error:
+        raise Hostile(f"{path} is no demonstration of RLBench that can be read safely: {error}") from error
     except Exception as error:
         raise Refused(f"{path} is no demonstration of RLBench that can be read safely: {error}") from error

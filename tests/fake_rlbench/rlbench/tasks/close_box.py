@@ -1,0 +1,2 @@
+class CloseBox:
+    port = "close-box"

@@ -1,0 +1,2 @@
+class CloseLaptopLid:
+    port = "close-laptop-lid"

@@ -1,0 +1,2 @@
+class ToiletSeatDown:
+    port = "toilet-seat-down"

@@ -1,0 +1,2 @@
+class WaterPlants:
+    port = "water-plants"
