@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from envs.classes import specs_of
 from envs.errors import UserError
 from envs.local_code import content
+from envs.options import variable
 from envs.registry import env_class, loaded_files, loaded_sources, resolve
 from envs.source import source_hash
 from envs.spec import FieldSpec, ObservationRequest
@@ -56,7 +58,7 @@ class ClassFacts:
 
         Raises `NoSimulator` where the class finds no version.
         """
-        return dict(_versions(self._name))
+        return dict(_versions(self._name, os.environ.get(variable(self._name))))
 
     def files(self) -> dict[str, str]:
         """File -> sha256 of a simulator's own code as it was when it was loaded: no worker may run an edit of it."""
@@ -65,8 +67,11 @@ class ClassFacts:
 
 
 @functools.cache
-def _versions(name: str) -> dict[str, Any]:
-    """Once in a process: what is installed is looked for in every folder of packages, and each cell's name has it."""
+def _versions(name: str, options: str | None) -> dict[str, Any]:
+    """Once in a process: what is installed is looked for in every folder of packages, and each cell's name has it.
+
+    options: the simulator's own (`envs.options`), which a version may name.
+    """
     kind = env_class(name)
     try:
         version = kind.version

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,8 @@ class Sensors:
 
     cameras: their numbers in the model, in the order of `request.cameras`.
     upside_down: names of cameras that are mounted so; their pictures are rotated by 180 degrees, and their axes too.
-    hand: the hand's place (3,), metres, robot frame, for virtual cameras that move with it.
+    hand: the hand's place (3,), metres, robot frame, for virtual cameras that move with it; where hands turn or there
+        are two, robot_from_hand (4, 4) by the names of the virtual cameras on them.
 
     Nothing is drawn, and no GL context made, before something is asked for that needs it.
     """
@@ -45,7 +46,7 @@ class Sensors:
         cameras: Sequence[int],
         request: ObservationRequest,
         upside_down: Collection[str] = (),
-        hand: Callable[[], np.ndarray] | None = None,
+        hand: Callable[[], np.ndarray | Mapping[str, np.ndarray]] | None = None,
     ) -> None:
         self.cameras, self.request = tuple(cameras), request
         self._model, self._data, self._hand = model, data, hand
@@ -141,7 +142,12 @@ class Sensors:
             raise ValueError("virtual views need the hand's place")
         hand = self._hand()
         there = [number for number, name in enumerate(views.NAMES) if name in cameras]
-        poses = np.stack([cameras[views.NAMES[number]].pose(hand) for number in there])
+
+        def on(name: str) -> np.ndarray | None:
+            return hand.get(name) if isinstance(hand, Mapping) else hand
+
+        names = [views.NAMES[number] for number in there]
+        poses = np.stack([cameras[name].pose(on(name)) for name in names])
         shape = (len(views.NAMES), views.SIZE, views.SIZE)
         pictures, filled = np.zeros((*shape, 4), np.float32), np.zeros(shape, bool)
         pictures[there], filled[there] = views.render_views(cloud, poses)

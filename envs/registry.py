@@ -25,6 +25,7 @@ ENVS: dict[str, str] = {
     "metaworld": "envs.metaworld:MetaWorld",
     "rlbench": "envs.rlbench.env:RLBench",
     "rlbench4-port": "envs.rlbench_port.env:RLBenchPort",
+    "aloha": "envs.aloha.env:Aloha",
 }
 
 LARGEST = 16 * 2**20

@@ -38,8 +38,9 @@ Vector = tuple[float, float, float]
 class VirtualCamera:
     """One of `NAMES`: it stands at `eye`, has `target` in the middle of its picture and `up` upwards.
 
-    on_hand: eye and target are displacements from the hand along the robot's axes, and move with it; otherwise they are
-    places in the robot frame. Metres. A tile without a camera stays empty.
+    on_hand: eye and target are displacements from the hand along the robot's axes, and move with it; of a simulator
+    whose hands turn all three are in the hand's frame, and turn with it. Otherwise they are places in the robot frame.
+    Metres. A tile without a camera stays empty.
     """
 
     name: str
@@ -49,12 +50,16 @@ class VirtualCamera:
     on_hand: bool = False
 
     def pose(self, hand: np.ndarray | None = None) -> np.ndarray:
-        """robot_from_camera (4, 4) float64 with the hand at (3,)."""
-        eye, target = np.array(self.eye), np.array(self.target)
+        """robot_from_camera (4, 4) float64 with the hand at (3,), or at robot_from_hand (4, 4)."""
+        eye, target, up = np.array(self.eye), np.array(self.target), np.array(self.up)
         if self.on_hand:
             assert hand is not None
-            eye, target = hand + eye, hand + target
-        return look_at(eye, target, np.array(self.up))
+            if hand.shape == (4, 4):
+                turn, place = hand[:3, :3], hand[:3, 3]
+                eye, target, up = place + turn @ eye, place + turn @ target, turn @ up
+            else:
+                eye, target = hand + eye, hand + target
+        return look_at(eye, target, up)
 
     def plain(self) -> dict[str, Any]:
         """As data, for keys and records."""

@@ -42,6 +42,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "list": (),
     "show": ("clar",),
     "doctor": ("--out", "out"),
+    "fetch": ("no-such-simulator",),
     "perf": ("rollouts", "--task", "no-such-task"),
     "status": (),
     "cancel": (),

@@ -8,7 +8,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Compare": ("compare", "plan", "spread", "ledger"),
     "Pre-train": ("pretrain", "retrieval", "attention", "suite"),
     "Cluster": ("sweep", "status", "cancel", "retry", "logs"),
-    "Check": ("doctor", "audit", "weights", "verify", "perf", "migrate"),
+    "Check": ("doctor", "fetch", "audit", "weights", "verify", "perf", "migrate"),
 }
 FIRST = "bench run --suite metaworld-15 --tasks reach --method dp3 --protocol quick"
 """What to type first: it learns and scores a task within minutes."""

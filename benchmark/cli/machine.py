@@ -23,7 +23,9 @@ from benchmark.settings.catalog import register_baselines
 @app.command()
 @explained
 def doctor(
-    what: Annotated[str | None, typer.Argument(metavar="[rlbench]", help="rlbench: whether RLBench runs here")] = None,
+    what: Annotated[
+        str | None, typer.Argument(metavar="[rlbench|aloha]", help="whether that simulator runs here")
+    ] = None,
     python: Annotated[
         str | None, typer.Option("--python", help="with rlbench: the interpreter that has it, if another")
     ] = None,
@@ -39,14 +41,18 @@ def doctor(
 ) -> None:
     """Check this machine and its installation. Each failure prints the command that mends it."""
     from benchmark.system.doctor import examine, render_findings
+    from benchmark.system.doctor_aloha import examine_aloha
     from benchmark.system.errors import ConfigError
     from envs.registry import UnknownName
 
-    if what not in (None, "rlbench"):
-        raise UnknownName("thing that can be examined", str(what), ["rlbench"])
-    if what is None and (python is not None or write_env is not None):
+    if what not in (None, "rlbench", "aloha"):
+        raise UnknownName("thing that can be examined", str(what), ["rlbench", "aloha"])
+    if what != "rlbench" and (python is not None or write_env is not None):
         raise ConfigError("--python and --write-env belong to `bench doctor rlbench`")
-    findings = examine_simulator(python, write_env, timeout) if what else examine(out)
+    if what == "aloha":
+        findings = examine_aloha()
+    else:
+        findings = examine_simulator(python, write_env, timeout) if what else examine(out)
     print_json([finding.as_dict() for finding in findings]) if as_json else echo(render_findings(findings))
     if any(finding.verdict == "fail" for finding in findings):
         raise typer.Exit(1)

@@ -22,6 +22,7 @@ VERBS = (
     "imports",
     "show",
     "machine",
+    "fetch",
     "sweep",
     "sweep_jobs",
     "encoders",

@@ -195,9 +195,16 @@ def collect(
             else:
                 failures += 1
                 if failures > protocol.max_expert_failures and len(good) < wanted:
+                    last = [len(known[one]["actions"]) for one in range(index - failures + 1, index + 1)]
+                    short = (
+                        f"each of them has all {protocol.horizon} steps that there are: if it needs more, raise "
+                        "suite.rules.horizon or protocol.horizon, whichever the suite has. "
+                        if set(last) == {protocol.horizon}
+                        else ""
+                    )
                     raise ExpertFails(
                         f"the expert of {task} failed {failures} times in a row (attempts {index - failures + 1} to "
-                        f"{index}); see `bench show {suite}` and the simulator's version ({version}). "
+                        f"{index}); {short}see `bench show {suite}` and the simulator's version ({version}). "
                         f"protocol.max_expert_failures={protocol.max_expert_failures} sets the limit"
                     )
             if len(good) == wanted:

@@ -27,6 +27,7 @@ from benchmark.settings.task_rules import TaskRules
 from benchmark.settings.user_files import SHIPPED, choice_of, shipped
 from benchmark.system.errors import ConfigError
 from envs.description import interpreter_setting
+from envs.options import set_options
 
 CONF = SHIPPED
 GROUPS = ("suite", "protocol", "head")
@@ -65,9 +66,11 @@ def load_settings(suite: str, protocol: str, head: str | None, overrides: list[s
     own_suite = _suite(plain["suite"])
     _refuse_idle(own_suite, changes(written["protocol"], plain["protocol"]))
     setting = interpreter_setting(env)
-    python = (plain["env"].get(setting.split(".")[1]) or {}).get("python")
+    said = plain["env"].get(setting.split(".")[1]) or {}
+    python = said.get("python")
     if not isinstance(python, str | None):
         raise ConfigError(f"{setting}={shown(python)} is not allowed: it must be the path of a Python, or null")
+    set_options(setting.split(".")[1], {key: value for key, value in said.items() if key != "python"})
     if policy and plain["head"] != written["head"]:
         raise ConfigError(f"head.KEY=VALUE changes no policy: {policy} takes policy.KEY=VALUE (`bench show {policy}`)")
     given = plain["policy"] or {}

@@ -9,7 +9,7 @@ from benchmark.system.errors import ConfigError
 
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 PAPERS = {"clar": (1, 2, 3, 4, 5), "clamp": (1, 2, 3, 4)}
-ALOHA = "ALOHA in simulation, which is not here yet"
+ALOHA = "CLAMP's policies, which are not here yet (the ALOHA tasks are: suite aloha-6)"
 NEEDS = {
     ("clamp", 1): ALOHA,
     ("clamp", 2): "a robot",

@@ -1,0 +1,313 @@
+"""The simulator `aloha`: two ViperX arms at a table, told where each joint has to be fifty times a second."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from envs.action_parts import ActionPart
+from envs.aloha import checkout
+from envs.aloha.options import read_options
+from envs.aloha.places import (
+    ARMS,
+    CAMERA_HEIGHT,
+    CORNERS,
+    CROP_HIGH,
+    CROP_LOW,
+    GRIPPER_CLOSED,
+    GRIPPER_OPEN,
+    HIGH,
+    JOINTS,
+    LOOKS_AT,
+    LOW,
+    OTHER_CAMERAS,
+    TABLE_HALF,
+    TABLE_TOP,
+    VIRTUAL_OVERHEAD,
+    WRIST_EYE,
+    WRIST_TARGET,
+)
+from envs.base import ExpertEpisode, Step
+from envs.camera import Orbit, parse_camera
+from envs.mujoco_sensors import Sensors, sensor_specs
+from envs.pictures import field_names
+from envs.registry import UnknownName
+from envs.render import GLMissing, choose_backend
+from envs.spec import ActionSpec, Crop, FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.views import VirtualCamera
+
+if TYPE_CHECKING:
+    from envs.aloha.world import World
+
+INSTRUCTIONS = {
+    "drawer-open": "open the bottom drawer of the jewelry box",
+    "mug-on-plate": "put the red mug on the plate",
+    "pen-in-container": "put the pen in the white cup",
+    "screwdriver-in-caddy": "place the screwdriver in the right compartment of the caddy",
+    "can-opener-in-caddy": "place the can opener in the left compartment of the caddy",
+    "plate-on-rack": "put the plate on the rack",
+}
+"""As aloha_sim words them; plate-on-rack, which it has not, as it words the bowl's."""
+CAMERAS = (*CORNERS, *OTHER_CAMERAS)
+LAYOUTS = 60
+"""Drawn before an episode is given up."""
+SETTLING = 2.0
+"""Seconds of physics in which objects come to rest before an episode (aloha_sim)."""
+FAR_OUTSIDE = "a joint target far outside its range, which is in radians"
+MOST_OBJECTS = 6
+
+
+def _virtual() -> tuple[VirtualCamera, ...]:
+    x, y = TABLE_HALF
+    middle, height = (0.0, 0.0, TABLE_TOP), TABLE_TOP + CAMERA_HEIGHT
+    return (
+        VirtualCamera("overhead", VIRTUAL_OVERHEAD, middle, up=(0.0, 1.0, 0.0)),
+        *(VirtualCamera(name, (a * x, b * y, height), middle) for name, (a, b) in CORNERS.items()),
+        *(VirtualCamera(f"wrist-{arm}", WRIST_EYE, WRIST_TARGET, on_hand=True) for arm in ARMS),
+    )
+
+
+VIRTUAL = _virtual()
+"""CLAMP's five views (section III-B): from above, from the two real cameras' corners, and behind both grippers."""
+
+
+class _Version:
+    """`aloha==1, aloha_sim 3cb9adff (content), stand-ins for ..., OPTION=VALUE`: all that numbers depend on."""
+
+    def __get__(self, instance: object, owner: type[Aloha]) -> str:
+        options = read_options()
+        found = checkout.usable(checkout.root_named(), options.stand_ins)
+        shapes = f", stand-ins for {' '.join(found.replaced)}" if found.replaced else ""
+        return f"aloha=={owner.revision}, aloha_sim {checkout.COMMIT[:8]} ({found.content}){shapes}{options.named}"
+
+
+def _cameras(names: tuple[str, ...]) -> list[tuple[str, Orbit | None]]:
+    """Each camera and its shift. Raises `UnknownName` or `SpecMismatch`."""
+    found = []
+    for name in names:
+        try:
+            base, orbit = parse_camera(name)
+        except ValueError as error:
+            raise SpecMismatch(str(error)) from error
+        if base not in CAMERAS:
+            raise UnknownName("camera of aloha", base, CAMERAS)
+        if orbit is not None and base not in CORNERS:
+            raise SpecMismatch(f"{base} cannot be shifted around the table; {' and '.join(CORNERS)} can")
+        found.append((base, orbit))
+    if len(dict(found)) < len(found):
+        raise SpecMismatch(f"{', '.join(names)}: a camera can be in one place at a time")
+    return found
+
+
+class Aloha:
+    """One task. See `envs.base.Env` for the contract, and docs/aloha.md for how it differs from CLAMP's.
+
+    action (14,): joint targets of the left arm 6, radians, absolute, and its gripper's servo angle (-0.06135 closed,
+        1.5155 open); then the right arm's. Clipped to the range; a target further outside than the range is wide ends
+        the episode.
+    proprio (14,): where they are, in the same order and units. A closed gripper reads -0.07 to 0, as in aloha_sim.
+    ground_truth (45,): place 3, metres, and rotation x, y, z, w of six objects: what the task moves, where to, the
+        others; zeros where there are fewer. Then how far three drawers are open, top to bottom, metres.
+    views: CLAMP's five virtual pictures, those of the wrists turning with the grippers.
+    points: of all cameras, in the world frame, whose origin is the middle of the table.
+    """
+
+    name: ClassVar[str] = "aloha"
+    revision: ClassVar[int] = 1
+    """Raised whenever a change of this package changes what an action leads to, what is seen, or what experts do."""
+    version: ClassVar[Any] = _Version()
+    packages: ClassVar[tuple[str, ...]] = ("mujoco",)
+    tasks: ClassVar[tuple[str, ...]] = tuple(sorted(INSTRUCTIONS))
+    cameras: ClassVar[tuple[str, ...]] = CAMERAS
+    camera_sizes: ClassVar[bool] = True
+    provides: ClassVar[frozenset[str]] = frozenset(
+        {
+            "rgb",
+            "depth",
+            "intrinsics",
+            "extrinsics",
+            "points",
+            "points_valid",
+            "point_colors",
+            "views",
+            "views_valid",
+            "proprio",
+            "ground_truth",
+        }
+    )
+    proprio_names: ClassVar[tuple[str, ...]] = tuple(f"{arm}_{one}_rad" for arm in ARMS for one in (*JOINTS, "gripper"))
+    action_spec: ClassVar[ActionSpec] = ActionSpec(
+        names=tuple(f"{arm}_{joint}" for arm in ARMS for joint in (*JOINTS, "gripper")),
+        low=(*LOW.tolist(), GRIPPER_CLOSED) * 2,
+        high=(*HIGH.tolist(), GRIPPER_OPEN) * 2,
+        unit="rad",
+        parts=(
+            ActionPart("left_joints", 0, 6, "joint", "rad"),
+            ActionPart("left_gripper", 6, 7, "gripper", "rad of the servo"),
+            ActionPart("right_joints", 7, 13, "joint", "rad"),
+            ActionPart("right_gripper", 13, 14, "gripper", "rad of the servo"),
+        ),
+    )
+
+    def __init__(self, task: str, request: ObservationRequest) -> None:
+        if task not in INSTRUCTIONS:
+            raise UnknownName("task of aloha", task, INSTRUCTIONS)
+        request = self.resolve(request)
+        self._specs = self.specs(request)
+        self.task, self.request, self.options = task, request, read_options()
+        found = checkout.usable(checkout.root_named(), self.options.stand_ins)
+        try:
+            choose_backend()  # before mujoco is imported, even if only a later environment of this process renders
+        except GLMissing:
+            if request.renders:
+                raise
+        from envs.aloha import scene, tasks
+        from envs.aloha.delayed import Delayed
+        from envs.aloha.world import World
+
+        self._task = tasks.TASKS[task]
+        self.assets = found.assets
+        model = scene.build(found.assets, self._task.props, found.replaced)
+        self.world: World = World(model, tuple(self._task.props))
+        cameras = _cameras(request.cameras)
+        for name, orbit in cameras:
+            if orbit is not None:
+                _shift(model, name, orbit)
+        self._late = Delayed(self.world, self.options.image_steps, self.options.joint_steps)
+        numbers = [model.camera(name).id for name, _ in cameras]
+        self.sensors = Sensors(model, self._late.seen, numbers, request, hand=self._late.hands)
+        self.servo: Any = None  # of the experts, made when the first is asked
+        self.seed = 0
+
+    @classmethod
+    def resolve(cls, request: ObservationRequest) -> ObservationRequest:
+        """With the crop and the virtual cameras that are used where the request names none. Raises `SpecMismatch`."""
+        if isinstance(request.crop, str):
+            raise SpecMismatch(
+                f"{cls.name} has no crop named {request.crop!r}; give [x0,y0,z0,x1,y1,z1] in metres, world frame, or "
+                "null"
+            )
+        virtual = VIRTUAL if request.virtual is None else request.virtual
+        return dataclasses.replace(request, crop=request.crop or Crop(CROP_LOW, CROP_HIGH), virtual=virtual)
+
+    @classmethod
+    def specs(cls, request: ObservationRequest) -> dict[str, FieldSpec]:
+        if missing := sorted(set(request.fields) - cls.provides):
+            raise SpecMismatch(f"{cls.name} cannot give {missing}; it gives {sorted(cls.provides)}")
+        _cameras(request.cameras)
+        if request.renders and not request.cameras:
+            raise SpecMismatch(f"{sorted(request.fields)} needs at least one camera of {cls.cameras}")
+        truth = 7 * MOST_OBJECTS + 3
+        table = [
+            *sensor_specs(request),
+            FieldSpec("proprio", (14,), "float32", "rad", "", ", ".join(cls.proprio_names)),
+            FieldSpec("ground_truth", (truth,), "float32", "m, quaternion", "robot", "poses of objects, drawers"),
+        ]
+        names = field_names(request)
+        return {spec.name: spec for spec in table if spec.name in names}
+
+    @classmethod
+    def instruction(cls, task: str) -> str:
+        return INSTRUCTIONS[task]
+
+    def reset(self, seed: int) -> Observation:
+        self.seed = int(seed)
+        draw = np.random.default_rng(self.seed)
+        for _ in range(LAYOUTS):
+            self.world.clear()
+            for name, (place, yaw) in self._task.layout(draw).items():
+                self.world.place(name, place, yaw)
+            self.world.refresh()
+            if not (self._task.apart and any(self.world.touched_by(name) for name in self.world.names)):
+                break
+        else:
+            raise RuntimeError(f"{self.task}, seed {seed}: in each of {LAYOUTS} layouts objects touch each other")
+        if self._task.settles:
+            self.world.settle(SETTLING)
+        self._late.begin()
+        return self.observe()
+
+    def step(self, action: np.ndarray) -> Step:
+        wanted = self.action_spec.check(action).astype(np.float64)
+        low, high = np.array(self.action_spec.low), np.array(self.action_spec.high)
+        beyond = np.maximum(low - wanted, wanted - high)
+        if (beyond > high - low).any():
+            return Step(self.observe(), 0.0, False, FAR_OUTSIDE)
+        self.advance(wanted)
+        done = self.succeeded()
+        return Step(self.observe(), float(done), done)
+
+    def advance(self, action: np.ndarray) -> None:
+        """One step without looking. action (14,), clipped to the range."""
+        self.world.advance(np.clip(action, self.action_spec.low, self.action_spec.high))
+        self._late.add()
+
+    def succeeded(self) -> bool:
+        return self._task.done(self.world)
+
+    def state(self) -> np.ndarray:
+        """The physics' state, and what is still to be seen of the past where observations are late."""
+        return np.concatenate([self.world.state(), self._late.state()])
+
+    def set_state(self, state: np.ndarray) -> None:
+        size = self.world.state_size + self._late.size
+        if state.shape != (size,):
+            raise ValueError(f"a state of {self.task} has shape ({size},), not {state.shape}")
+        own = np.asarray(state, np.float64)
+        self.world.set_state(own[: self.world.state_size])
+        self._late.set_state(own[self.world.state_size :])
+
+    def expert_episode(self, seed: int) -> ExpertEpisode:
+        """Planned from the true poses (`envs.aloha.experts`); of the fields it records those that need no picture."""
+        from envs.aloha.experts.episode import play
+
+        return play(self, seed)
+
+    def observe(self) -> Observation:
+        observation = self.sensors.observe() if self._looks else {}
+        return {name: (observation | self.told())[name] for name in self._specs}
+
+    @property
+    def _looks(self) -> bool:
+        return self.request.renders or not {"intrinsics", "extrinsics"}.isdisjoint(self._specs)
+
+    def told(self) -> Observation:
+        """The fields that need no picture."""
+        found = Observation()
+        if "proprio" in self._specs:
+            found["proprio"] = self.world.proprio(self._late.joints)
+        if "ground_truth" in self._specs:
+            poses = [np.r_[self.world.pose(name)[0], self.world.quaternion(name)] for name in self._task.names]
+            truth = np.zeros(7 * MOST_OBJECTS + 3, np.float32)
+            truth[: 7 * len(poses)] = np.concatenate(poses)
+            truth[-3:] = self.world.slides()
+            found["ground_truth"] = truth
+        return found
+
+    def fingerprint(self) -> str:
+        import mujoco
+
+        simulator = f"{self.version}, mujoco {mujoco.__version__}"
+        if not self.request.renders:
+            return f"{simulator}, no renderer"
+        return f"{simulator}, {self.sensors.fingerprint()}"
+
+    def close(self) -> None:
+        self.sensors.close()
+
+
+def _shift(model: Any, name: str, orbit: Orbit) -> None:
+    """Move a camera around the table's middle. Raises `SpecMismatch`."""
+    import mujoco
+
+    number = model.camera(name).id
+    rotation = np.zeros(9)
+    mujoco.mju_quat2Mat(rotation, model.cam_quat[number])
+    try:
+        place, turned = orbit.move(model.cam_pos[number], rotation, LOOKS_AT)
+    except ValueError as error:
+        raise SpecMismatch(f"camera {name}: {error}") from error
+    model.cam_pos[number] = place
+    mujoco.mju_mat2Quat(model.cam_quat[number], turned.ravel())

@@ -1,0 +1,47 @@
+"""How one episode of an expert differs from the next: in pace, in which grasps it likes, in how high it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+PACE = (0.85, 1.15)
+LIKING = 0.3
+"""Up to so much is added to the cost of each grasp and goal, whose own costs are about 0 to 2."""
+JITTER = 0.012
+"""Metres by which heights and distances of way points vary, either way."""
+NOISE_MEMORY = 0.95
+"""Of the disturbance, from step to step: it forgets in 20 steps, 0.4 s."""
+
+
+@dataclass
+class Style:
+    """draw: of this episode alone. vary: False for the same, most preferred motion every time.
+
+    pace: times as fast. noise: standard deviation of the disturbance of joint targets, radians.
+    """
+
+    draw: np.random.Generator
+    vary: bool = True
+    noise: float = 0.0
+    pace: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pace = float(self.draw.uniform(*PACE)) if self.vary else 1.0
+        self._disturbance = np.zeros(14)
+        self._moved = np.array([*[1.0] * 6, 0.0] * 2)
+
+    def cost(self, own: float) -> float:
+        """Of a grasp or a goal, with this episode's liking for it."""
+        return own + float(self.draw.uniform(0, LIKING)) if self.vary else own
+
+    def about(self, metres: float) -> float:
+        return metres + float(self.draw.uniform(-JITTER, JITTER)) if self.vary else metres
+
+    def disturbance(self) -> np.ndarray:
+        """(14,) to be added to the next action, zero for the grippers: an Ornstein-Uhlenbeck process."""
+        if self.noise:
+            fresh = self.draw.normal(0, self.noise * np.sqrt(1 - NOISE_MEMORY**2), 14)
+            self._disturbance = NOISE_MEMORY * self._disturbance + fresh * self._moved
+        return self._disturbance

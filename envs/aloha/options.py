@@ -1,0 +1,76 @@
+"""What can be said of the simulator by `env.aloha.KEY=VALUE`; what its numbers depend on is in its version."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from envs.aloha.places import STEP
+from envs.options import BadOption, options_of
+
+LONGEST_DELAY = 1.0
+"""Seconds."""
+MOST_NOISE = 0.1
+"""Radians."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """root: the checkout, read where it is looked for (`envs.aloha.checkout`).
+
+    stand_ins: without some visual meshes that mirrors of aloha_sim leave out (`checkout.REPLACEABLE`).
+    image_delay, joint_delay: seconds by which pictures (and points and views) and proprio are late. aloha_sim's own
+        default is 0.3 and 0.1; CLAMP says nothing.
+    variety: whether the experts vary grasps, speed and way between episodes.
+    noise: standard deviation, radians, of a slow disturbance of the joint targets that the experts play and do not
+        label: what is recorded is the undisturbed target (Laskey et al., DART, 2017).
+    """
+
+    root: str | None = None
+    stand_ins: bool = False
+    image_delay: float = 0.0
+    joint_delay: float = 0.0
+    variety: bool = True
+    noise: float = 0.0
+
+    @property
+    def image_steps(self) -> int:
+        return round(self.image_delay / STEP)
+
+    @property
+    def joint_steps(self) -> int:
+        return round(self.joint_delay / STEP)
+
+    @property
+    def named(self) -> str:
+        """What a number depends on, for the simulator's version; "" with the defaults."""
+        names = ("image_delay", "joint_delay", "variety", "noise")
+        other = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(Options, name)}
+        return "".join(
+            f", {name}={f'{value:g}' if isinstance(value, float) else value}" for name, value in other.items()
+        )
+
+
+def read_options() -> Options:
+    """As said on the command line or in $REPBENCH_ALOHA_OPTIONS. Raises `BadOption`."""
+    said = options_of("aloha")
+    known = {field.name: field for field in dataclasses.fields(Options)}
+    if unknown := sorted(set(said) - set(known)):
+        raise BadOption(f"env.aloha.{unknown[0]} is no option; there are {', '.join(known)}")
+    found: dict[str, Any] = {}
+    for name, value in said.items():
+        if name == "root":
+            wanted, right = "the path of a folder", isinstance(value, str)
+        elif isinstance(known[name].default, bool):
+            wanted, right = "true or false", isinstance(value, bool)
+        else:
+            most = MOST_NOISE if name == "noise" else LONGEST_DELAY
+            wanted = f"a number from 0 to {most:g}"
+            right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
+            if right and name != "noise" and abs(value / STEP - round(value / STEP)) > 1e-6:
+                wanted, right = f"a multiple of {STEP:g} s, the length of a step", False
+        if not right:
+            raise BadOption(f"env.aloha.{name}={value!r} is not allowed: it must be {wanted}")
+        found[name] = float(value) if isinstance(known[name].default, float) else value
+    return Options(**found)

@@ -1,0 +1,270 @@
+"""aloha: the contract, success rules, what actions do, delays, states to the last bit, experts. Skipped where no
+checkout of aloha_sim is."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark.data.collect_demos import ExpertFails, collect
+from benchmark.settings.load import load_settings
+from envs import views
+from envs.aloha.env import CAMERAS, FAR_OUTSIDE
+from envs.aloha.experts.episode import play
+from envs.aloha.places import CTRL_CLOSED, CTRL_OPEN, HOME, TABLE_TOP, ctrl_to_gripper, gripper_to_ctrl, qpos_to_gripper
+from envs.options import set_options
+from envs.registry import make
+from envs.spec import ObservationRequest
+from envs.testing import EnvContract
+from tests.aloha_here import aloha, needs_aloha
+from tests.depth_by_rays import depth_errors
+
+__all__ = ["aloha"]
+pytestmark = [needs_aloha, pytest.mark.sim, pytest.mark.usefixtures("aloha", "compiled_once")]
+BLIND = ObservationRequest(("proprio", "ground_truth"))
+CORNERS = ("front-left", "back-right")
+STAY = np.array([*HOME, ctrl_to_gripper(CTRL_CLOSED)] * 2, np.float32)
+VIEWED = ("views", "views_valid", "proprio")
+SEEING = ("rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors", "proprio")
+
+
+@pytest.fixture(scope="module")
+def compiled_once() -> Iterator[None]:
+    """A model of each scene is compiled once, which takes seconds, and copied for each environment."""
+    from envs.aloha import scene
+
+    build, made = scene.build, dict[Any, Any]()
+
+    def copied(assets: Any, props: Any, replaced: Any) -> Any:
+        key = tuple(props)
+        if key not in made:
+            made[key] = build(assets, props, replaced)
+        return copy.copy(made[key])
+
+    scene.build = functools.wraps(build)(copied)
+    yield
+    scene.build = build
+
+
+@pytest.mark.gl
+class TestSeeing(EnvContract):
+    env, task, fields, cameras, steps = "aloha", "drawer-open", SEEING, CORNERS, 2
+    test_a_planned_episode_is_what_its_actions_lead_to = None  # 280 steps with pictures; TestBlind plays it without
+
+
+class TestBlind(EnvContract):
+    env, task, fields, steps = "aloha", "drawer-open", ("proprio", "ground_truth"), 4
+
+
+@pytest.fixture(scope="module")
+def drawer(aloha: Any, compiled_once: None) -> Iterator[Any]:
+    found = make("aloha", "drawer-open", BLIND)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def rack(aloha: Any, compiled_once: None) -> Iterator[Any]:
+    found = make("aloha", "plate-on-rack", BLIND)
+    yield found
+    found.close()
+
+
+def test_the_expert_opens_the_drawer_and_its_actions_open_it_again(drawer: Any) -> None:
+    for seed in (3, 4):
+        kept = play(drawer, seed)
+        assert kept.success.any() and not kept.failed
+        assert kept.actions.dtype == np.float32 and len(kept.actions) < 400
+        drawer.reset(seed)
+        steps = [drawer.step(action) for action in kept.actions]
+        assert [step.success for step in steps] == kept.success.tolist()
+        np.testing.assert_array_equal(drawer.reset(seed)["proprio"], kept.observations["proprio"][0])
+
+
+def test_who_does_nothing_opens_nothing(drawer: Any) -> None:
+    drawer.reset(0)
+    assert not any(drawer.step(STAY).success for _ in range(60))
+
+
+def test_seeds_vary_what_the_expert_does_and_can_be_told_not_to(drawer: Any) -> None:
+    varied = [len(play(drawer, seed).actions) for seed in (5, 6)]
+    assert varied[0] != varied[1]
+    drawer.options = type(drawer.options)(**{**vars(drawer.options), "variety": False})
+    plain = play(drawer, 5)
+    again = play(drawer, 5)
+    np.testing.assert_array_equal(plain.actions, again.actions)
+    assert len(plain.actions) != varied[0]
+    drawer.options = type(drawer.options)(**{**vars(drawer.options), "variety": True})
+
+
+def test_noise_is_played_and_not_labelled(drawer: Any) -> None:
+    kept = drawer.options
+    calm = play(drawer, 7)
+    drawer.options = type(kept)(**{**vars(kept), "noise": 0.02})
+    shaken = play(drawer, 7)
+    drawer.options = kept
+    assert shaken.success.any()
+    np.testing.assert_array_equal(shaken.actions[0], calm.actions[0], err_msg="the label is the undisturbed target")
+    joints = np.r_[0:6, 7:13]
+    moved = np.abs(shaken.observations["proprio"][5:20, joints] - calm.observations["proprio"][5:20, joints])
+    assert 1e-3 < moved.max() < 0.1
+    back = shaken.actions[5:20, joints] - calm.actions[5:20, joints]
+    assert np.abs(back).max() < 0.1
+
+
+def test_joints_go_where_they_are_sent(drawer: Any) -> None:
+    drawer.reset(1)
+    target = STAY.copy()
+    target[[0, 7]] = [0.4, -0.3]
+    target[[6, 13]] = [1.5155, 0.7]
+    for _ in range(150):
+        seen = drawer.step(target).observation["proprio"]
+    np.testing.assert_allclose(seen[[0, 7]], [0.4, -0.3], atol=0.02)
+    read = [qpos_to_gripper(gripper_to_ctrl(angle)) for angle in (1.5155, 0.7)]
+    np.testing.assert_allclose(seen[[6, 13]], read, atol=0.05, err_msg="proprio has aloha_sim's other map")
+    assert gripper_to_ctrl(1.5155) == pytest.approx(CTRL_OPEN)
+    assert ctrl_to_gripper(gripper_to_ctrl(0.3)) == pytest.approx(0.3)
+
+
+def test_targets_outside_the_range(drawer: Any) -> None:
+    """A little outside is clipped, as joints near their limits ask for; degrees or garbage end the episode."""
+    ends = []
+    for waist in (np.pi / 2, 2.5):
+        drawer.reset(1)
+        action = STAY.copy()
+        action[0] = waist
+        step = drawer.step(action)
+        assert step.ended is None
+        ends.append(step.observation["proprio"])
+    np.testing.assert_array_equal(ends[0], ends[1])
+    before = drawer.reset(1)
+    step = drawer.step(np.rad2deg(STAY).astype(np.float32))
+    assert (step.ended, step.success) == (FAR_OUTSIDE, False)
+    np.testing.assert_array_equal(step.observation["proprio"], before["proprio"])
+
+
+def test_states_go_on_to_the_last_bit(drawer: Any) -> None:
+    drawer.reset(2)
+    actions = [STAY + 0.1 * np.sin(number / 5).astype(np.float32) for number in range(20)]
+    for action in actions[:10]:
+        drawer.step(action)
+    middle, on = drawer.state(), []
+    for action in actions[10:]:
+        drawer.step(action)
+        on.append(drawer.state())
+    drawer.reset(9)
+    drawer.reset(2)
+    drawer.set_state(middle)
+    np.testing.assert_array_equal(drawer.state(), middle)
+    for action, state in zip(actions[10:], on, strict=True):
+        drawer.step(action)
+        np.testing.assert_array_equal(drawer.state(), state)
+    with pytest.raises(ValueError, match="has shape"):
+        drawer.set_state(middle[:-1])
+
+
+def test_a_plate_has_to_stand_between_the_wires_and_touch_nothing_else(rack: Any) -> None:
+    """Our own rule: lying on the table, held in the air over the rack, and standing in a slot."""
+    rack.reset(3)
+    assert not rack.succeeded(), "it lies on the table"
+    world = rack.world
+    stand, turned = world.pose("rack")
+    pose = np.eye(4)
+    across = turned[:, 1]
+    pose[:3, :3] = np.column_stack([np.array([0, 0, -1.0]), np.cross(across, [0, 0, -1.0]), across])
+    middle = stand + turned[:, 1] * -0.047 + [0, 0, 0.034 + 0.0917]
+    for lift, stands in ((0.15, False), (0.0, True)):
+        world.data.qvel[:] = 0
+        pose[:3, 3] = middle + np.array([0, 0, lift]) - pose[:3, :3] @ [-0.00805, 0, 0]
+        world.put(world.data, "plate", pose)
+        world.refresh()
+        assert not rack.succeeded(), "it touches nothing yet"
+        if stands:
+            assert any(rack.step(STAY).success for _ in range(150)), "let go in a slot it comes to rest there"
+
+
+@pytest.mark.gl
+def test_depth_is_what_rays_hit_and_points_lie_on_the_table(aloha: Any) -> None:
+    import mujoco
+
+    request = ObservationRequest(
+        ("depth", "intrinsics", "extrinsics", "points", "points_valid"), CORNERS, 90, 120, 512, render="fast"
+    )
+    env: Any = make("aloha", "drawer-open", request)
+    seen = env.reset(5)
+    drawn = np.array([1, 1, 1, 0, 0, 0], np.uint8)
+    errors = depth_errors(mujoco, env.world.model, env.world.data, seen, group=drawn)
+    assert np.median(errors) < 1e-4
+    assert np.quantile(errors, 0.95) < 1e-3
+    points = seen["points"][seen["points_valid"]]
+    on_table = np.abs(points[:, 2] - TABLE_TOP) < 2e-3
+    assert on_table.mean() > 0.4 and points[:, 2].min() > -0.021
+    env.close()
+
+
+@pytest.mark.gl
+def test_five_views_of_which_two_move_with_the_grippers(aloha: Any) -> None:
+    env: Any = make("aloha", "drawer-open", ObservationRequest(VIEWED, CORNERS, 120, 160, render="fast"))
+    before = env.reset(3)
+    action = STAY.copy()
+    action[5] = 1.0  # the left hand turns
+    for _ in range(40):
+        env.advance(action)
+    after = env.observe()
+    for number, name in enumerate(views.NAMES):
+        valid = before["views_valid"][number] & after["views_valid"][number]
+        assert before["views_valid"][number].mean() > 0.02, name
+        depth, again = before["views"][number, ..., 0], after["views"][number, ..., 0]
+        same = np.abs(depth - again)[valid] < 2e-3
+        assert (same.mean() > 0.8) == (name != "wrist-left"), name
+    points = before["views"][before["views_valid"]][:, 1:]
+    assert (np.abs(points) <= np.array([0.61, 0.381, 0.701])).all()
+    env.close()
+
+
+@pytest.mark.gl
+def test_every_camera_draws_something(aloha: Any) -> None:
+    env: Any = make("aloha", "drawer-open", ObservationRequest(("rgb",), CAMERAS, 48, 64, render="fast"))
+    pictures = env.reset(0)["rgb"]
+    assert pictures.shape == (len(CAMERAS), 48, 64, 3)
+    assert all(picture.std() > 10 for picture in pictures)
+    env.close()
+
+
+@pytest.mark.gl
+def test_late_sensors_show_the_past(aloha: Any) -> None:
+    request = ObservationRequest(("depth", "proprio"), ("front-left",), 48, 64, render="fast")
+    plain = make("aloha", "drawer-open", request)
+    set_options("aloha", {**aloha, "image_delay": 0.06, "joint_delay": 0.02})
+    late = make("aloha", "drawer-open", request)
+    set_options("aloha", aloha)
+    actions = [STAY + np.float32(0.05 * number) for number in range(8)]
+    now, then = [plain.reset(1)], [late.reset(1)]
+    for action in actions:
+        now.append(plain.step(action).observation)
+        then.append(late.step(action).observation)
+    for step in range(9):
+        np.testing.assert_array_equal(then[step]["proprio"], now[max(0, step - 1)]["proprio"])
+        np.testing.assert_array_equal(then[step]["depth"], now[max(0, step - 3)]["depth"])
+    state = late.state()
+    late.reset(1)
+    late.set_state(state)
+    np.testing.assert_array_equal(late.observe()["depth"], then[-1]["depth"])
+    np.testing.assert_array_equal(late.step(STAY).observation["depth"], now[6]["depth"])
+    plain.close()
+    late.close()
+
+
+@pytest.mark.slow
+def test_too_short_an_episode_is_named_as_such(aloha: Any, tmp_path: Any) -> None:
+    """Demonstrations that all run into the horizon: the message says which setting it is."""
+    settings = load_settings("aloha-6", "quick", None, ["suite.rules.horizon=40", "protocol.max_expert_failures=1"])
+    set_options("aloha", aloha)
+    protocol = settings.of_task("drawer-open")
+    with pytest.raises(ExpertFails, match=r"40 steps.*suite.rules.horizon"):
+        collect(tmp_path / "demos.hdf5", "aloha-6", "aloha", "drawer-open", protocol, 1)

@@ -1,0 +1,96 @@
+"""Two arms, 14 joint targets, two cameras, demonstrations of different lengths: from the expert to the record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import pytest
+
+from benchmark.experiment.make_cells import make_cells
+from benchmark.experiment.run_cell import run_cell
+from benchmark.records.audit import audit
+from benchmark.records.paths import Paths
+from benchmark.records.read import read
+from benchmark.records.record import Record
+from benchmark.records.replay_actions import Simulator
+from benchmark.settings.settings import Settings
+from benchmark.settings.suite import Suite
+from benchmark.settings.task_rules import TaskRules
+from envs.expert import expert_episode
+from envs.registry import make
+from envs.spec import ObservationRequest
+from envs.testing import EnvContract
+from tests.depth_by_rays import depth_errors
+
+ENV = f"{Path(__file__).parents[1] / 'toy_bimanual.py'}:Bimanual"
+CAMERAS = ("front-left", "back-right")
+RULES = TaskRules(horizon=60, min_success_steps=1, stop_after_success=3)
+pytestmark = pytest.mark.gl
+
+
+class TestBimanualKeepsTheContract(EnvContract):
+    env, task, cameras, steps = ENV, "touch-two", CAMERAS, 3
+    fields = ("rgb", "depth", "extrinsics", "points", "points_valid", "proprio", "ground_truth")
+
+
+@pytest.fixture(scope="module")
+def recorded(
+    toy_settings_once: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Record], dict[str, Path]]:
+    root = tmp_path_factory.mktemp("bimanual")
+    suite = Suite(
+        "two-arms",
+        "two arms",
+        ENV,
+        "none",
+        {"all": ("touch-two",)},
+        {"cameras": list(CAMERAS), "height": 32, "width": 48, "render": "fast"},
+        rules=RULES,
+    )
+    short = {"train_demos": 3, "epochs": 1, "evaluate_every": 1, "rollouts": 2, "retest_rollouts": 3}
+    protocol = dataclasses.replace(toy_settings_once.protocol, **short)
+    settings = dataclasses.replace(toy_settings_once, suite=suite, protocol=protocol)
+    paths, records, files = Paths(root / "runs", root / "data"), {}, {}
+    for cell in make_cells(settings, None, ["state", "dp3"], [0]):
+        record, _ = run_cell(cell, paths, "x")
+        records[record.method], files[record.method] = record, cell.record(paths)
+    return records, files
+
+
+@pytest.mark.parametrize("method", ["state", "dp3"])
+def test_from_demonstrations_to_a_record_that_holds(recorded: Any, method: str) -> None:
+    record, path = recorded[0][method], recorded[1][method]
+    assert read(path) == record and record.errors == 0
+    lengths = record.demos["train_lengths"]
+    assert len(set(lengths)) > 1, "demonstrations of different lengths"
+    assert max(lengths) < 60 and record.training["samples"] == sum(lengths)
+    assert audit(record, path, Simulator(2, files=(record.env,))).word == "holds"
+
+
+def test_replayed_actions_end_as_the_expert_did() -> None:
+    env = make(ENV, "touch-two", ObservationRequest(("proprio",)))
+    for seed in (1, 8):
+        kept = expert_episode(env, seed, 60, 3)
+        env.reset(seed)
+        flags = [env.step(action).success for action in kept["actions"]]
+        assert flags == kept["success"].tolist() and flags[-1]
+
+
+@pytest.fixture(scope="module")
+def seeing() -> Iterator[Any]:
+    request = ObservationRequest(("depth", "intrinsics", "extrinsics"), CAMERAS, 60, 80, render="fast")
+    env = make(ENV, "touch-two", request)
+    env.reset(4)
+    yield env
+    env.close()
+
+
+def test_depth_is_what_rays_hit(seeing: Any) -> None:
+    errors = depth_errors(mujoco, seeing.model, seeing.data, seeing.observe())
+    assert np.median(errors) < 1e-4
+    assert np.quantile(errors, 0.95) < 1e-3
