@@ -91,6 +91,11 @@ def test_each_failure_names_its_mend(case: str, tmp_path: Path) -> None:
     assert found["simulator"].verdict == "warn" and check in found["simulator"].found
 
 
+def test_libraries_are_not_called_found_where_nobody_looked(tmp_path: Path) -> None:
+    found = rows(interpreter(tmp_path, "unset COPPELIASIM_ROOT"))["libraries"]
+    assert found.verdict == "warn" and "not looked at" in found.found
+
+
 def test_another_package_called_pyrep(tmp_path: Path) -> None:
     (tmp_path / "wrong" / "pyrep").mkdir(parents=True)
     (tmp_path / "wrong" / "pyrep" / "__init__.py").write_text("")
