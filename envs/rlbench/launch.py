@@ -145,7 +145,11 @@ def coppeliasim_version() -> str:
     try:
         from pyrep.backend import sim
 
-        number = int(sim.simGetInt32Parameter(sim.sim_intparam_program_version))
+        # PyRep's own function of this name leaves out the second argument, and raises
+        found = sim.ffi.new("int *")
+        if sim.lib.simGetInt32Parameter(sim.sim_intparam_program_version, found) < 0:
+            return "unknown"
+        number = int(found[0])
         return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
     except Exception:  # of a PyRep without the call, or before a launch
         return "unknown"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -166,13 +167,14 @@ class TestTheSimulatorIsTried:
             ("step:segfault", "SIGSEGV"),
             ("step:RuntimeError", "The call failed on the V-REP side"),
             ("step:IKError", "the fingertips went"),
+            ("version:40501", "PyRep is made for CoppeliaSim 4.1.*CoppeliaSim 4.5.1"),
         ],
     )
     def test_one_that_does_not(self, fault: str, said: str, tmp_path: Path) -> None:
         python = interpreter(tmp_path)
         (tmp_path / FAULT).write_text(fault)
         found = try_simulator(python, 10)
-        assert found.verdict == "fail" and said in found.found, found
+        assert found.verdict == "fail" and re.search(said, found.found), found
         assert found.mend
 
     def test_keyframes_that_lead_nowhere_are_a_warning(self, tmp_path: Path) -> None:
