@@ -19,6 +19,7 @@ from benchmark.data.demo_file import save
 from benchmark.data.demo_places import imported_path
 from benchmark.data.demos import Demos, Sensors, digest_of
 from benchmark.data.episodes import Episodes
+from benchmark.data.panda_base import NotAPanda
 from benchmark.data.rlbench_files import Episode, find_episodes
 from benchmark.data.safe_pickle import Hostile, Refused
 from benchmark.settings import seeds
@@ -38,6 +39,8 @@ FEWEST = 2
 EVERYWHERE = "all_variations"
 """The folder in which PerAct's data has the episodes of all variations."""
 MEND = "Generate the data with it"
+NEAR_BASE = 0.05
+"""Metres by which the robot's place, found from nominal link lengths, may be off."""
 
 
 class Unusable(ValueError):
@@ -102,6 +105,7 @@ def _import_task(
             f"(protocol.train_demos={protocol.train_demos}, protocol.valid_demos={protocol.valid_demos}){why}"
         )
     _say_instruction(settings, task, chosen[0][1])
+    _say_base(chosen[0][1])
     demos = _demos(settings, task, chosen, request, lift3d)
     path = imported_path(data, suite, task, protocol, request)
     with exclusive(path.with_suffix(".lock"), f"demonstrations of {task}", wait=True, notify=say):
@@ -234,6 +238,18 @@ def _demos(
             read,
         ),
     )
+
+
+def _say_base(episode: Episode) -> None:
+    """Points are given from where RLBench's robot stands; what was recorded by another one would be elsewhere."""
+    try:
+        found = episode.base
+    except NotAPanda as error:
+        found = None
+        why = str(error).partition(";")[0]
+    if found is None or np.abs(found - BASE).max() > NEAR_BASE:
+        said = why if found is None else f"its robot stands at {np.round(found, 3).tolist()} in the world"
+        say(f"{episode.folder}: {said}; in RLBench it stands at {BASE.tolist()}, from where all points are given here")
 
 
 def _say_instruction(settings: Settings, task: str, episode: Episode) -> None:

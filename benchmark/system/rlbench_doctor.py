@@ -129,7 +129,10 @@ def check_loader(facts: Facts) -> Finding:
 
 
 def check_libraries(facts: Facts) -> Finding:
-    files = facts["files"] or {"missing": {}, "libraries": {}}
+    files = facts["files"]
+    if files is None or not any(files["libraries"].values()):
+        found = "not looked at: there is no CoppeliaSim to ask the loader about"
+        return Finding("libraries", "warn", found, COPPELIASIM)
     absent = sorted({name for names in files["missing"].values() for name in names})
     plugins = [name for name, there in files["libraries"].items() if not there]
     if absent:

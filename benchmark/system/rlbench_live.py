@@ -66,7 +66,10 @@ def _examine(pool: Pool) -> tuple[str, bool]:
         raise Wrong(f"told to go down by 5 cm, {said}")
     if np.array_equal(pool.workers[0].observation["rgb"], before["rgb"]):
         raise Wrong("the picture did not change when the arm moved")
-    return str(_ask(pool, "fingerprint")), any(_repeats(pool, seed) for seed in SEEDS)
+    said = str(_ask(pool, "fingerprint"))
+    if not any(f"CoppeliaSim {known}" in said for known in ("4.1.", "unknown")):
+        raise Wrong(f"PyRep is made for CoppeliaSim 4.1, and this is another: {said}")
+    return said, any(_repeats(pool, seed) for seed in SEEDS)
 
 
 def _first_moment(pool: Pool, seed: int) -> np.ndarray:

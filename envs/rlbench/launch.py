@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from importlib import metadata
@@ -19,6 +20,13 @@ class NotInstalled(UserError, ImportError):
     """RLBench, PyRep or CoppeliaSim cannot be imported in this interpreter."""
 
 
+def not_importable(why: str) -> NotInstalled:
+    return NotInstalled(
+        f"RLBench cannot be imported here ({why}); env.rlbench.python=PATH must lead to a Python with rlbench, pyrep "
+        "and CoppeliaSim 4.1 (`bench doctor rlbench` says what is missing)"
+    )
+
+
 class Simulation:
     """One task in one CoppeliaSim; a process can hold one at a time, as PyRep says.
 
@@ -27,6 +35,9 @@ class Simulation:
     """
 
     def __init__(self, task: str, request: ObservationRequest) -> None:
+        for package in ("pyrep", "rlbench"):
+            if importlib.util.find_spec(package) is None:
+                raise not_importable(f"there is no package {package}")
         refuse_wrong_platform()
         self.display = XServer()  # before Qt is loaded, which is at PyRep's import
         self._environment: Any = None
@@ -49,10 +60,7 @@ class Simulation:
             from rlbench.environment import Environment
             from rlbench.utils import name_to_task_class
         except ImportError as error:
-            raise NotInstalled(
-                f"RLBench cannot be imported here ({error}); env.rlbench.python=PATH must lead to a Python with "
-                "rlbench, pyrep and CoppeliaSim 4.1 (`bench doctor rlbench` says what is missing)"
-            ) from error
+            raise not_importable(str(error)) from error
         self.failed_actions: tuple[type[Exception], ...] = (InvalidActionError, ConfigurationPathError, IKError)
         self._environment = Environment(
             MoveArmThenGripper(EndEffectorPoseViaPlanning(absolute_mode=False), Discrete()),
@@ -137,7 +145,11 @@ def coppeliasim_version() -> str:
     try:
         from pyrep.backend import sim
 
-        number = int(sim.simGetInt32Parameter(sim.sim_intparam_program_version))
+        # PyRep's own function of this name leaves out the second argument, and raises
+        found = sim.ffi.new("int *")
+        if sim.lib.simGetInt32Parameter(sim.sim_intparam_program_version, found) < 0:
+            return "unknown"
+        number = int(found[0])
         return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
     except Exception:  # of a PyRep without the call, or before a launch
         return "unknown"

@@ -243,6 +243,18 @@ def test_another_task_is_pointed_out(copy: Path, tmp_path: Path, capsys: pytest.
     assert "described there as 'open the wine bottle'" in capsys.readouterr().err
 
 
+def test_another_robots_place_is_pointed_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.write_data_set(tmp_path / "here", 4, cameras=("front",))
+    imported(tmp_path / "here", tmp_path / "data")
+    assert "stands at" not in capsys.readouterr().err
+    monkeypatch.setattr(made, "BASE", np.add(BASE, [0.2, 0.0, 0.0]))
+    made.write_data_set(tmp_path / "there", 4, cameras=("front",))
+    imported(tmp_path / "there", tmp_path / "other")
+    assert "its robot stands at [-0.068, -0.005, 0.752] in the world" in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def trained(data_set: tuple[Path, list[np.ndarray]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """OUT of `bench import` and `bench run --no-rollouts`, and what that printed."""

@@ -246,7 +246,7 @@ def test_a_closed_simulator_leaves_nothing(python: str) -> None:
         ("export PATH=/nowhere DISPLAY=:4321", "DISPLAY=:4321 does not answer, and Xvfb is not installed.*apt-get"),
         ("export FAKE_XVFB=fails", "Xvfb did not start.*no screens found"),
         ("export QT_QPA_PLATFORM=offscreen", "QT_QPA_PLATFORM=offscreen.*unset QT_QPA_PLATFORM"),
-        ("export PYTHONPATH=", "RLBench cannot be imported here.*No module named 'pyrep'.*env.rlbench.python"),
+        ("export PYTHONPATH=", "RLBench cannot be imported here.*no package pyrep.*env.rlbench.python"),
     ],
 )
 def test_what_is_missing_is_said_with_its_mend(line: str, said: str, tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.data.rlbench_import import import_tasks
 from benchmark.experiment.cell_of_record import Where
+from benchmark.experiment.cell_record import drawn_elsewhere
 from benchmark.experiment.make_cells import make_cells
 from benchmark.experiment.replay_checkpoints import play_checkpoints
 from benchmark.experiment.run_cell import run_cell
+from benchmark.experiment.task_data import load_demos, open_without_rollouts
 from benchmark.records.audit import audit
 from benchmark.records.beginnings import beginnings_file, not_replayable_facts
 from benchmark.records.paths import Paths, work_of
@@ -20,6 +23,7 @@ from benchmark.records.replay_actions import Simulator
 from benchmark.settings.load import load_settings
 from benchmark.settings.settings import Settings
 from benchmark.settings.suite import Suite
+from tests.data import rlbench_data_set as made
 from tests.rlbench_stand_in import stand_in
 
 UNSEEDED = f"{Path(__file__).parents[1] / 'toy_episodes.py'}:Unseeded"
@@ -74,3 +78,12 @@ def test_the_whole_way_of_rlbench_in_front_of_the_stand_in(tmp_path: Path) -> No
     assert work is not None and list(work.glob("epoch-*.pt"))
     again = play_checkpoints(record, path, work, Where(paths.data, python))
     assert not again.parts and "CoppeliaSim's own" in again.notes[0]
+    made.write_data_set(tmp_path / "stored", 4, cameras=("front",))
+    import_tasks(tmp_path / "stored", paths.data, settings, ["close-box"])
+    demos = load_demos(cell, paths, 1)
+    assert demos[0].content_hash != record.demo_hash, "what was imported takes the place of what was collected"
+    with open_without_rollouts(cell, demos, 1) as found:
+        played_in = [dataclasses.replace(found[0], fingerprint=record.fingerprint)]
+    assert drawn_elsewhere(found) == {}
+    (said,) = drawn_elsewhere(played_in)["drawn_by"]
+    assert said.startswith("stored demonstrations of RLBench")
