@@ -18,7 +18,7 @@ from benchmark.records.paths import Paths
 from benchmark.records.read import read
 from benchmark.records.record import Record
 from benchmark.records.replay_actions import Simulator
-from benchmark.settings.settings import Settings
+from benchmark.settings.load import load_settings
 from benchmark.settings.suite import Suite
 from benchmark.settings.task_rules import TaskRules
 from envs.expert import expert_episode
@@ -40,7 +40,7 @@ class TestBimanualKeepsTheContract(EnvContract):
 
 @pytest.fixture(scope="module")
 def recorded(
-    toy_settings_once: Settings, tmp_path_factory: pytest.TempPathFactory
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[dict[str, Record], dict[str, Path]]:
     root = tmp_path_factory.mktemp("bimanual")
     suite = Suite(
@@ -52,9 +52,10 @@ def recorded(
         {"cameras": list(CAMERAS), "height": 32, "width": 48, "render": "fast"},
         rules=RULES,
     )
-    short = {"train_demos": 3, "epochs": 1, "evaluate_every": 1, "rollouts": 2, "retest_rollouts": 3}
-    protocol = dataclasses.replace(toy_settings_once.protocol, **short)
-    settings = dataclasses.replace(toy_settings_once, suite=suite, protocol=protocol)
+    short = {"train_demos": 3, "valid_demos": 1, "epochs": 1, "evaluate_every": 1, "rollouts": 2, "retest_rollouts": 3}
+    said = [f"protocol.{name}={value}" for name, value in short.items()]
+    settings = load_settings("metaworld-15", "quick", "mlp", [*said, "runtime.workers=1"])
+    settings = dataclasses.replace(settings, suite=suite)
     paths, records, files = Paths(root / "runs", root / "data"), {}, {}
     for cell in make_cells(settings, None, ["state", "dp3"], [0]):
         record, _ = run_cell(cell, paths, "x")
