@@ -73,6 +73,10 @@ def examine_simulator(python: str | None, write_env: Path | None, timeout: int) 
     return examine_rlbench(python, lambda chosen: try_simulator(chosen, float(timeout)))
 
 
+PERF_SUITES = {"metaworld-15": "metaworld", "rlbench4-port": "rlbench4-port"}
+"""Suites whose rollouts are measured, and their simulators."""
+
+
 @app.command()
 @explained
 def perf(
@@ -81,7 +85,8 @@ def perf(
     batch: Annotated[
         int, typer.Option("--batch", parser=whole(2, 65_536), metavar="N", help="with pretrain: samples of a step")
     ] = 128,
-    task: Annotated[str, typer.Option("--task", help="a MetaWorld task")] = "hammer",
+    suite: Annotated[str, typer.Option("--suite", help="metaworld-15 | rlbench4-port")] = "metaworld-15",
+    task: Annotated[str | None, typer.Option("--task", help="default: hammer; of the port all four")] = None,
     compare: Annotated[str | None, typer.Option("--compare", help="naive: also the loop the field uses")] = None,
     seconds: Annotated[
         float,
@@ -90,7 +95,13 @@ def perf(
     as_json: Json = False,
 ) -> None:
     """Measure speed as a ratio to floors of the same run."""
-    from benchmark.perf.measure import measure, measure_encoders, measure_pretraining, render_report
+    from benchmark.perf.measure import (
+        measure,
+        measure_encoders,
+        measure_keyframes,
+        measure_pretraining,
+        render_report,
+    )
     from benchmark.settings.load import choices
     from benchmark.system.errors import ConfigError
     from envs.description import describe
@@ -100,8 +111,11 @@ def perf(
         raise ConfigError(f"--compare {compare}: there is only naive")
     if what not in ("rollouts", "encoders", "pretrain"):
         raise ConfigError(f"bench perf {what}: there are rollouts, encoders and pretrain")
-    if task not in (tasks := describe("metaworld").tasks):
-        raise UnknownName("task of metaworld", task, tasks)
+    if suite not in PERF_SUITES:
+        raise UnknownName("suite of bench perf", suite, PERF_SUITES)
+    simulator = PERF_SUITES[suite]
+    if task is not None and task not in (tasks := describe(simulator).tasks):
+        raise UnknownName(f"task of {simulator}", task, tasks)
     if method not in choices("pretrain"):
         raise UnknownName("method with a pre-training", method, choices("pretrain"))
     register_baselines()
@@ -109,6 +123,8 @@ def perf(
         report = measure_pretraining(method, batch, seconds)
     elif what == "encoders":
         report = measure_encoders()
+    elif suite == "rlbench4-port":
+        report = measure_keyframes([task] if task else describe(simulator).tasks, seconds)
     else:
-        report = measure(task, seconds, naive=compare == "naive")
+        report = measure(task or "hammer", seconds, naive=compare == "naive")
     print_json(report) if as_json else echo(render_report(report))

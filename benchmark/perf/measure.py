@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from benchmark.perf import encoding, floors, pretraining, rollouts_and_training
+from benchmark.perf import encoding, floors, keyframes, pretraining, rollouts_and_training
 from benchmark.settings.machine import resolve_workers
 from benchmark.settings.runtime import Runtime
 from benchmark.system.progress import say
@@ -92,6 +93,15 @@ def measure(task: str, seconds: float, naive: bool) -> dict[str, Any]:
         add("RGB rollouts, render=paper, against the naive loop", paper["rate"], slow, "steps/s", 6)
         add("RGB rollouts, render=fast, against the naive loop", fast["rate"], slow, "steps/s", 60)
     return report.finish(task, workers)
+
+
+def measure_keyframes(tasks: Sequence[str], seconds: float) -> dict[str, Any]:
+    """Rollouts of the port of RLBench's tasks, in this process."""
+    report = Report()
+    for task in tasks:
+        ours, bare = keyframes.rates(task, seconds)
+        report.add(f"{task}, the expert's moments with a cloud", ours, bare, "moments/s", 0.75)
+    return report.finish(keyframes.ENV, 0)
 
 
 def measure_encoders(names: list[str] | None = None, repeats: int = 3) -> dict[str, Any]:

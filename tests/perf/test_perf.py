@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from typer.testing import CliRunner
 
-from benchmark.perf.measure import measure, measure_encoders, render_report
+from benchmark.cli.main import app
+from benchmark.perf.measure import measure, measure_encoders, measure_keyframes, render_report
 
 
 @pytest.mark.gl
@@ -50,3 +52,25 @@ def test_the_encoders_have_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(row["ratio"] == pytest.approx(row["ours"] / row["floor"]) for row in report["rows"])
     assert {"clip", "clamp", "pointnext", "lift3d"} <= set(encoding.measurable())
     assert "state" not in encoding.measurable()
+
+
+@pytest.mark.gl
+@pytest.mark.sim
+def test_keyframes_have_theirs() -> None:
+    report = measure_keyframes(["close-laptop-lid"], 0.2)
+    (row,) = report["rows"]
+    assert row["what"].startswith("close-laptop-lid") and row["target"] == ">= 0.75"
+    assert row["ours"] > 0 and row["floor"] > 0 and report["task"] == "rlbench4-port"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--suite", "rlbench-4"], "rlbench4-port"),
+        (["--suite", "rlbench4-port", "--task", "hammer"], "task of rlbench4-port"),
+        (["--task", "close-box"], "task of metaworld"),
+    ],
+)
+def test_what_cannot_be_measured_is_named(given: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["perf", *given])
+    assert done.exit_code and said in done.stderr

@@ -23,6 +23,8 @@ from methods.weights import Weights
 MEASURED = Path(__file__).resolve().parents[2] / "results" / "measured"
 PATHS = sorted(path for path in MEASURED.rglob("*.json") if not path.name.endswith((".shifts.json", ".further.json")))
 IDS = [str(path.relative_to(MEASURED).with_suffix("")) for path in PATHS]
+PLAYED = sorted({(p.parents[2].name.split("-")[0], task) for p in PATHS for task in p.parents[1].name.split("+")})
+"""The first word of a suite, which names its simulator, and a task."""
 REPLAYED = 12
 """Episodes of each record that are played again here; docs/measured.md says when all of them were."""
 
@@ -68,24 +70,27 @@ def replay(pool: Pool, record: Record, path: Path, episodes: int) -> int:
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize("task", sorted({task for path in PATHS for task in path.parents[1].name.split("+")}))
-def test_the_kept_actions_replay_to_the_recorded_outcomes(task: str) -> None:
+@pytest.mark.parametrize(("suite", "task"), PLAYED, ids=lambda value: value)
+def test_the_kept_actions_replay_to_the_recorded_outcomes(suite: str, task: str) -> None:
     """Of all records of a task in one pool: starting the simulators takes longer than the episodes."""
-    found = [(path, part) for path in PATHS for part in by_task(read(path)) if part.task == task]
-    assert found
-    with Pool(EnvConfig("metaworld", task, ObservationRequest(("proprio",))), 2) as pool:
+    parts = [(path, part) for path in PATHS for part in by_task(read(path)) if part.task == task]
+    found = [(path, part) for path, part in parts if part.suite.startswith(suite)]
+    (env,) = {part.env for _, part in found}
+    with Pool(EnvConfig(env, task, ObservationRequest(("proprio",))), 2) as pool:
         came_out = {str(path): replay(pool, record, path, REPLAYED) for path, record in found}
     assert came_out == dict.fromkeys(came_out, REPLAYED)
 
 
 TABLES = (
-    (1, "clar", "clar"),
-    (1, "quick", "clar"),
-    (3, "quick", "clar"),
-    (4, "quick", "clar"),
-    (4, "clar", "clar"),
-    (5, "clar", "clar-small"),
+    (1, "clar", "clar", ""),
+    (1, "quick", "clar", ""),
+    (2, "clar-rlbench", "clar", "rlbench4-port"),
+    (3, "quick", "clar", ""),
+    (4, "quick", "clar", ""),
+    (4, "clar", "clar", ""),
+    (5, "clar", "clar-small", ""),
 )
+"""Number, protocol, method of the ablation, and a suite in place of the table's own."""
 
 
 def test_the_tables_in_the_docs_are_rendered_from_the_records() -> None:
@@ -94,9 +99,11 @@ def test_the_tables_in_the_docs_are_rendered_from_the_records() -> None:
         (path, part) for path, record in read_all([MEASURED]) if isinstance(record, Record) for part in by_task(record)
     ]
     parts = ["# The papers' tables, from the records in results/measured\n"]
-    for number, protocol, method in TABLES:
-        suite = load_settings(SUITES["clar", number], protocol, "mlp").suite
-        options = f" --protocol {protocol}" * (protocol != "clar") + f" --method {method}" * (method != "clar")
+    for number, protocol, method, other in TABLES:
+        suite = load_settings(other or SUITES["clar", number], protocol, "mlp").suite
+        given = {"suite": other, "protocol": "" if protocol.startswith("clar") else protocol}
+        given["method"] = "" if method == "clar" else method
+        options = "".join(f" --{name} {value}" for name, value in given.items() if value)
         parts.append(f"`bench table {number}{options} --records results/measured --format markdown`\n")
         parts.append(render(paper_table("clar", number, placed, suite, protocol, method), "markdown"))
     text, file = "\n".join(parts), MEASURED.parents[1] / "docs" / "tables.md"
