@@ -93,6 +93,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_killed_it_ends_with_the_same_record_as_undisturbed(
     case: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -117,6 +118,7 @@ def test_killed_it_ends_with_the_same_record_as_undisturbed(
     assert len(again.provenance["attempts"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "joint"), [(TRAINED, True), (FROZEN, False)], ids=["trained", "frozen"])
 def test_what_does_not_fit_on_the_gpu_is_read_ahead_from_pinned_memory(
     method: str, joint: bool, data: Path, tmp_path: Path

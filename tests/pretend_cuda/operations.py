@@ -21,6 +21,8 @@ COPIES = {aten.copy_, aten._to_copy, aten._foreach_copy_, aten.set_}
 INDEXING = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index}
 NUMBERS = {aten.where, aten.masked_fill, aten.masked_fill_, aten.fill_}
 """Beside the pointwise operations, those that take a CPU tensor without dimensions for a number."""
+VIEWS = {aten.detach.default, aten.view.default, aten.view.dtype, aten.t.default, aten.transpose.int}
+"""The most frequent operations that only look at one storage, which has its device already."""
 WAITS = {aten._local_scalar_dense, aten.nonzero, aten.equal, aten._unique2, aten.bincount, aten.masked_select}
 """The host waits for the GPU to know their result, or its size."""
 HERE = str(Path(__file__).parent)
@@ -45,6 +47,8 @@ class Seen(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in VIEWS:
+            return func(*args, **kwargs)
         device = common_device(func, [*tensors_in(args), *tensors_in(tuple(kwargs.values()))], args)
         if device.type == "cuda":
             self.launches[func.overloadpacket.__name__] += 1

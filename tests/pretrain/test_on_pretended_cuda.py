@@ -55,6 +55,7 @@ def lines_of(function: Any) -> set[str]:
     return {f"{inspect.getsourcefile(function)}:{number}" for number in range(first, first + len(text))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_killed_it_ends_with_the_same_weights_which_a_cpu_loads(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -91,6 +92,7 @@ def test_killed_it_ends_with_the_same_weights_which_a_cpu_loads(
     kind(encoder_specs(kind.card)).load_weights([whole.weights(tmp_path)])
 
 
+@pytest.mark.slow
 def test_it_is_judged_on_the_gpu(tmp_path: Path) -> None:
     job = make_job("clar-small", ["metaworld-35"], (), "random", FEW)
     with pretend_cuda():
