@@ -51,15 +51,8 @@ GPU = torch.device("cuda")
 EPISODE, ROWS, ACTION = 2, 3, 4
 """Frames that are trained on; these and one that is held out; numbers of an action."""
 POINTS = 32
-ALIKE = {
-    "clar-small": "clar",
-    "dp3-policy": "dp3",
-    "vc1-vitl": "vc1",
-    "spa-vitl": "spa",
-    "r3m-resnet18": "r3m",
-    "r3m-resnet50": "r3m",
-    "clip-vitb16": "clip",
-}
+ALIKE = {"clar-small": "clar", "dp3-policy": "dp3", "vc1-vitl": "vc1", "spa-vitl": "spa", "clip-vitb16": "clip"}
+ALIKE |= {"r3m-resnet18": "r3m", "r3m-resnet50": "r3m"}
 """Methods that are another's class with other sizes, or another head on their card."""
 HUB = {name for name, target in BASELINES.items() if target.startswith("baselines.hub")}
 """Of packages that need not be installed; tests/methods/test_hub_timm.py and test_hub_hf.py have small ones."""
