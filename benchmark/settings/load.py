@@ -219,5 +219,10 @@ def show(group: str, name: str) -> dict[str, Any]:
     return plain[group]
 
 
+def kind_of_data(name: str) -> str:
+    """Where shipped data for pre-training come from: `metaworld`, `rlbench`, ..."""
+    return str(OmegaConf.load(CONF / "data" / f"{name}.yaml").kind)
+
+
 def as_yaml(data: Any) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=None)

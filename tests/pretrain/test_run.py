@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.experiment.make_cells import make_cells, preflight
+from benchmark.experiment.make_cells import _of_another_simulator, make_cells, preflight
 from benchmark.launch import pretrain_work
 from benchmark.pretrain import run as runs
 from benchmark.pretrain.ablation_jobs import ablation_jobs, check_norm, weights_of
@@ -238,7 +238,8 @@ def test_another_constant_is_not_the_same_norm(tmp_path: Path) -> None:
 def test_what_is_pretrained_on_is_not_evaluated() -> None:
     trained = set(load_data("metaworld-35").tasks)
     assert len(trained) == 35 and trained <= set(INSTRUCTIONS)
-    suites = {name: set(load_settings(name, "clar", "mlp").suite.task_names) for name in choices("suite")}
+    every = [load_settings(name, "clar", "mlp").suite for name in choices("suite")]
+    suites = {one.name: set(one.task_names) for one in every if one.env == "metaworld"}  # aloha has a drawer-open, too
     assert {"metaworld-15", "clar-ablation", "metaworld-perspective"} <= set(suites)
     assert not trained & (suites["metaworld-15"] | suites["clar-ablation"])
     assert trained | suites["metaworld-15"] == set(INSTRUCTIONS)
@@ -248,6 +249,13 @@ def test_what_is_pretrained_on_is_not_evaluated() -> None:
     rest = {f.name for f in dataclasses.fields(small)} - {"name", "title", "tasks"}
     assert all(getattr(small, name) == getattr(load_data("metaworld-35"), name) for name in rest)
     assert "corner2" not in small.cameras, "Table IV's camera stays unseen"
+
+
+def test_a_name_that_two_simulators_share_is_two_tasks() -> None:
+    assert _of_another_simulator("metaworld-34", "aloha"), "each has a drawer-open"
+    assert not _of_another_simulator("metaworld-34", "metaworld")
+    assert not _of_another_simulator("rlbench-9", "rlbench4-port")
+    assert not _of_another_simulator("metaworld-34", "mine.py:Sim") and not _of_another_simulator("my-data", "aloha")
 
 
 def test_rlbench_9_is_the_papers() -> None:
