@@ -152,7 +152,7 @@ def keyframe_rows(episode: Episode, request: ObservationRequest, most: int, lift
     steps = (0, *keys[:-1])
     actions = [action_between(*poses[a], *poses[b], bool(opened[b] > 0.5)) for a, b in zip(steps, keys, strict=True)]
     proprio = [proprio_of(episode.observations[step], lift3d) for step in steps]
-    _seen(episode, steps[0], request)  # what is wrong with its pictures is said before others are converted
+    _seen(episode, steps[0], request, proprio[0])  # what is wrong with its pictures is said before others are converted
     return Rows(steps, np.stack(actions), np.stack(proprio))
 
 
@@ -169,8 +169,8 @@ def _count_pictures(episode: Episode, camera: str, moments: int) -> None:
             raise Unusable(f"has {moments} observations and {there} pictures in {folder.name}: it was cut off")
 
 
-def _seen(episode: Episode, step: int, request: ObservationRequest) -> Observation:
-    """The fields of one moment. Raises `Unusable`, or `ConfigError` for pictures of another size."""
+def _seen(episode: Episode, step: int, request: ObservationRequest, proprio: np.ndarray) -> Observation:
+    """The fields of one moment. proprio: (15,) of it. Raises `Unusable`, or `ConfigError` for pictures of another size."""
     views = {}
     for camera in request.cameras:
         try:
@@ -188,13 +188,13 @@ def _seen(episode: Episode, step: int, request: ObservationRequest) -> Observati
             raise Unusable(f"was not drawn: {camera}_rgb/{step}.png is black (QT_QPA_PLATFORM=offscreen?)")
         *_, near, far = episode.calibrated(camera, step)
         views[camera] = View(view.rgb, nothing_is_far(view.depth, near, far), view.intrinsics, view.extrinsics)
-    return fields_of(views, request, proprio_of(episode.observations[step]))
+    return fields_of(views, request, proprio)
 
 
 def _fields(episodes: Sequence[tuple[Episode, Rows]], request: ObservationRequest, number: int) -> Observation:
     """Of all rows of one episode, (T, ...), from its files."""
     episode, rows = episodes[number]
-    seen = [_seen(episode, step, request) for step in rows.steps]
+    seen = [_seen(episode, step, request, own) for step, own in zip(rows.steps, rows.proprio, strict=True)]
     episode.forget()
     return {name: np.stack([one[name] for one in seen]) for name in seen[0]}
 
