@@ -18,6 +18,7 @@ from envs.installed import InstalledVersion
 from envs.lift3d_crop import LIFT3D
 from envs.metaworld_tasks import INSTRUCTIONS
 from envs.mujoco_sensors import Sensors, sensor_specs
+from envs.named_cameras import named_cameras
 from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
@@ -44,6 +45,7 @@ FIXED_VIEWS = (
 WRIST_EYE, WRIST_TARGET = (0.0, -0.12, 0.08), (0.0, 0.03, -0.08)
 """Where the wrist's virtual camera is and looks, from the hand; the hand never turns."""
 
+ON_THE_HAND = dict.fromkeys(("behindGripper", "gripperPOV"), "moves with the robot")
 UPSIDE_DOWN = frozenset({"corner", "corner2", "corner3", "corner4"})
 """Cameras mounted upside down: their pictures are rotated by 180 degrees, and their axes with them."""
 
@@ -148,7 +150,7 @@ class MetaWorld:
         missing = sorted(set(request.fields) - cls.provides)
         if missing:
             raise SpecMismatch(f"metaworld cannot give {missing}; it gives {sorted(cls.provides)}")
-        cls._check_cameras(request.cameras)
+        named_cameras(request.cameras, "MetaWorld camera", cls.cameras, ON_THE_HAND)
         if request.renders and not request.cameras:
             raise SpecMismatch(f"{sorted(request.fields)} needs at least one camera of {cls.cameras}")
         resolved = cls.resolve(request)
@@ -161,22 +163,6 @@ class MetaWorld:
         ]
         wanted = field_names(request)
         return {spec.name: spec for spec in table if spec.name in wanted}
-
-    @classmethod
-    def _check_cameras(cls, names: tuple[str, ...]) -> None:
-        bases = []
-        for name in names:
-            try:
-                base, orbit = camera.parse_camera(name)
-            except ValueError as error:
-                raise SpecMismatch(str(error)) from error
-            if base not in cls.cameras:
-                raise UnknownName("MetaWorld camera", base, cls.cameras)
-            if orbit is not None and base in ("behindGripper", "gripperPOV"):
-                raise SpecMismatch(f"{base} moves with the robot and cannot be shifted around the table")
-            bases.append(base)
-        if len(set(bases)) < len(bases):
-            raise SpecMismatch(f"{', '.join(names)}: a camera can be in one place at a time")
 
     @classmethod
     def instruction(cls, task: str) -> str:

@@ -170,7 +170,8 @@ def _count_pictures(episode: Episode, camera: str, moments: int) -> None:
 
 
 def _seen(episode: Episode, step: int, request: ObservationRequest, proprio: np.ndarray) -> Observation:
-    """The fields of one moment. proprio: (15,) of it. Raises `Unusable`, or `ConfigError` for pictures of another size."""
+    """The fields of one moment. proprio: (15,) of it. Raises `Unusable`, or `ConfigError` for pictures of another
+    size."""
     views = {}
     for camera in request.cameras:
         try:

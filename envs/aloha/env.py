@@ -30,8 +30,9 @@ from envs.aloha.places import (
     WRIST_TARGET,
 )
 from envs.base import ExpertEpisode, Step
-from envs.camera import Orbit, parse_camera
+from envs.camera import Orbit
 from envs.mujoco_sensors import Sensors, sensor_specs
+from envs.named_cameras import named_cameras
 from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
@@ -51,6 +52,7 @@ INSTRUCTIONS = {
 }
 """As aloha_sim words them; plate-on-rack, which it has not, as it words the bowl's."""
 CAMERAS = (*CORNERS, *OTHER_CAMERAS)
+FIXED = {name: "moves with an arm" if "wrist" in name else "is part of the scene" for name in OTHER_CAMERAS}
 LAYOUTS = 60
 """Drawn before an episode is given up."""
 SETTLING = 2.0
@@ -81,24 +83,6 @@ class _Version:
         found = checkout.usable(checkout.root_named(), options.stand_ins)
         shapes = f", stand-ins for {' '.join(found.replaced)}" if found.replaced else ""
         return f"aloha=={owner.revision}, aloha_sim {checkout.COMMIT[:8]} ({found.content}){shapes}{options.named}"
-
-
-def _cameras(names: tuple[str, ...]) -> list[tuple[str, Orbit | None]]:
-    """Each camera and its shift. Raises `UnknownName` or `SpecMismatch`."""
-    found = []
-    for name in names:
-        try:
-            base, orbit = parse_camera(name)
-        except ValueError as error:
-            raise SpecMismatch(str(error)) from error
-        if base not in CAMERAS:
-            raise UnknownName("camera of aloha", base, CAMERAS)
-        if orbit is not None and base not in CORNERS:
-            raise SpecMismatch(f"{base} cannot be shifted around the table; {' and '.join(CORNERS)} can")
-        found.append((base, orbit))
-    if len(dict(found)) < len(found):
-        raise SpecMismatch(f"{', '.join(names)}: a camera can be in one place at a time")
-    return found
 
 
 class Aloha:
@@ -171,7 +155,7 @@ class Aloha:
         self.assets = found.assets
         model = scene.build(found.assets, self._task.props, found.replaced)
         self.world: World = World(model, tuple(self._task.props))
-        cameras = _cameras(request.cameras)
+        cameras = named_cameras(request.cameras, "camera of aloha", CAMERAS, FIXED)
         for name, orbit in cameras:
             if orbit is not None:
                 _shift(model, name, orbit)
@@ -196,7 +180,7 @@ class Aloha:
     def specs(cls, request: ObservationRequest) -> dict[str, FieldSpec]:
         if missing := sorted(set(request.fields) - cls.provides):
             raise SpecMismatch(f"{cls.name} cannot give {missing}; it gives {sorted(cls.provides)}")
-        _cameras(request.cameras)
+        named_cameras(request.cameras, "camera of aloha", CAMERAS, FIXED)
         if request.renders and not request.cameras:
             raise SpecMismatch(f"{sorted(request.fields)} needs at least one camera of {cls.cameras}")
         truth = 7 * MOST_OBJECTS + 3

@@ -10,8 +10,9 @@ import numpy as np
 
 from envs.action_parts import ActionPart
 from envs.base import Step
-from envs.camera import Orbit, parse_camera
+from envs.camera import Orbit
 from envs.mujoco_sensors import Sensors, sensor_specs
+from envs.named_cameras import named_cameras
 from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
@@ -38,24 +39,13 @@ NO_PATH = "no path to the target"
 
 def _cameras(names: tuple[str, ...]) -> list[tuple[str, Orbit | None]]:
     """Each camera and its shift. Raises `UnknownName` or `SpecMismatch`."""
-    found = []
-    for name in names:
-        try:
-            base, orbit = parse_camera(name)
-        except ValueError as error:
-            raise SpecMismatch(str(error)) from error
-        if base not in (*CAMERAS, "wrist"):
-            raise UnknownName("camera of rlbench4-port", base, (*CAMERAS, "wrist"))
+    found = named_cameras(names, "camera of rlbench4-port", (*CAMERAS, "wrist"), {"wrist": "moves with the robot"})
+    for name, (base, orbit) in zip(names, found, strict=True):
         if orbit is not None:
-            if base == "wrist":
-                raise SpecMismatch("wrist moves with the robot and cannot be shifted around the table")
             try:
                 CAMERAS[base].placed(orbit)
             except ValueError as error:
                 raise SpecMismatch(f"camera {name}: {error}") from error
-        found.append((base, orbit))
-    if len(dict(found)) < len(found):
-        raise SpecMismatch(f"{', '.join(names)}: a camera can be in one place at a time")
     return found
 
 
