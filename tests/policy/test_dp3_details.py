@@ -38,13 +38,13 @@ def test_dp3s_windows_are_those_of_its_sampler() -> None:
 
 def test_frames_that_begin_no_window_are_never_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     one, rows = trainer(pad_after=2), list[int]()
-    real = Samples.batch
+    real = Samples.picked
 
     def watched(self: Samples, chosen: torch.Tensor, *rest: Any) -> Any:
         rows.extend(chosen.tolist())
         return real(self, chosen, *rest)
 
-    monkeypatch.setattr(Samples, "batch", watched)
+    monkeypatch.setattr(Samples, "picked", watched)
     one.train_epoch(data())
     left = one.policy.head.left_out
     assert left == 8 - 0 - 1 - 2

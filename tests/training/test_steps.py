@@ -73,13 +73,13 @@ def test_stopped_anywhere_it_ends_with_the_same_weights(
 def test_every_pass_has_each_sample_once_in_an_order_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     one, samples = by_steps("diffusion")
     seen: list[list[int]] = []
-    real = Samples.batch
+    real = Samples.picked
 
     def watching(self: Samples, rows: torch.Tensor, *rest: Any) -> Any:
         seen.append(rows.tolist())
         return real(self, rows, *rest)
 
-    monkeypatch.setattr(Samples, "batch", watching)
+    monkeypatch.setattr(Samples, "picked", watching)
     while one.epoch < 3:
         one.advance(samples)
     passes = [[row for batch in seen[at : at + 4] for row in batch] for at in range(0, 20, 4)]
