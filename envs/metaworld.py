@@ -176,11 +176,15 @@ class MetaWorld:
         return self.observe()
 
     def step(self, action: np.ndarray) -> Step:
-        action = self.action_spec.check(action)
-        self._raw, reward, _, _, info = self._env.step(action.astype(np.float64))
+        moved = self.step_unseen(action)
         # the simulator has just computed it, and keeps it for its next frame
         present = None if self._env._did_see_sim_exception else self._env._prev_obs
-        return Step(self._observe(present), float(reward), bool(info["success"]))
+        return moved._replace(observation=self._observe(present))
+
+    def step_unseen(self, action: np.ndarray) -> Step:
+        action = self.action_spec.check(action)
+        self._raw, reward, _, _, info = self._env.step(action.astype(np.float64))
+        return Step({}, float(reward), bool(info["success"]))
 
     def state(self) -> np.ndarray:
         state = np.empty(self._mujoco.mj_stateSize(self._model, self._state_kind))

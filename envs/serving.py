@@ -88,7 +88,10 @@ def _converse(channel: Channel, commands: Any, env: Env | None) -> bool:
                 raise Unknown(f"there is no command {command}")
             reply = ("ok", method(*arguments))
         except BaseException as error:
-            reply = ("error", failure(error, _fault(method, arguments, error, env if command == "step" else None)))
+            reply = (
+                "error",
+                failure(error, _fault(method, arguments, error, env if command in ("step", "steps") else None)),
+            )
         if not _tell(channel, reply):
             return False
 
@@ -115,7 +118,8 @@ def _fault(method: Any, arguments: tuple[Any, ...], error: BaseException, steppe
     try:
         inspect.signature(method).bind(*arguments)
         if stepped is not None:
-            stepped.action_spec.check(arguments[0])
+            for action in arguments[0] if method.__name__ == "steps" else arguments[:1]:
+                stepped.action_spec.check(action)
     except (TypeError, ValueError):
         return "caller"
     return "simulator"

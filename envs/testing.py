@@ -121,6 +121,24 @@ class EnvContract:
                 restored.append(env.observe())
         assert_equal(observations, restored, "reset(seed) and set_state must give the frame that was recorded")
 
+    def test_a_step_that_nobody_sees_is_the_same_step(self) -> None:
+        if not hasattr(env_class(self.env), "step_unseen"):
+            return
+        with self.built() as env:
+            found: list[list[Any]] = []
+            for way in (env.step, env.step_unseen):  # type: ignore[attr-defined]
+                env.reset(3)
+                led_to: list[Any] = []
+                for action in self.actions():
+                    step = way(action)
+                    led_to.append((*step[1:], env.state().tobytes() if self.restorable else b""))
+                    if step.ended is not None:
+                        break
+                found.append([*led_to, env.observe()])
+        seen, unseen = found
+        assert seen[:-1] == unseen[:-1], "step_unseen must lead to where step does"
+        assert_equal([seen[-1]], [unseen[-1]], "what is observed then must be the same")
+
     def test_a_planned_episode_is_what_its_actions_lead_to(self) -> None:
         if not hasattr(env_class(self.env), "expert_episode"):
             return

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.base import Env
+from envs.base import Env, Step
 from envs.expert import expert_episode
 from envs.spec import FieldSpec, Observation
 
@@ -43,11 +43,16 @@ def _as_specified(name: str, value: np.ndarray, view: np.ndarray) -> np.ndarray:
     return value
 
 
+def _outcome(step: Step) -> tuple[float, bool, str | None]:
+    return float(step.reward), bool(step.success), None if step.ended is None else str(step.ended)
+
+
 class Commands:
     """What a worker can be asked. Each public method is a command; its return value is the reply."""
 
     def __init__(self, env: Env, views: Observation) -> None:
         self._env, self._views = env, views
+        self._raised: Exception | None = None
 
     def _publish(self, observation: Observation) -> None:
         for name, view in self._views.items():
@@ -57,15 +62,39 @@ class Commands:
         """Start an episode; its first observation is in shared memory. How it really began, (D,) float64, where a seed
         does not say that and the simulator does.
         """
+        self._raised = None
         self._publish(self._env.reset(seed))
         began = getattr(self._env, "initial_state", None)
         return None if began is None else np.asarray(began(), np.float64)
 
     def step(self, action: np.ndarray) -> tuple[float, bool, str | None]:
         """(reward, success at this step, None or why the episode is over); what is seen then is in shared memory."""
+        if self._raised is not None:
+            error, self._raised = self._raised, None
+            raise error
         step = self._env.step(action)
         self._publish(step.observation)
-        return float(step.reward), bool(step.success), None if step.ended is None else str(step.ended)
+        return _outcome(step)
+
+    def steps(self, actions: np.ndarray, until_success: bool) -> tuple[float, bool, str | None, int]:
+        """`step` for each of actions (N, A), of which only the last is looked at, and how many were played: fewer where
+        the episode is over, by success too if `until_success`, or where one raised an error, which then is what the
+        next `step` raises.
+        """
+        unseen = getattr(self._env, "step_unseen", self._env.step)
+        outcome: tuple[float, bool, str | None] = (0.0, False, None)
+        for played, action in enumerate(actions):
+            try:
+                outcome = self.step(action) if played == len(actions) - 1 else _outcome(unseen(action))
+            except Exception as error:
+                if not played:
+                    raise
+                self._raised = error
+                return *outcome, played
+            _, success, ended = outcome
+            if ended is not None or (success and until_success):
+                return *outcome, played + 1
+        return *outcome, len(actions)
 
     def expert_episode(self, seed: int, horizon: int, stop_after: int | None = None) -> dict[str, np.ndarray]:
         """One expert episode of any length (`envs.expert`). Row t is the moment BEFORE action t."""

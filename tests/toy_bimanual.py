@@ -139,13 +139,16 @@ class Bimanual:
         return self.observe()
 
     def step(self, action: np.ndarray) -> Step:
+        return self.step_unseen(action)._replace(observation=self.observe())
+
+    def step_unseen(self, action: np.ndarray) -> Step:
         self.data.ctrl[:] = np.clip(self.action_spec.check(action), -2, 2)
         for _ in range(5):
             self._mujoco.mj_step(self.model, self.data)
         self._mujoco.mj_forward(self.model, self.data)
         apart = [np.linalg.norm(self.data.site(f"{arm}_tip").xpos - self.data.body(f"{arm}_ball").xpos) for arm in ARMS]
         done = bool(max(apart) < NEAR)
-        return Step(self.observe(), float(done), done)
+        return Step({}, float(done), done)
 
     def observe(self) -> Observation:
         found = self.sensors.observe()

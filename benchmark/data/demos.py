@@ -7,6 +7,8 @@ saw stored instead: there, each observation has demonstrations of its own.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -90,6 +92,28 @@ class Demos:
     def train_rows(self) -> int:
         """How many of the rows, the first ones, are trained on."""
         return self.episodes.first(self.train).rows
+
+    def rows_of_every(self, stride: int) -> np.ndarray:
+        """Each demonstration's first row, and every `stride`-th after it, (N,) int64."""
+        return np.concatenate([np.arange(own.start, own.stop, stride) for own in self.episodes.spans()])
+
+    def every(self, stride: int) -> Demos:
+        """Every `stride`-th step; being other data, it has another hash, and its own place in every cache."""
+        if stride == 1:
+            return self
+        rows, sensors = self.rows_of_every(stride), self.sensors
+        if sensors is not None:
+            sensors = dataclasses.replace(sensors, read=functools.partial(_every_frame, sensors.read, stride))
+        return dataclasses.replace(
+            self,
+            arrays={name: array[rows] for name, array in self.arrays.items()},
+            episodes=Episodes(tuple(-(-length // stride) for length in self.episodes.lengths)),
+            sensors=sensors,
+        )
+
+
+def _every_frame(read: Callable[[int], dict[str, np.ndarray]], stride: int, number: int) -> dict[str, np.ndarray]:
+    return {name: array[::stride] for name, array in read(number).items()}
 
 
 def digest_of(fields: Mapping[str, np.ndarray]) -> str:

@@ -6,6 +6,7 @@ A frozen encoder looks at each frame once, and what it makes of it is kept. Larg
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -61,8 +62,8 @@ class Observations:
     """Of one task's demonstrations, as `request` asks for them.
 
     fingerprint: of the simulator and renderer of `pool`. past_actions: how many of the latest actions are a field too.
-    keep_frame: bytes of a frame up to which `frames` stores the observations. Raises ValueError for a frame without a
-    point inside the crop.
+    keep_frame: bytes of a frame up to which `frames` stores the observations. every: of each demonstration, how many
+    steps lie between two frames. Raises ValueError for a frame without a point inside the crop.
     """
 
     places: Places
@@ -72,7 +73,13 @@ class Observations:
     fingerprint: str
     past_actions: int = 0
     keep_frame: float = float("inf")
+    every: int = 1
     _whole: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+
+    @functools.cached_property
+    def looked_at(self) -> Demos:
+        """The steps that there are frames of."""
+        return self.demos.every(self.every)
 
     def names(self) -> tuple[str, ...]:
         return (*field_names(self.request), *(("past_actions",) if self.past_actions else ()))
@@ -80,7 +87,7 @@ class Observations:
     def whole(self) -> dict[str, np.ndarray]:
         """All fields (T, ...), from the cache, or rendered into it."""
         if not self._whole:
-            found = load_or_render(self.places, self.demos, self.request, self.pool, self.fingerprint)
+            found = load_or_render(self.places, self.looked_at, self.request, self.pool, self.fingerprint)
             self._whole.update(found, **self._acted())
         return self._whole
 
@@ -92,7 +99,7 @@ class Observations:
         """What is stored already, or is to be; otherwise frames that are drawn when they are asked for."""
         if self._whole or self.frame_bytes() <= self.keep_frame:
             return Whole(self.whole())
-        stored = rendered(self.places, self.demos, self.request, self.fingerprint, self.pool.config.python)
+        stored = rendered(self.places, self.looked_at, self.request, self.fingerprint, self.pool.config.python)
         return self if stored is None else Whole(self.whole())
 
     def frame_bytes(self) -> int:
@@ -100,8 +107,8 @@ class Observations:
         return sum(spec.nbytes for spec in specs.values())
 
     def draw(self, spans: Sequence[slice]) -> Iterator[tuple[int, Fields, slice]]:
-        for number, fields in draw(self.demos, spans, self.request, self.pool):
-            check_points(self.demos, spans[number].start, fields)
+        for number, fields in draw(self.looked_at, spans, self.request, self.pool):
+            check_points(self.looked_at, spans[number].start, fields)
             length = spans[number].stop - spans[number].start
             yield number, {**fields, **self._acted(spans[number])}, slice(0, length)
 
@@ -115,14 +122,14 @@ class Observations:
     def _acted(self, rows: slice | None = None) -> dict[str, np.ndarray]:
         if not self.past_actions:
             return {}
-        return {"past_actions": histories(self.demos.arrays["actions"], self.demos.episodes, self.past_actions, rows)}
+        steps = self.demos.rows_of_every(self.every)[rows or slice(None)]
+        return {"past_actions": histories(self.demos.arrays["actions"], self.demos.episodes, self.past_actions, steps)}
 
 
-def histories(actions: np.ndarray, episodes: Episodes, count: int, rows: slice | None = None) -> np.ndarray:
+def histories(actions: np.ndarray, episodes: Episodes, count: int, rows: np.ndarray | None = None) -> np.ndarray:
     """The `count` actions before each of `rows`, by default all: (rows, count, A) float32, newest last, zeros before an
     episode's first. actions: (T, A).
     """
-    rows = rows or slice(0, episodes.rows)
-    first = episodes.starts[episodes.owners[rows]]
-    every = zip(first, range(rows.start, rows.stop), strict=True)
+    rows = np.arange(episodes.rows) if rows is None else rows
+    every = zip(episodes.starts[episodes.owners[rows]], rows, strict=True)
     return np.stack([latest(actions[start:row], count, actions.shape[-1]) for start, row in every])

@@ -10,11 +10,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmark.data.demos import Demos
 from benchmark.data.episodes import Episodes, equal_pieces
 from benchmark.system.errors import ConfigError
 from benchmark.system.gpu import pinned
 from benchmark.system.read_ahead import read_ahead
 from methods.policy import Looks
+
+
+@dataclass(frozen=True)
+class Part:
+    """Of a task's demonstrations those that are trained on, or those that are held out: its rows of what was seen and
+    of the actions, the actions of each, and `Samples.frames`."""
+
+    seen: slice
+    acted: slice
+    lengths: tuple[int, ...]
+    frames: Tensor | None
+
+
+def parts_of(demos: Demos, every: int) -> tuple[Part, Part]:
+    """every: how many steps lie between two frames that are seen."""
+    seen, acted = demos.every(every).train_rows, demos.train_rows
+    own = demos.episodes.first(demos.train).lengths, demos.episodes.after(demos.train).lengths
+    steps = torch.from_numpy(demos.rows_of_every(every))
+    frames = (steps[:seen], steps[seen:] - acted) if every > 1 else (None, None)
+    return (
+        Part(slice(0, seen), slice(0, acted), own[0], frames[0]),
+        Part(slice(seen, None), slice(acted, None), own[1], frames[1]),
+    )
+
 
 Batch = tuple[dict[str, Tensor], Tensor, Tensor]
 """Inputs, targets, and which targets lie outside the episode."""
@@ -66,28 +91,38 @@ class Samples:
 
     steps: frames of each episode, one number if all are of one length; they follow each other. None: a single one. A
     window never leaves its episode: at the ends the first observation and the last action are repeated.
+    frames: where not every step is looked at (`Protocol.frame_every`), the rows of `actions` (T, A) at which the N rows
+    of the fields stand, (N,) int64 on the CPU; `steps` counts actions.
     """
 
     inputs: Mapping[str, Tensor]
     actions: Tensor
     steps: int | Sequence[int] | None = None
+    frames: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.actions)
+        """How many frames there are to look at."""
+        return len(self.actions) if self.frames is None else len(self.frames)
 
     @functools.cached_property
     def episodes(self) -> Episodes:
         """Raises ValueError for episodes that are not as many frames as there are."""
-        steps = self.steps or max(1, len(self))
-        episodes = equal_pieces(len(self), steps) if isinstance(steps, int) else Episodes(tuple(steps))
-        if episodes.rows != len(self):
-            raise ValueError(f"episodes of {episodes.rows} frames together, and there are {len(self)}")
+        every = len(self.actions)
+        steps = self.steps or max(1, every)
+        episodes = equal_pieces(every, steps) if isinstance(steps, int) else Episodes(tuple(steps))
+        if episodes.rows != every:
+            raise ValueError(f"episodes of {episodes.rows} frames together, and there are {every}")
         return episodes
 
     @functools.cached_property
+    def at(self) -> Tensor:
+        """The row of `actions` at which each frame stands: (N,) int64 on the CPU."""
+        return torch.arange(len(self.actions)) if self.frames is None else self.frames
+
+    @functools.cached_property
     def ends(self) -> tuple[Tensor, Tensor]:
-        """Of each frame its episode's first frame, and the one behind its last: (T,) int64 on the CPU."""
-        own, lengths = self.episodes.owners, np.array(self.episodes.lengths, np.int64)
+        """Of each frame its episode's first action, and the one behind its last: (N,) int64 on the CPU."""
+        own, lengths = self.episodes.owners[self.at], np.array(self.episodes.lengths, np.int64)
         first = self.episodes.starts[own]
         return torch.from_numpy(first), torch.from_numpy(first + lengths[own])
 
@@ -100,7 +135,7 @@ class Samples:
             raise ConfigError(
                 f"head.pad_after leaves out the last {head.left_out} frames of an episode, and episodes have {longest}"
             )
-        return every[every < end - head.left_out] if head.left_out else every
+        return every[self.at < end - head.left_out] if head.left_out else every
 
     def batch(self, rows: Tensor, device: torch.device, head: Looks | None = None) -> Batch:
         """Inputs (B, ...), or (B, obs_steps, ...), and targets (B, A), or (B, chunk, A), as the policy wants them; and
@@ -117,14 +152,15 @@ class Samples:
 
     def picked(self, rows: Tensor, head: Looks | None = None) -> Picked:
         """What of `batch` is done on the CPU."""
-        seen, aimed = rows, rows
+        seen, aimed = rows, self.at[rows] if self.frames is not None else rows
         padded = torch.zeros(len(rows), 1, dtype=torch.bool)
         if head is not None and (head.obs_steps > 1 or head.chunk > 1):
             first, end = (of_each[rows].unsqueeze(1) for of_each in self.ends)
             if head.obs_steps > 1:
+                assert self.frames is None, "a cell that looks back has every frame (`Cell.specs`)"
                 seen = (rows.unsqueeze(1) + torch.arange(1 - head.obs_steps, 1)).maximum(first)
             if head.chunk > 1:
-                aimed = rows.unsqueeze(1) + torch.arange(-head.lead, head.chunk - head.lead)
+                aimed = aimed.unsqueeze(1) + torch.arange(-head.lead, head.chunk - head.lead)
                 wanted, aimed = aimed, aimed.maximum(first).minimum(end - 1)
                 padded = wanted != aimed
         read = {name: values[seen] for name, values in self.inputs.items() if values.device.type == "cpu"}

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from benchmark.records.paths import Paths, record_path
 from benchmark.records.record import SCHEMA
 from benchmark.settings.harness_version import HARNESS
+from benchmark.settings.head import DiffusionConfig
 from benchmark.settings.policy import PolicyConfig
 from benchmark.settings.seeds import parts
 from benchmark.settings.settings import Settings
 from benchmark.system.digest import digest
+from benchmark.system.errors import ConfigError
 from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
 from methods.card import MethodCard, PointInput, past_actions_spec
 from methods.code import code_facts, text_hash, texts_of
@@ -181,6 +183,7 @@ class Cell:
     def specs(self) -> dict[str, FieldSpec]:
         """Match what the cards observe with what the simulator gives. Raises `SpecMismatch`."""
         env = self.settings.simulator()
+        self._every_frame_where_it_looks_back()
         found: dict[str, FieldSpec] = {}
         for card in self.cards:
             self._provided(card)
@@ -193,6 +196,16 @@ class Cell:
         for kind in [self.kind] if self.whole or self.policy is None else [self.kind, self.policy]:
             refuse_apart(kind.card.name, kind.card.observes, found, kind.camera_sizes)
         return found
+
+    def _every_frame_where_it_looks_back(self) -> None:
+        head = self.settings.head
+        looks = head.obs_steps if isinstance(head, (DiffusionConfig, PolicyConfig)) else 1
+        every = max(self.settings.of_task(task).frame_every for task in self.tasks)
+        if looks > 1 and every > 1:
+            raise ConfigError(
+                f"{head.name} looks at the last {looks} observations, and of demonstrations only each {every}th is "
+                "there (frame_every): suite.rules.frame_every=1"
+            )
 
     def _provided(self, card: MethodCard) -> None:
         env = self.settings.simulator()

@@ -100,7 +100,7 @@ def compose(finished: Finished) -> Record:
             **_lengths(finished),
             **drawn_elsewhere(finished.task_data),
         },
-        training=_training(trainer.policy, trainer, cell.batch_size, sum(one.train_rows for one in demos)),
+        training=_training(trainer.policy, trainer, cell.batch_size, _frames(finished)),
         evaluations=tuple(finished.kept.evaluations),
         selected_epoch=finished.retest.epoch,
         retest=finished.retest,
@@ -123,6 +123,12 @@ def drawn_elsewhere(task_data: Sequence[TaskData]) -> dict[str, Any]:
     drawn = {t.demos.sensors.fingerprint for t in task_data if t.demos.sensors is not None}
     other = sorted(drawn - {t.fingerprint for t in task_data})
     return {"drawn_by": other} if other else {}
+
+
+def _frames(finished: Finished) -> int:
+    """Of the training demonstrations, those that are looked at."""
+    rules = finished.cell.settings.of_task
+    return sum(one.demos.every(rules(one.task).frame_every).train_rows for one in finished.task_data)
 
 
 def _lengths(finished: Finished) -> dict[str, Any]:

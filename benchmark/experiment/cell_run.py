@@ -237,6 +237,7 @@ class CellRun:
                 advance,
                 together=on_gpu,
                 remember=remember,
+                looks=policy.obs_steps,
             )
 
     def _retest(

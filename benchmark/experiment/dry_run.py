@@ -85,11 +85,13 @@ def estimate(cells: list[Cell]) -> dict[str, Any]:
             costs[what] = _calibrate(cell)
         cost, protocol = costs[what], cell.settings.protocol
         workers = min(resolve_workers(cell.settings.runtime), torch.get_num_threads())
-        horizons = [cell.settings.of_task(task).horizon for task in cell.tasks]
-        frames = sum(max(0, horizon - left_out(vars(cell.settings.head))) for horizon in horizons)
+        rules = [cell.settings.of_task(task) for task in cell.tasks]
+        horizons, unused = [one.horizon for one in rules], left_out(vars(cell.settings.head))
+        looks = [math.ceil(one.horizon / one.frame_every) for one in rules]
+        frames = sum(math.ceil(max(0, one.horizon - unused) / one.frame_every) for one in rules)
         steps = protocol.optimizer_steps(math.ceil(protocol.train_demos * frames / cell.batch_size))
         episodes = len(protocol.evaluation_epochs) * protocol.rollouts + protocol.retest_rollouts
-        phases["observations"] += protocol.demos * sum(horizons) * cost["env_step"] / workers
+        phases["observations"] += protocol.demos * sum(looks) * cost["env_step"] / workers
         phases["training"] += steps * cost["train_step"]
         phases["rollouts"] += episodes * sum(horizons) * (cost["env_step"] / workers + cost["act"])
     total = sum(phases.values())

@@ -6,6 +6,7 @@ Of a joint policy the tasks' samples follow each other and are shuffled together
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from benchmark.data.features import FeatureCache, encode_rows
 from benchmark.data.observation_source import Frames, Observations
 from benchmark.data.observations import cache_key
 from benchmark.data.residence import Residence
-from benchmark.data.samples import Samples
+from benchmark.data.samples import Samples, parts_of
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.probe import Built
 from benchmark.experiment.task_data import TaskData
@@ -66,7 +67,16 @@ def prepare(
     policy = cell.build_policy(representation, instruction_features.dim if instruction_features else 0).to(device)
     keep_frame = cell.settings.runtime.keep_frame_mb * 1e6
     seen = [
-        Observations(paths.caches, t.demos, cell.request, t.pool, t.fingerprint, cell.past_actions, keep_frame)
+        Observations(
+            paths.caches,
+            t.demos,
+            cell.request,
+            t.pool,
+            t.fingerprint,
+            cell.past_actions,
+            keep_frame,
+            cell.settings.of_task(t.task).frame_every,
+        )
         for t in task_data
     ]
     if representation is not None and type(representation).fit is not Representation.fit:
@@ -80,14 +90,13 @@ def prepare(
         targets = torch.from_numpy(of_task.demos.arrays["actions"])
         if cell.settings.of_task(of_task.task).clip_actions:
             targets = targets.clamp(torch.tensor(env.action_spec.low), torch.tensor(env.action_spec.high))
-        demos = of_task.demos
+        looked_at = observations.looked_at
         if instruction_features is not None:
-            instruction = instruction_features.of_demonstrations(of_task.task, demos.episodes.lengths)
+            instruction = instruction_features.of_demonstrations(of_task.task, looked_at.episodes.lengths)
             tensors["language"] = residence.hold(torch.from_numpy(instruction))
-        rows = slice(0, demos.train_rows), slice(demos.train_rows, None)
-        episodes = demos.episodes.first(demos.train), demos.episodes.after(demos.train)
-        for part, own, found in zip(rows, episodes, (train, valid), strict=True):
-            found.append(Samples({n: t[part] for n, t in tensors.items()}, targets[part].to(device), own.lengths))
+        for part, found in zip(parts_of(of_task.demos, observations.every), (train, valid), strict=True):
+            own = {name: tensor[part.seen] for name, tensor in tensors.items()}
+            found.append(Samples(own, targets[part.acted].to(device), part.lengths, part.frames))
     joined, held_out = _together(train, residence), _together(valid, residence)
     # of a joint policy one task's may have found room on the device, and another's not
     policy.fit(joined.actions, torch.cat([part.inputs["proprio"].to(device) for part in train]))
@@ -107,7 +116,7 @@ class TrainingFields(Mapping[str, Tensor]):
         if name not in self._seen[0].names():
             raise KeyError(name)
         with self._clock("observations"):
-            return self._residence.whole([one.field(name)[: one.demos.train_rows] for one in self._seen])
+            return self._residence.whole([one.field(name)[: one.looked_at.train_rows] for one in self._seen])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._seen[0].names())
@@ -141,12 +150,13 @@ def _inputs(
     if not list(part.parameters()):  # a control: nothing is worth keeping
         fields = whole()
         with clock("features"):
-            feature = encode_rows(policy, fields, slice(0, of_task.demos.episodes.rows), residence.device, bf16)
+            everything = slice(0, observations.looked_at.episodes.rows)
+            feature = encode_rows(policy, fields, everything, residence.device, bf16)
         return {"feature": residence.hold(feature), **residence.place({"proprio": fields["proprio"]}), **own}
     cache = FeatureCache(
         paths.caches,
         f"{of_task.task}-{cell.method_name}",
-        cache_key(of_task.demos, cell.request, of_task.fingerprint),
+        cache_key(observations.looked_at, cell.request, of_task.fingerprint),
         policy,
         cell.options,
         code_facts(cell.method),
@@ -159,7 +169,7 @@ def _inputs(
             return observations.frames()
 
     with clock("features"):
-        stored, proprio = cache.load(frames, of_task.demos.episodes)
+        stored, proprio = cache.load(frames, observations.looked_at.episodes)
     return {**residence.place({"feature": stored, "proprio": proprio}), **own}
 
 
@@ -168,4 +178,7 @@ def _together(parts: Sequence[Samples], residence: Residence) -> Samples:
         return parts[0]
     inputs = {name: residence.end_to_end([part.inputs[name] for part in parts]) for name in parts[0].inputs}
     steps = end_to_end([part.episodes for part in parts]).lengths
-    return Samples(inputs, torch.cat([part.actions for part in parts]), steps)
+    before = [0, *itertools.accumulate(len(part.actions) for part in parts)]
+    looks = [first + part.at for first, part in zip(before, parts, strict=False)]
+    frames = None if all(part.frames is None for part in parts) else torch.cat(looks)
+    return Samples(inputs, torch.cat([part.actions for part in parts]), steps, frames)

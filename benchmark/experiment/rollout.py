@@ -2,7 +2,8 @@
 
 The parent encodes the observations of the live episodes in one batch and sends every worker its action; a worker
 whose episode has ended gets the next seed at once. Outcomes depend on seeds alone: not on the number of workers, nor
-on the order in which they finish.
+on the order in which they finish. Actions that were planned ahead are sent together, and nothing is rendered between
+them: most of an episode's time under a policy that plans chunks.
 """
 
 from __future__ import annotations
@@ -49,6 +50,14 @@ class _Live:
     attempt: int
     memory: Memory
     began: np.ndarray | None = None
+    sent: list[np.ndarray] = field(default_factory=list)
+    """Actions that the worker is playing."""
+
+    def settle(self, played: int) -> None:
+        """Of what was sent, so many actions were played; the others are planned again."""
+        self.memory.actions += self.sent[:played]
+        self.memory.plan.extendleft(reversed(self.sent[played:]))
+        self.sent = []
 
 
 def rollout(
@@ -60,6 +69,7 @@ def rollout(
     advance: Advance = lambda *_a, **_k: None,
     together: bool = True,
     remember: Callable[[int], Memory] = Memory,
+    looks: int = 1,
 ) -> list[Episode]:
     """One episode for each seed, in the order of `seeds`.
 
@@ -69,6 +79,7 @@ def rollout(
     together: wait for all live episodes and encode them in one batch (right for a GPU), or serve each batch of
         whoever is waiting (right where policy and simulators share the cores). Outcomes are the same.
     remember: what an episode starts with, from its seed.
+    looks: how many of the latest observations the policy plans from; those before them are not made.
     """
     results: dict[int, Episode] = {}
     queue = list(enumerate(seeds))[::-1]
@@ -80,12 +91,21 @@ def rollout(
 
     def finish(worker: Worker, success: bool, error: str | None = None, ended: str | None = None) -> None:
         episode = live.pop(worker)
+        episode.settle(len(episode.sent))
         played = episode.memory.actions
         actions = np.stack(played) if played else np.zeros((0, 0), np.float32)
         results[episode.index] = Episode(episode.seed, success, len(played), error, actions, ended, episode.began)
         advance(note=f"{sum(one.success for one in results.values())}/{len(results)} succeeded")
         if queue:
             start(worker, *queue.pop(), 0)
+
+    def send(worker: Worker, count: int) -> None:
+        episode = live[worker]
+        episode.sent = [episode.memory.plan.popleft() for _ in range(count)]
+        if count == 1:
+            worker.ask("step", episode.sent[0])
+        else:
+            worker.ask("steps", np.stack(episode.sent), success_rule == "any-step")
 
     def replace(worker: Worker, reason: str) -> None:
         episode = live.pop(worker)
@@ -108,16 +128,21 @@ def rollout(
                 replace(worker, str(death))
                 continue
             except WorkerError as error:
+                live[worker].settle(1)
                 finish(worker, success=False, error=str(error))
                 continue
-            success, ended = False, None
+            episode, success, ended, stopped = live[worker], False, None, False
             if isinstance(reply, tuple):
-                _, success, ended = reply
+                _, success, ended, *played = reply
+                stopped = bool(played) and played[0] < len(episode.sent)
+                episode.settle(*played or (1,))
             else:  # of a reset
-                live[worker].began = reply
+                episode.began = reply
             if success and success_rule == "any-step":
                 finish(worker, success=True)
-            elif ended is not None or len(live[worker].memory.actions) == horizon:
+            elif stopped and ended is None:
+                send(worker, 1)  # the next action raises an error, which is then the answer
+            elif ended is not None or len(episode.memory.actions) == horizon:
                 finish(worker, success=bool(success), ended=ended)
             else:
                 observed.append(worker)
@@ -125,7 +150,8 @@ def rollout(
             stacked = {name: np.stack([w.observation[name] for w in observed]) for name in observed[0].observation}
             memories = [live[worker].memory for worker in observed]
             for worker, action in zip(observed, policy(stacked, memories), strict=True):
-                live[worker].memory.actions.append(action)
-                worker.ask("step", action)
+                memory = live[worker].memory
+                memory.plan.appendleft(action)
+                send(worker, min(max(1, len(memory.plan) + 1 - looks), horizon - len(memory.actions)))
             observed = []
     return [results[index] for index in range(len(seeds))]

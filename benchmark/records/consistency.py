@@ -5,6 +5,7 @@ Checked whenever a record is read. Nothing here needs torch, weights or the file
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,7 +199,10 @@ def _training(record: Record) -> Iterator[str]:
         if len(lengths) != train * len(tasks) or any(n > horizons[i // train] for i, n in enumerate(lengths)):
             yield "demos.train_lengths are not those of its training demonstrations"
             return
-    samples = each * sum(lengths)
+    # of each demonstration every so-manieth step is looked at
+    every_of = [rule_of(record.identity, task, "frame_every") or 1 for task in tasks]
+    looks = [every_of[i * len(tasks) // len(lengths)] for i in range(len(lengths))]
+    samples = each * sum(math.ceil(length / look) for length, look in zip(lengths, looks, strict=True))
     # training ends with the last evaluation
     every, steps = settings["evaluate_every"], settings.get("steps", 0)
     epochs = steps // every if steps else settings["epochs"] // every * every
@@ -207,7 +211,8 @@ def _training(record: Record) -> Iterator[str]:
         # a last batch of one sample is left out: BatchNorm cannot normalise it
         head = record.identity["head"]
         known = all(type(head.get(name)) is int for name in ("pad_after", "chunk", "lead"))
-        rows = each * sum(max(0, length - (left_out(head) if known else 0)) for length in lengths)
+        trained = [max(0, length - (left_out(head) if known else 0)) for length in lengths]
+        rows = each * sum(math.ceil(length / look) for length, look in zip(trained, looks, strict=True))
         batches = rows // size + (rows % size > (1 if rows > 1 else 0))
         follows["optimizer_steps"] = steps // every * every if steps else batches * epochs
     for name, value in follows.items():

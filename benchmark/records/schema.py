@@ -153,7 +153,9 @@ EVALUATION = fields(
     {**HASHES, "ended": each(end)},
     more=False,
 )
-RULES = fields({}, {"horizon": positive, "success": one_of("any-step", "last-step"), "clip_actions": flag})
+RULES = fields(
+    {}, {"horizon": positive, "success": one_of("any-step", "last-step"), "clip_actions": flag, "frame_every": positive}
+)
 PROTOCOL = fields(
     {
         "name": name,

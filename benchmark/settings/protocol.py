@@ -50,6 +50,9 @@ class Protocol:
     """Of the rate of what takes the protocol's, epoch by epoch after the warm-up: `constant`, or `cosine`, to zero."""
     warmup_epochs: Annotated[int, Range(0, 100_000)] = later(0)
     """In which that rate rises evenly, from a tenth. A shorter training ends within them."""
+    frame_every: Annotated[int, Range(1, 100_000)] = later(1)
+    """A policy is trained on each demonstration's first step and every so-manieth after it; what it is to do there, a
+    chunk too, are the actions of every step."""
     average_power: Annotated[float, Range(0, 1)] = later(0.0)
     """Of the moving average of the weights that is played (`methods.policy.Average`), where a policy has the protocol's
     rate. 0: the trained weights are."""

@@ -27,6 +27,7 @@ class TaskRules:
     min_success_steps: Annotated[int, Range(0, 100_000)] | None = None
     stop_after_success: Annotated[int, Range(0, 100_000)] | None = None
     clip_actions: bool | None = None
+    frame_every: Annotated[int, Range(1, 100_000)] | None = None
 
     def __post_init__(self) -> None:
         check_bounds(self, "rules")

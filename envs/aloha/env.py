@@ -214,14 +214,17 @@ class Aloha:
         return self.observe()
 
     def step(self, action: np.ndarray) -> Step:
+        return self.step_unseen(action)._replace(observation=self.observe())
+
+    def step_unseen(self, action: np.ndarray) -> Step:
         wanted = self.action_spec.check(action).astype(np.float64)
         low, high = np.array(self.action_spec.low), np.array(self.action_spec.high)
         beyond = np.maximum(low - wanted, wanted - high)
         if (beyond > high - low).any():
-            return Step(self.observe(), 0.0, False, FAR_OUTSIDE)
+            return Step({}, 0.0, False, FAR_OUTSIDE)
         self.advance(wanted)
         done = self.succeeded()
-        return Step(self.observe(), float(done), done)
+        return Step({}, float(done), done)
 
     def advance(self, action: np.ndarray) -> None:
         """One step without looking. action (14,), clipped to the range."""

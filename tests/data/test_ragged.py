@@ -18,15 +18,15 @@ from benchmark.data.episodes import Episodes, end_to_end, equal_pieces
 from benchmark.data.features import FeatureCache
 from benchmark.data.observation_source import Whole, histories
 from benchmark.data.observations import load_or_render
-from benchmark.data.samples import Samples
+from benchmark.data.samples import Samples, parts_of
 from benchmark.policy.head import Head
 from benchmark.policy.policy import HeadPolicy
-from benchmark.pretrain.data.metaworld import _every
 from benchmark.settings.load import load_protocol
 from benchmark.settings.protocol import Protocol
 from benchmark.system.errors import ConfigError
 from envs.pool import EnvConfig, Pool
 from envs.spec import ObservationRequest
+from methods.policy import Window
 from tests import damage
 from tests.conftest import TOY
 from tests.data.test_features import CPU, build
@@ -62,9 +62,9 @@ def test_other_lengths_of_the_same_rows_are_other_demonstrations() -> None:
 
 
 def test_every_third_step_of_each_demonstration_as_pre_training_takes_them() -> None:
-    whole = _every(demos_of((4, 4, 4)), 3)
+    whole = demos_of((4, 4, 4)).every(3)
     assert whole.content_hash == "2eaf644f687c4ed2b4a63ed38c5c200439482d1f13c24e7c1220a0692cfb96a8", "as it always was"
-    thin = _every(demos_of((1, 5, 7)), 3)
+    thin = demos_of((1, 5, 7)).every(3)
     assert thin.episodes.lengths == (1, 2, 3) and thin.arrays["states"][:, 0].tolist() == [0, 4, 16, 24, 36, 48]
 
 
@@ -194,7 +194,7 @@ def test_past_actions_are_those_of_the_episode() -> None:
     assert found.shape == (6, 2, 2)
     assert found[[0, 1, 4]].max() == 0, "none before the first step"
     np.testing.assert_array_equal(found[3], [[2, 3], [4, 5]])
-    np.testing.assert_array_equal(histories(demos.arrays["actions"], demos.episodes, 2, slice(3, 5)), found[3:5])
+    np.testing.assert_array_equal(histories(demos.arrays["actions"], demos.episodes, 2, np.arange(3, 5)), found[3:5])
 
 
 def test_pieces() -> None:
@@ -203,3 +203,27 @@ def test_pieces() -> None:
     assert both.starts.tolist() == [0, 2, 5] and both.owners.tolist() == [0, 0, 1, 1, 1, 2]
     assert Episodes(()).starts.tolist() == [] and Episodes(()).owners.tolist() == []
     assert (both.first(2).rows, both.after(2).lengths, both.span(1)) == (5, (1,), slice(2, 5))
+
+
+def test_what_is_looked_at_every_third_step_acts_at_every_step() -> None:
+    """Frames thin out, targets do not: a chunk holds the actions of the steps that follow its frame, to the episode's
+    end, and a frame that `pad_after` leaves out is no sample.
+    """
+    demos = demos_of((1, 5, 7))
+    train, valid = parts_of(demos, 3)
+    assert (train.seen, train.lengths, valid.lengths) == (slice(0, 3), (1, 5), (7,))
+    assert train.frames is not None and train.frames.tolist() == [0, 1, 4]
+    assert valid.frames is not None and valid.frames.tolist() == [0, 3, 6]
+    steps = torch.arange(6.0).unsqueeze(1)
+    own = Samples({"proprio": steps[train.frames]}, steps, train.lengths, train.frames)
+    chunked = Window(chunk=4, lead=1, execute=2)
+    inputs, actions, padded = own.batch(own.rows(chunked), torch.device("cpu"), chunked)
+    assert inputs["proprio"][:, 0].tolist() == [0, 1, 4]
+    assert actions[..., 0].tolist() == [[0, 0, 0, 0], [1, 1, 2, 3], [3, 4, 5, 5]]
+    assert padded.tolist() == [[True, False, True, True], [True, False, False, False], [False, False, False, True]]
+    _, single, _ = own.batch(torch.tensor([2, 0]), torch.device("cpu"))
+    assert single[:, 0].tolist() == [4, 0]
+    left = Window(chunk=4, execute=2, left_out=3)
+    assert own.rows(left).tolist() == [1], "of the first episode's one step, and of the second's last three, none"
+    every, _ = parts_of(demos, 1)
+    assert every.frames is None and every.seen == every.acted == slice(0, 6)

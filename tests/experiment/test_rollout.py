@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from benchmark.experiment.rollout import Episode, rollout
+from benchmark.policy.episode_memory import Memory
 from envs.pool import EnvConfig, Pool
 from envs.spec import ObservationRequest
 from tests.conftest import TOY
@@ -99,3 +102,61 @@ def test_a_worker_that_is_killed_changes_no_outcome() -> None:
 def test_fewer_episodes_than_workers() -> None:
     assert len(play("near", 3, seeds=[1])) == 1
     assert play("near", 2, seeds=[]) == []
+
+
+class Planner:
+    """Plans some of the expert's actions ahead from the last `looks` observations, as policies of chunks do."""
+
+    def __init__(self, looks: int, ahead: int) -> None:
+        self.looks, self.ahead, self.asked = looks, ahead, 0
+
+    def __call__(self, observations: dict[str, np.ndarray], memories: Sequence[Memory]) -> np.ndarray:
+        self.asked += len(memories)
+        for row, memory in enumerate(memories):
+            memory.seen.append({"ground_truth": observations["ground_truth"][row].copy()})
+            while len(memory.seen) > self.looks:
+                memory.seen.popleft()
+            if not memory.plan:
+                truth = np.mean([seen["ground_truth"] for seen in memory.seen], axis=0)
+                towards = expert({"ground_truth": truth[None]})[0]
+                memory.plan.extend(towards * np.float32(0.9**step) for step in range(self.ahead))
+        return np.stack([memory.plan.popleft() for memory in memories])
+
+
+def same_episodes(some: list[Episode], others: list[Episode]) -> None:
+    assert some == others
+    for one, other in zip(some, others, strict=True):
+        np.testing.assert_array_equal(one.actions, other.actions)
+
+
+@pytest.mark.parametrize("rule", ["any-step", "last-step"])
+@pytest.mark.parametrize("looks", [1, 2])
+def test_nothing_is_rendered_between_actions_that_are_planned(looks: int, rule: str) -> None:
+    """Episodes are those of whoever looks at every step, and are looked at only where a plan is made of it."""
+    each, sparing = Planner(looks, 7), Planner(looks, 7)
+    every = play("far", 2, rule=rule, policy=each, looks=100)
+    few = play("far", 2, rule=rule, policy=sparing, looks=looks)
+    same_episodes(every, few)
+    assert 0 < sum(e.success for e in every) < len(SEEDS) and (rule == "any-step") == (min(e.steps for e in every) < 40)
+    assert each.asked == sum(e.steps for e in every)
+    # each plan of 7 steps is made of `looks` observations, an episode's first of one
+    assert sparing.asked <= sum(1 + looks * (e.steps // 7 + 1) for e in few) < each.asked / 2
+
+
+def test_an_error_between_planned_actions_is_that_of_its_step() -> None:
+    """A plan's third action is NaN in the second plan of odd seeds: the simulator refuses it at step 10."""
+
+    class Odd(Planner):
+        def __call__(self, observations: dict[str, np.ndarray], memories: Sequence[Memory]) -> np.ndarray:
+            found = super().__call__(observations, memories)
+            for memory in memories:
+                if memory.seed % 2 and len(memory.actions) == 7:
+                    memory.plan[1] = np.full(2, np.nan, np.float32)
+            return found
+
+    every, few = (play("far", 1, SEEDS[:6], "last-step", policy=Odd(1, 7), looks=looks) for looks in (100, 1))
+    assert [(e.success, e.error) for e in every] == [(e.success, e.error) for e in few]
+    assert [e.error is not None for e in few] == [bool(seed % 2) for seed in SEEDS[:6]]
+    for one, other in zip(every, few, strict=True):
+        assert one.steps == other.steps == (10 if other.error else 40)
+        np.testing.assert_array_equal(one.actions, other.actions)

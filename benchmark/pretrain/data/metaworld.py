@@ -10,7 +10,6 @@ import numpy as np
 from benchmark.data.cache_places import Places, in_order
 from benchmark.data.collect_demos import load_or_collect
 from benchmark.data.demos import Demos
-from benchmark.data.episodes import Episodes
 from benchmark.data.observations import cache_key, load_or_render, open_pool, rendered
 from benchmark.pretrain.data.config import DataConfig
 from benchmark.pretrain.data.frames import CLOUD, PICTURE, Shard
@@ -36,7 +35,7 @@ def open_shards(config: DataConfig, places: Places, pictures: bool, workers: int
     shards = []
     for task in config.tasks:
         demos = load_or_collect(in_order(places)[0], "pretraining", config.kind, task, protocol, workers)
-        thin = _every(demos, config.stride)
+        thin = demos.every(config.stride)
         for chosen in cameras:
             request = _request(config, chosen, pictures)
             fields = rendered(places, thin, request, fingerprint)
@@ -66,14 +65,6 @@ def _fingerprint(config: DataConfig, request: ObservationRequest) -> str:
     pool, fingerprint = open_pool(config.kind, config.tasks[0], request, 1, None, TIMEOUT)
     pool.close()
     return fingerprint
-
-
-def _every(demos: Demos, stride: int) -> Demos:
-    """Every `stride`-th step; being other data, it has another hash, and its own place in every cache."""
-    rows = np.concatenate([np.arange(own.start, own.stop, stride) for own in demos.episodes.spans()])
-    lengths = tuple(-(-length // stride) for length in demos.episodes.lengths)
-    arrays = {name: array[rows] for name, array in demos.arrays.items()}
-    return dataclasses.replace(demos, arrays=arrays, episodes=Episodes(lengths))
 
 
 def _shard(config: DataConfig, demos: Demos, fields: Mapping[str, np.ndarray], key: str) -> Shard:
