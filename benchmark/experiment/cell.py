@@ -204,7 +204,7 @@ class Cell:
         if looks > 1 and every > 1:
             raise ConfigError(
                 f"{head.name} looks at the last {looks} observations, and of demonstrations only each {every}th is "
-                "there (frame_every): suite.rules.frame_every=1"
+                f"there: {'suite.rules' if self.settings.suite.rules.frame_every else 'protocol'}.frame_every=1"
             )
 
     def _provided(self, card: MethodCard) -> None:

@@ -78,7 +78,7 @@ def export(cell: Cell, paths: Paths, folder: Path) -> Path:
     if cell.settings.suite.language is not None:
         raise ConfigError(f"{cell.settings.suite.name} gives instructions, which an export of features does not hold")
     if cell.settings.of_task(cell.task).frame_every > 1:
-        raise ConfigError("an export has a feature for every action: suite.rules.frame_every=1, protocol.frame_every=1")
+        raise ConfigError("an export has a feature for every action: frame_every=1 in suite.rules or protocol")
     settings, runtime = cell.settings, cell.settings.runtime
     suite, workers, python = settings.suite, resolve_workers(runtime), settings.env_python
     (demos,) = load_demos(cell, paths, workers)

@@ -14,6 +14,7 @@ import pytest
 from benchmark.experiment.make_cells import make_cells
 from benchmark.experiment.run_cell import run_cell
 from benchmark.records.audit import audit
+from benchmark.records.consistency import contradictions
 from benchmark.records.paths import Paths
 from benchmark.records.read import read
 from benchmark.records.record import Record
@@ -21,6 +22,7 @@ from benchmark.records.replay_actions import Simulator
 from benchmark.settings.load import load_settings
 from benchmark.settings.suite import Suite
 from benchmark.settings.task_rules import TaskRules
+from benchmark.system.errors import ConfigError
 from envs.expert import expert_episode
 from envs.registry import make
 from envs.spec import ObservationRequest
@@ -60,7 +62,29 @@ def recorded(
     for cell in make_cells(settings, None, ["state", "dp3"], [0]):
         record, _ = run_cell(cell, paths, "x")
         records[record.method], files[record.method] = record, cell.record(paths)
+    thin = dataclasses.replace(suite, rules=dataclasses.replace(RULES, frame_every=4))
+    (cell,) = make_cells(dataclasses.replace(settings, suite=thin), None, ["dp3"], [0])
+    elsewhere = Paths(root / "thin", root / "data")
+    records["thin"], _ = run_cell(cell, elsewhere, "x")
+    files["thin"] = cell.record(elsewhere)
     return records, files
+
+
+def test_of_every_fourth_frame_a_record_says_so_and_holds(recorded: Any) -> None:
+    record, whole = recorded[0]["thin"], recorded[0]["dp3"]
+    assert record.identity["suite"]["rules"]["frame_every"] == 4
+    assert record.identity_hash != whole.identity_hash and record.demo_hash == whole.demo_hash
+    assert record.training["samples"] == sum(-(-length // 4) for length in whole.demos["train_lengths"])
+    assert read(recorded[1]["thin"]) == record, "and what its settings give is what it says"
+    forged = dataclasses.replace(record, training={**record.training, "samples": whole.training["samples"]})
+    assert any("training.samples" in said for said in contradictions(forged))
+
+
+def test_a_head_that_looks_back_wants_every_frame() -> None:
+    settings = load_settings("metaworld-15", "quick", "dp3", ["protocol.frame_every=2"])
+    (cell,) = make_cells(settings, ["reach"], ["state"], [0])
+    with pytest.raises(ConfigError, match=r"looks at the last 2 observations.*protocol\.frame_every=1"):
+        cell.specs()
 
 
 @pytest.mark.parametrize("method", ["state", "dp3"])
