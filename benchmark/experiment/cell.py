@@ -203,8 +203,8 @@ class Cell:
         every = max(self.settings.of_task(task).frame_every for task in self.tasks)
         if looks > 1 and every > 1:
             raise ConfigError(
-                f"{head.name} looks at the last {looks} observations, and of demonstrations only each {every}th is "
-                f"there: {'suite.rules' if self.settings.suite.rules.frame_every else 'protocol'}.frame_every=1"
+                f"{head.name} looks at the last {looks} observations, and of demonstrations only one step in {every} "
+                f"is there: {'suite.rules' if self.settings.suite.rules.frame_every else 'protocol'}.frame_every=1"
             )
 
     def _provided(self, card: MethodCard) -> None:

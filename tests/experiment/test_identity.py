@@ -149,6 +149,7 @@ def other(value: Any, name: str) -> Any:
         "horizon": 300,
         "min_success_steps": 3,
         "clip_actions": True,
+        "frame_every": 4,
     }
     second: dict[str, Any] = {
         "training": "end-to-end",
