@@ -125,7 +125,8 @@ class CellRun:
             self.log.scalars(self._now(trainer), {"retest/success": retest.tally.rate} if retest.tally.n else {})
             self.log.close()
             played = Played(staged(self.cell.record(self.paths)), self.identity, {self.identity}, retest)
-            play_shifts(self.cell, played, prepared.policy, shifts, self.play, self.workers)
+            demos = {of_task.task: of_task.demos for of_task in task_data}
+            play_shifts(self.cell, played, prepared.policy, shifts, self.play, self.workers, demos.__getitem__)
             deaths = sum(of_task.pool.deaths for of_task in task_data)
         refuse_unnamed(self.cell.method, self.imported)
         made_by = {

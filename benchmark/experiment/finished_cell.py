@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import torch
 
+from benchmark.data.demos import Demos
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.cell_run import CellRun
 from benchmark.experiment.evaluation import actions_of, evaluation_of
 from benchmark.experiment.retest_shifted import Played, play_shifts
 from benchmark.experiment.rollout import Episode
-from benchmark.experiment.task_data import join_hashes, open_simulators
+from benchmark.experiment.task_data import join_hashes, load_demos, open_simulators
 from benchmark.records.actions import read_actions, write_actions
 from benchmark.records.further_episodes import further_actions, read_further, write_further
 from benchmark.records.hash_chain import actions_digest, linked
@@ -87,7 +89,15 @@ def retest_under(run: CellRun, record: Record, cameras: tuple[str, ...]) -> None
     with Heartbeat(run.work, run.facts()) as run.heartbeat:
         policy = finished_policy(run, record)
         of = Played(run.cell.record(run.paths), run.identity, record.hashes, record.retest)
-        play_shifts(run.cell, of, policy, cameras, run.play, run.workers)
+
+        @functools.cache
+        def demos() -> dict[str, Demos]:
+            found = load_demos(run.cell, run.paths, run.workers)
+            if join_hashes(found) != record.demo_hash:
+                raise CheckpointGone("the demonstrations here are not those that it was trained on")
+            return dict(zip(run.cell.tasks, found, strict=True))
+
+        play_shifts(run.cell, of, policy, cameras, run.play, run.workers, lambda task: demos()[task])
 
 
 def play_further(cell: Cell, paths: Paths, command: str, count: int) -> Evaluation:

@@ -138,7 +138,7 @@ def _compare(
     if "best*" in found:
         load_policy(policy, work / f"epoch-{record.selected_epoch:04d}.pt", record.hashes, record.selected_epoch)
         doubts += _retest_is_its_own(record, run, policy, task_data, path)
-        doubts += _shifts_are_its_own(record, run, policy, path)
+        doubts += _shifts_are_its_own(record, run, policy, task_data, path)
     if doubts:
         found["retest"] = _doubted(Part("retest", len(record.retest.episodes)), doubts, elsewhere)
     whole = "best*" in found and not any(part.wrong or part.left for part in found.values())
@@ -171,17 +171,20 @@ def _retest_is_its_own(
     return found
 
 
-def _shifts_are_its_own(record: Record, run: CellRun, policy: Policy, path: Path) -> list[Doubt]:
+def _shifts_are_its_own(
+    record: Record, run: CellRun, policy: Policy, task_data: list[TaskData], path: Path
+) -> list[Doubt]:
     """As `_retest_is_its_own`, under each shift that episodes could be run under."""
     found: list[Doubt] = []
     try:
         shifts = read_shifts(path, record)
     except BadRecord:
         return []  # the audit has said so
+    demos = {of_task.task: of_task.demos for of_task in task_data}
     for shift, evaluation in shifts.items():
         errors = {row[0] for row in evaluation.episodes if row[3] is not None}
         for task in run.cell.tasks:
-            episodes = played_under(run.cell, task, shift, policy, run.play, run.workers, PLAYED)
+            episodes = played_under(run.cell, task, shift, policy, run.play, run.workers, demos.__getitem__, PLAYED)
             there = [episode for episode in episodes if episode.seed not in errors]
             doubts = _other_actions(there, shift_actions(path, shift), record.longest)
             found += [Doubt(f"under {shift} {doubt.text}", doubt.far) for doubt in doubts]

@@ -1,15 +1,19 @@
-"""The selected checkpoint on the same episodes: seen through other cameras (CLAR, section IV-E), or told otherwise."""
+"""The selected checkpoint on the same episodes: seen through other cameras (CLAR, section IV-E), or told otherwise.
+
+Or on the episodes of the training demonstrations, which tells a policy that has not learnt from a task that is hard.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from benchmark.data.demos import Demos
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.evaluation import actions_of, evaluation_of
 from benchmark.experiment.rollout import Episode
@@ -28,6 +32,9 @@ from benchmark.system.files import discard
 from benchmark.system.progress import say
 from envs.pool import Pool, WorkerError
 from methods.policy import Policy
+
+DemosOf = Callable[[str], Demos]
+"""The demonstrations of one of the cell's tasks."""
 
 
 class Play(Protocol):
@@ -65,17 +72,19 @@ class Played:
     retest: Evaluation
 
 
-def play_shifts(cell: Cell, of: Played, policy: Policy, shifts: tuple[str, ...], play: Play, workers: int) -> None:
+def play_shifts(
+    cell: Cell, of: Played, policy: Policy, shifts: tuple[str, ...], play: Play, workers: int, demos: DemosOf
+) -> None:
     """Retest under each shift that is missing; what is finished is kept after each, with its actions.
 
-    shifts: cameras, or `instructions=` and which. policy: with the weights of the retest. Clouds are in the robot's
-    frame whichever camera they come from; a camera that sees nothing inside the crop, or that cannot be had, counts as
-    an error of every episode, not as failures.
+    shifts: cameras, `instructions=` and which, or `seeds=training`. policy: with the weights of the retest. Clouds are
+    in the robot's frame whichever camera they come from; a camera that sees nothing inside the crop, or that cannot be
+    had, counts as an error of every episode, not as failures.
     """
     found = _kept(of)
     for shift in shifts:
         if shift not in found:
-            episodes = [e for task in cell.tasks for e in played_under(cell, task, shift, policy, play, workers)]
+            episodes = [e for task in cell.tasks for e in played_under(cell, task, shift, policy, play, workers, demos)]
             evaluation = evaluation_of(of.retest.epoch, episodes, of.retest.checkpoint)
             if of.retest.link is not None:  # a record from before there were chains has nothing to chain to
                 evaluation = linked(of.retest.link, evaluation, shift)
@@ -85,13 +94,24 @@ def play_shifts(cell: Cell, of: Played, policy: Policy, shifts: tuple[str, ...],
 
 
 def played_under(
-    cell: Cell, task: str, shift: str, policy: Policy, play: Play, workers: int, most: int | None = None
+    cell: Cell,
+    task: str,
+    shift: str,
+    policy: Policy,
+    play: Play,
+    workers: int,
+    demos: DemosOf,
+    most: int | None = None,
 ) -> list[Episode]:
-    """The retest's episodes of one task under a shift. most: only so many, the first."""
-    suite, protocol = cell.settings.suite, cell.settings.protocol
-    chosen = seeds.retest_seeds(suite.name, task, protocol.retest_rollouts)[:most]
+    """The retest's episodes of one task under a shift, or those trained on. most: only so many, the first."""
+    suite, count = cell.settings.suite, cell.settings.protocol.retest_rollouts
+    if shift == seeds.TRAINED_ON:
+        own = demos(task)
+        chosen = list(own.seeds[: own.train][:count])[:most]
+    else:
+        chosen = seeds.retest_seeds(suite.name, task, count)[:most]
     told = shift.startswith(PREFIX)
-    request = cell.request if told else dataclasses.replace(cell.request, cameras=(shift,))
+    request = cell.request if told or shift == seeds.TRAINED_ON else dataclasses.replace(cell.request, cameras=(shift,))
     try:
         pool, _ = open_simulators(cell, task, request, workers)
         with pool:

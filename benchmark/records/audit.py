@@ -21,7 +21,7 @@ from benchmark.records.replay_actions import replay as play_again
 from benchmark.records.shifted_retests import read_shifts, shift_actions
 from benchmark.records.verdict import DECLARED, Again, Part, Verdict
 from benchmark.settings.instructions import PREFIX
-from benchmark.settings.seeds import parts
+from benchmark.settings.seeds import TRAINED_ON, parts
 
 
 def audit(
@@ -55,7 +55,8 @@ def audit(
     try:
         for shift, evaluation in read_shifts(path, record).items():
             part = _part(record, shift, evaluation, shift_actions(path, shift), "", simulator, most)
-            parts_.append(part if shift.startswith(PREFIX) else replace(part, camera=shift))
+            through = not shift.startswith(PREFIX) and shift != TRAINED_ON
+            parts_.append(replace(part, camera=shift) if through else part)
     except BadRecord as error:
         wrong.append(str(error))
     try:

@@ -27,7 +27,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
         "`evaluation` in training, `retest` on fresh seeds, `shift` a retest under another camera or "
         "instruction, `further` episodes played after the retest",
     ),
-    "shift": ("str", "of a `shift`: the camera or `instructions=...`; empty in all other rows"),
+    "shift": ("str", "of a `shift`: the camera, `instructions=...`, or `seeds=training`; empty in all other rows"),
     "epoch": ("int64", "epoch of the checkpoint that played"),
     "selected": ("bool", "it is the selected checkpoint, by its evaluations; of joint policies by all tasks together"),
     "last": ("bool", "it is the last checkpoint"),

@@ -15,7 +15,7 @@ from benchmark.records.joint_tasks import of_this_task
 from benchmark.records.read import BadRecord, evaluation_from
 from benchmark.records.record import Evaluation, Record
 from benchmark.records.schema import EVALUATION, OddShape, fields, mapping, positive, text
-from benchmark.settings.seeds import retest_seeds
+from benchmark.settings.seeds import TRAINED_ON, may_be_trained_on, retest_seeds
 from benchmark.system.checked_json import NotPlain, read_json
 from benchmark.system.errors import ConfigError
 from benchmark.system.files import write_json
@@ -57,7 +57,12 @@ def read_shifts(path: Path, record: Record) -> dict[str, Evaluation]:
 def _odd(shift: str, evaluation: Evaluation, record: Record) -> Iterator[str]:
     what = f"the retest under {shift}"
     each, task = record.identity["protocol"]["retest_rollouts"], record.identity["task"]
-    yield from check_part(what, evaluation, retest_seeds(record.suite, task, each), record)
+    wanted = retest_seeds(record.suite, task, each)
+    if shift == TRAINED_ON:
+        own = [row[0] for row in evaluation.episodes]
+        each = min(each, record.identity["protocol"]["train_demos"])
+        wanted = own if may_be_trained_on(record.suite, task, record.demos["attempts"], own, each) else []
+    yield from check_part(what, evaluation, wanted, record)
     if record.retest.link is not None and evaluation.checkpoint != record.retest.checkpoint:
         yield f"{what} was not played by the weights of the retest"
     if record.retest.link is not None and evaluation.link != next_link(record.retest.link, evaluation, shift):

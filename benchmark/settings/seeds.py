@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 
 LARGEST_SEED = 2**63 - 1
 """Of a training run: what a record's `seed` can be read into anywhere."""
+TRAINED_ON = "seeds=training"
+"""A retest on the episodes of the training demonstrations: what is 0 there, too, was not learnt."""
 PURPOSES = ("demo", "selection", "retest", "train")
 
 
@@ -51,6 +54,19 @@ def selection_seeds(suite: str, task: str, evaluation: int, count: int) -> list[
 def retest_seeds(suite: str, task: str, count: int) -> list[int]:
     """As `selection_seeds`."""
     return [seed for one in parts(task) for seed in episode_seeds(suite, one, "retest", 0, count)]
+
+
+def may_be_trained_on(suite: str, task: str, attempts: int, found: Sequence[int], each: int) -> bool:
+    """Whether these can be seeds of demonstrations, `each` of each task, in the order of their attempts.
+
+    attempts: of all tasks together.
+    """
+    tasks = parts(task)
+    for number, one in enumerate(tasks):
+        tried = (derive(suite, one, "demo", index) for index in range(attempts))
+        if not all(seed in tried for seed in found[number * each : (number + 1) * each]):  # goes on, never back
+            return False
+    return len(found) == len(tasks) * each
 
 
 def training_seed(seed: int, purpose: str, index: int = 0) -> int:

@@ -36,7 +36,8 @@ class Suite:
     """A named list of tasks with their cameras. `tasks` maps a group (easy, ...) to task names.
 
     shift: what else the selected checkpoint is retested under on the same episodes: further cameras, and
-        `instructions=held-out` or `instructions=shuffled`. joint: one policy for all tasks, told which by `language`.
+        `instructions=held-out` or `instructions=shuffled`; or on those of the training demonstrations,
+        `seeds=training`. joint: one policy for all tasks, told which by `language`.
     rules: what an episode is, where the protocol's numbers are not this suite's; task_rules: nor the suite's a task's.
     stores: fields that demonstrations hold where a simulator restores no state, the same for all methods; where none
         are named, each method has demonstrations of its own, and stands in no table with another.

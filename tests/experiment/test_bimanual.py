@@ -15,11 +15,15 @@ from benchmark.experiment.make_cells import make_cells
 from benchmark.experiment.run_cell import run_cell
 from benchmark.records.audit import audit
 from benchmark.records.consistency import contradictions
+from benchmark.records.hash_chain import linked
+from benchmark.records.joint_tasks import of_rows
 from benchmark.records.paths import Paths
-from benchmark.records.read import read
+from benchmark.records.read import BadRecord, read
 from benchmark.records.record import Record
 from benchmark.records.replay_actions import Simulator
+from benchmark.records.shifted_retests import read_shifts, shifts_path, write_shifts
 from benchmark.settings.load import load_settings
+from benchmark.settings.seeds import TRAINED_ON, derive
 from benchmark.settings.suite import Suite
 from benchmark.settings.task_rules import TaskRules
 from benchmark.system.errors import ConfigError
@@ -53,6 +57,7 @@ def recorded(
         {"all": ("touch-two",)},
         {"cameras": list(CAMERAS), "height": 32, "width": 48, "render": "fast"},
         rules=RULES,
+        shift=(TRAINED_ON,),
     )
     short = {"train_demos": 3, "valid_demos": 1, "epochs": 1, "evaluate_every": 1, "rollouts": 2, "retest_rollouts": 3}
     said = [f"protocol.{name}={value}" for name, value in short.items()]
@@ -78,6 +83,28 @@ def test_of_every_fourth_frame_a_record_says_so_and_holds(recorded: Any) -> None
     assert read(recorded[1]["thin"]) == record, "and what its settings give is what it says"
     forged = dataclasses.replace(record, training={**record.training, "samples": whole.training["samples"]})
     assert any("training.samples" in said for said in contradictions(forged))
+
+
+def test_success_on_the_training_episodes_is_beside_the_record(recorded: Any) -> None:
+    """Told from a hard task, what was not learnt; its seeds are those of the demonstrations, or it is refused."""
+    record, path = recorded[0]["state"], recorded[1]["state"]
+    found = read_shifts(path, record)[TRAINED_ON]
+    own = [derive("two-arms", "touch-two", "demo", index) for index in range(record.demos["attempts"])]
+    assert [row[0] for row in found.episodes] == own[:3], "the expert of this task never fails"
+    report = audit(record, path, Simulator(2, files=(record.env,)))
+    (part,) = (part for part in report.parts if part.name == TRAINED_ON)
+    assert report.word == "holds" and part.replayed == len(found.episodes) == 3
+    shifts, kept = shifts_path(path), shifts_path(path).read_text()
+    try:
+        for wrong in ([*own[:2], own[0]], own[2::-1], [own[0], own[1], own[0] + 4], own[:2]):
+            rows = [(seed, *row[1:]) for seed, row in zip(wrong, found.episodes, strict=False)]
+            forged = dataclasses.replace(of_rows(found.epoch, rows), checkpoint=found.checkpoint, actions=found.actions)
+            forged = linked(record.retest.link, forged, TRAINED_ON)
+            write_shifts(path, record.identity_hash, record.selected_epoch, {TRAINED_ON: forged})
+            with pytest.raises(BadRecord, match="not run on the protocol's episodes"):
+                read_shifts(path, record)
+    finally:
+        shifts.write_text(kept)
 
 
 def test_a_head_that_looks_back_wants_every_frame() -> None:
