@@ -9,12 +9,11 @@ from benchmark.system.errors import ConfigError
 
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 PAPERS = {"clar": (1, 2, 3, 4, 5), "clamp": (1, 2, 3, 4)}
-ALOHA = "CLAMP's policies, which are not here yet (the ALOHA tasks are: suite aloha-6)"
+CLAMP = "CLAMP's pre-training, which is not here yet"
 NEEDS = {
-    ("clamp", 1): ALOHA,
     ("clamp", 2): "a robot",
-    ("clamp", 3): ALOHA,
-    ("clamp", 4): ALOHA,
+    ("clamp", 3): CLAMP,
+    ("clamp", 4): CLAMP,
 }
 UNITS = {
     "success_percent": "success in %",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmark.records.record import Record
 from benchmark.report.comparisons.comparable import other_labels
+from benchmark.report.tables.clamp_1 import ALOHA, clamp_table_1
 from benchmark.report.tables.clar_1 import clar_table_1
 from benchmark.report.tables.clar_2 import RLBENCH, clar_table_2
 from benchmark.report.tables.clar_3 import clar_table_3
@@ -24,9 +25,10 @@ SUITES = {
     ("clar", 3): "metaworld-multitask",
     ("clar", 4): "metaworld-perspective",
     ("clar", 5): "clar-ablation",
+    ("clamp", 1): ALOHA,
 }
 """The suite whose records fill a table; the others are printed beside "missing"."""
-PROTOCOLS = {("clar", 2): KEYFRAMES}
+PROTOCOLS = {("clar", 2): KEYFRAMES, ("clamp", 1): "clamp"}
 """The paper's protocol of a table, where it is not `clar`."""
 
 
@@ -47,7 +49,9 @@ def paper_table(
         return printed_table(paper, number)
     plain = [record for _, record in records]
     paper_protocol = PROTOCOLS.get((paper, number), PAPERS)
-    if number == 2:
+    if paper == "clamp":
+        table, _ = clamp_table_1(records, suite, protocol)
+    elif number == 2:
         table, _ = clar_table_2(plain, suite, protocol)
     elif number == 3:
         table, _ = clar_table_3(records, suite, protocol)
