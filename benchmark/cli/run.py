@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli.errors import explained
+from benchmark.cli.option_types import whole
 from benchmark.cli.options import (
     Data,
     Device,
@@ -34,6 +35,7 @@ from benchmark.cli.options import (
 )
 from benchmark.experiment.place_policy import place_policy
 from benchmark.settings.catalog import register_baselines
+from benchmark.system.progress import say
 
 
 @app.command()
@@ -150,17 +152,22 @@ def collect(
     method: Annotated[
         str | None, typer.Option("--method", help="whose observation is stored where a simulator restores no state")
     ] = None,
+    demos: Annotated[
+        int | None,
+        typer.Option("--demos", parser=whole(1, 100_000), metavar="N", help="as protocol.train_demos=N"),
+    ] = None,
     out: Out = Path("runs"),
     data: Data = None,
     as_json: Json = False,
     overrides: Overrides = None,
 ) -> None:
     """Collect and check demonstrations, without training."""
-    from benchmark.data.collect_demos import demo_path, load_or_collect
+    from benchmark.data.collect_demos import demo_path, forecast, load_or_collect
     from benchmark.settings.load import load_settings
     from benchmark.settings.machine import resolve_workers
 
-    settings = load_settings(suite, protocol, "mlp", overrides)
+    more = [] if demos is None else [f"protocol.train_demos={demos}"]
+    settings = load_settings(suite, protocol, "mlp", [*(overrides or []), *more])
     root, s = data or out / "data", settings.suite
     request = settings.request(s.stores, None) if s.stores else None
     if method is not None:
@@ -173,15 +180,17 @@ def collect(
     for task in s.select(split(tasks, "--tasks")):
         workers = resolve_workers(settings.runtime)
         rules = settings.of_task(task)
-        demos = load_or_collect(root, s.name, s.env, task, rules, workers, settings.env_python, request)
         path = demo_path(root, s.name, s.env, task, rules, settings.env_python, request)
+        if said := forecast(path, s.name, s.env, task, rules, workers, settings.env_python):
+            say(said)
+        collected = load_or_collect(root, s.name, s.env, task, rules, workers, settings.env_python, request)
         found.append(
             {
                 "task": task,
                 "path": str(path),
-                "demos": len(demos.seeds),
-                "attempts": demos.attempts,
-                "sha256": demos.content_hash,
+                "demos": len(collected.seeds),
+                "attempts": collected.attempts,
+                "sha256": collected.content_hash,
                 "bytes": path.stat().st_size,
             }
         )

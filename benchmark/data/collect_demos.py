@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import io
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +15,25 @@ import numpy as np
 
 from benchmark.data.demo_file import load, save
 from benchmark.data.demo_places import imported_path, is_imported
-from benchmark.data.demos import ARRAYS, FORMAT, DamagedDemos, Demos, Sensors, digest_of
+from benchmark.data.demos import ARRAYS, FORMAT, DamagedDemos, Demos
 from benchmark.data.episodes import Episodes
+from benchmark.data.kept_episodes import Known, arrays_of, keep_episode, known_of, sensors_of
+from benchmark.data.states_on_disk import StatesOnDisk
 from benchmark.settings import seeds
 from benchmark.settings.protocol import Protocol
 from benchmark.system.errors import ConfigError
-from benchmark.system.files import ReadOnly, discard, exclusive, explain, write_atomically
+from benchmark.system.files import ReadOnly, discard, exclusive, explain
+from benchmark.system.printable import duration
 from benchmark.system.progress import bar, say
 from envs.description import describe
 from envs.errors import UserError
-from envs.expert import OBSERVED
 from envs.pool import EnvConfig, Pool
 from envs.spec import ObservationRequest
 from envs.versions import simulator_facts
 
+WORTH_A_FORECAST = 100
+"""Demonstrations."""
 PROPRIO = ObservationRequest(fields=("proprio",))
-Episode = dict[str, np.ndarray]
-"""As `envs.expert.expert_episode` gives it."""
 
 
 class ExpertFails(UserError, RuntimeError):
@@ -126,7 +130,8 @@ def load_or_collect(
             demos = collect(path, suite, env, task, protocol, workers, python, request)
             save(demos, path, python)
             discard(_partial(path))
-            return demos if demos.sensors is None else load(path)
+            whole = demos.sensors is None and not isinstance(demos.arrays["states"], StatesOnDisk)
+            return demos if whole else load(path)
     except ReadOnly as error:
         state = "is damaged" if path.exists() else "is not there"
         raise ReadOnly(
@@ -166,12 +171,11 @@ def collect(
     partial, version = _partial(path), simulator_facts(env, python)["version"]
     stored = stored_request(env, request, python)
     files = {int(file.stem): file for file in partial.glob("*.npz") if file.stem.isdecimal()}
-    known = {index: episode for index, file in files.items() if (episode := _read_episode(file, stored is None))}
+    known = {index: episode for index, file in files.items() if (episode := known_of(file, stored is None))}
     wanted = protocol.demos
 
     def good_enough(index: int) -> bool:
-        episode = known[index]
-        return bool(episode["success"].sum() >= protocol.min_success_steps) and not episode["failed"]
+        return known[index].successes >= protocol.min_success_steps and not known[index].failed
 
     def still_needed() -> list[int]:
         """Attempts to make if all of them succeed: the fewest, with the lowest numbers."""
@@ -195,7 +199,7 @@ def collect(
             else:
                 failures += 1
                 if failures > protocol.max_expert_failures and len(good) < wanted:
-                    last = [len(known[one]["actions"]) for one in range(index - failures + 1, index + 1)]
+                    last = [known[one].steps for one in range(index - failures + 1, index + 1)]
                     short = (
                         f"each of them has all {protocol.horizon} steps that there are: if it needs more, raise "
                         "suite.rules.horizon or protocol.horizon, whichever the suite has. "
@@ -224,12 +228,14 @@ def collect(
                     ]
                     for job, episode in pool.map("expert_episode", jobs):
                         file = partial / f"{missing[job]:05d}.npz"
-                        _keep_episode(file, episode | ({"fingerprint": np.array(drawn_by)} if stored else {}))
-                        known[missing[job]] = {name: a for name, a in episode.items() if not name.startswith(OBSERVED)}
+                        keep_episode(file, episode | ({"fingerprint": np.array(drawn_by)} if stored else {}))
+                        known[missing[job]] = Known.of(episode)
                         now = len(accepted())
                         advance(now - shown)
                         shown = now
     chosen = accepted()
+    kept = [partial / f"{index:05d}.npz" for index in chosen]
+    episodes = Episodes(tuple(known[index].steps for index in chosen))
     return Demos(
         env=env,
         env_version=version,
@@ -238,51 +244,41 @@ def collect(
         train=protocol.train_demos,
         seeds=tuple(seeds.derive(suite, task, "demo", index) for index in chosen),
         attempts=chosen[-1] + 1,
-        arrays={n: np.concatenate([known[i][n] for i in chosen]) for n in ARRAYS if n in known[chosen[0]]},
-        episodes=Episodes(tuple(len(known[index]["actions"]) for index in chosen)),
-        sensors=_sensors(stored, [partial / f"{index:05d}.npz" for index in chosen]) if stored else None,
+        arrays=arrays_of(kept, episodes, states=stored is None),
+        episodes=episodes,
+        sensors=sensors_of(stored, kept) if stored else None,
+    )
+
+
+def forecast(
+    path: Path, suite: str, env: str, task: str, protocol: Protocol, workers: int, python: str | None = None
+) -> str | None:
+    """What collecting will take, by its first attempt, which is kept: a sentence; None where there is little to do.
+
+    Of a simulator whose states are stored; the arguments are those of `collect`.
+    """
+    partial = _partial(path)
+    wanted = protocol.demos - len(list(partial.glob("*.npz")))
+    if path.exists() or wanted < WORTH_A_FORECAST or stored_request(env, PROPRIO, python) is not None:
+        return None
+    file = partial / f"{0:05d}.npz"
+    with Pool(EnvConfig(env, task, PROPRIO, python), 1) as pool:
+        list(pool.map("fingerprint", [()]))  # it has started
+        began = time.perf_counter()
+        job = seeds.derive(suite, task, "demo", 0), protocol.horizon, protocol.stop_after_success
+        ((_, episode),) = pool.map("expert_episode", [job])
+        seconds = time.perf_counter() - began
+    keep_episode(file, episode)
+    own, packed = file.stat().st_size, io.BytesIO()
+    np.savez_compressed(packed, **{name: episode[name] for name in ARRAYS})
+    at_once = min(workers, os.cpu_count() or 1)
+    return (
+        f"{task}: {wanted:,} demonstrations to collect, some {duration(wanted * seconds / at_once)} on {at_once} cores "
+        f"({seconds:.1f} s and {len(episode['actions'])} steps for the first), {wanted * own / 1e9:.2f} GB while it is "
+        f"going on, then {wanted * packed.tell() / 1e9:.2f} GB in {path}; pictures and clouds are rendered when a "
+        "method first asks for them. It can be stopped and goes on where it was"
     )
 
 
 def _partial(path: Path) -> Path:
     return path.with_suffix(".partial")
-
-
-def _keep_episode(file: Path, episode: Episode) -> None:
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = dict(episode)
-    np.savez(buffer, **arrays)
-    write_atomically(file, lambda target: target.write(buffer.getbuffer()))
-
-
-def _read_episode(file: Path, states: bool) -> Episode | None:
-    """Without what was observed, which may be large. states: whether it has to have some."""
-    try:
-        with np.load(file) as stored:
-            found = {name: stored[name] for name in stored.files if not name.startswith(OBSERVED)}
-        missing = set(ARRAYS if states else ARRAYS[1:]) - set(found)
-        if missing:
-            raise ValueError(f"it has no {', '.join(sorted(missing))}")
-        return {"failed": np.array(False), **found}  # which files of an earlier version do not have
-    except Exception as error:  # a garbled archive raises whatever its bytes happen to mean; it has checksums
-        say(f"{file} is damaged ({type(error).__name__}): its episode is run again")
-        discard(file)
-        return None
-
-
-def _sensors(request: ObservationRequest, files: list[Path]) -> Sensors:
-    """What was observed in the accepted episodes, which lie beside the file that is to be written."""
-
-    def read(number: int) -> Episode:
-        with np.load(files[number]) as stored:
-            return {n.removeprefix(OBSERVED): stored[n] for n in stored.files if n.startswith(OBSERVED)}
-
-    with contextlib.ExitStack() as stack:
-        drawn = {str(stack.enter_context(np.load(file))["fingerprint"]) for file in files}
-    if len(drawn) > 1:
-        raise UserError(
-            f"{files[0].parent} has episodes that were drawn by {' and '.join(sorted(drawn))}: remove it, or go on "
-            "where it was begun"
-        )
-    digests = tuple(digest_of(read(number)) for number in range(len(files)))
-    return Sensors(json.dumps(request.canonical(), sort_keys=True), drawn.pop(), digests, read)

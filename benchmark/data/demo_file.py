@@ -17,8 +17,10 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
+from benchmark.data import states_on_disk
 from benchmark.data.demos import ARRAYS, FORMAT, DamagedDemos, Demos, Sensors, digest_of
 from benchmark.data.episodes import Episodes
+from benchmark.data.states_on_disk import StatesOnDisk
 from benchmark.settings import seeds
 from benchmark.system.files import ReadOnly, write_atomically
 from envs.description import describe
@@ -28,7 +30,7 @@ PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffle
 
 def save(demos: Demos, path: Path, python: str | None = None) -> None:
     """Write the file atomically. python: the simulator's interpreter, None for this one."""
-    if demos.sensors is not None:  # perhaps larger than the memory
+    if demos.sensors is not None or isinstance(demos.arrays.get("states"), StatesOnDisk):  # larger than the memory
         write_atomically(path, lambda target: _fill(target, demos, python))
         return
     buffer = io.BytesIO()
@@ -99,6 +101,13 @@ def load(path: Path) -> Demos:
             pairs = list(zip(groups, lengths, strict=True))
             if any(len(group[place]) != length for group, length in pairs for place in places.values()):
                 raise ValueError("a demonstration's arrays are not of one length")
+            arrays: dict[str, Any] = {
+                name: np.concatenate([group[at][()] for group in groups])
+                for name, at in places.items()
+                if name != "states" or sum(group[at].nbytes for group in groups) <= states_on_disk.IN_MEMORY
+            }
+            if "states" in places and "states" not in arrays:
+                arrays["states"] = _states(path, groups, Episodes(lengths))
             demos = Demos(
                 env=attributes["env"],
                 env_version=attributes["env_version"],
@@ -107,7 +116,7 @@ def load(path: Path) -> Demos:
                 train=int(attributes["train"]),
                 attempts=int(attributes["attempts"]),
                 seeds=tuple(int(group.attrs["seed"]) for group in groups),
-                arrays={name: np.concatenate([group[at][()] for group in groups]) for name, at in places.items()},
+                arrays={name: arrays[name] for name in places},
                 episodes=Episodes(lengths),
                 sensors=sensors,
             )
@@ -122,6 +131,23 @@ def load(path: Path) -> Demos:
     if demos.content_hash != attributes.get("content_hash") or demos.seeds[-1:] != (last,):
         raise DamagedDemos(f"{path} is damaged (its content is not what its hash says)")
     return demos
+
+
+def _states(path: Path, groups: list[Any], episodes: Episodes) -> StatesOnDisk:
+    """Each demonstration's states are read once, one after the other, to know later that they are still the same."""
+    width = groups[0]["states"].shape[1]
+    if any(group["states"].shape[1:] != (width,) or group["states"].dtype != np.float64 for group in groups):
+        raise ValueError("states are not float64 of one width")
+    digests = [states_on_disk.digest(group["states"][()]) for group in groups]
+    changed = DamagedDemos(f"{path} was changed while it was read: begin again")
+    return StatesOnDisk(
+        episodes, width, states_on_disk.checked(functools.partial(_read_states, path), digests, changed)
+    )
+
+
+def _read_states(path: Path, index: int) -> np.ndarray:
+    with h5py.File(path, "r", locking=False) as file:
+        return np.asarray(file[f"data/demo_{index}/states"][()])
 
 
 def _sensors(path: Path, attributes: dict[str, Any], groups: list[Any]) -> Sensors:

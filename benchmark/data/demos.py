@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmark.data.episodes import Episodes
+from benchmark.data.states_on_disk import StatesOnDisk
 
 FORMAT = 1
 ARRAYS = ("states", "actions", "rewards", "success", "proprio")
@@ -45,8 +46,8 @@ class Demos:
     """Accepted episodes in the order of their attempts: the first `train` train, the rest validate.
 
     arrays, with a row for each of all T steps of all `episodes`: states (T, D) float64, absent where there are
-    `sensors`; actions (T, A) float32 unclipped, rewards (T,) float32, success (T,) bool, proprio (T, S) float32. A row
-    is the moment before its action, success the flag after it. seeds (E,).
+    `sensors`, on the disk where they are many; actions (T, A) float32 unclipped, rewards (T,) float32, success (T,)
+    bool, proprio (T, S) float32. A row is the moment before its action, success the flag after it. seeds (E,).
     """
 
     env: str
@@ -60,7 +61,7 @@ class Demos:
     episodes: Episodes
     sensors: Sensors | None = None
 
-    @property
+    @functools.cached_property
     def content_hash(self) -> str:
         """sha256 of what was recorded, independent of how HDF5 packs it.
 
@@ -73,12 +74,13 @@ class Demos:
             digest.update(f"lengths|{self.episodes.lengths}".encode())
         for name in ARRAYS:
             if name in self.arrays:
-                array = np.ascontiguousarray(self.arrays[name])
+                array = self.arrays[name]
                 shape = array.shape
                 if self.episodes.equal:
                     shape = (len(self.episodes), self.episodes.lengths[0], *shape[1:])
                 digest.update(f"{name}|{array.dtype}|{shape}".encode())
-                digest.update(array.tobytes())
+                for part in self.of_each(name):
+                    digest.update(np.ascontiguousarray(part).tobytes())
         if self.sensors is not None:
             drawn = self.sensors
             digest.update(f"sensors|{drawn.request}|{drawn.fingerprint}|{'|'.join(drawn.digests)}".encode())
@@ -106,10 +108,14 @@ class Demos:
             sensors = dataclasses.replace(sensors, read=functools.partial(_every_frame, sensors.read, stride))
         return dataclasses.replace(
             self,
-            arrays={name: array[rows] for name, array in self.arrays.items()},
+            arrays={name: _at(array, rows) for name, array in self.arrays.items()},
             episodes=Episodes(tuple(-(-length // stride) for length in self.episodes.lengths)),
             sensors=sensors,
         )
+
+
+def _at(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return array.at(rows) if isinstance(array, StatesOnDisk) else array[rows]
 
 
 def _every_frame(read: Callable[[int], dict[str, np.ndarray]], stride: int, number: int) -> dict[str, np.ndarray]:

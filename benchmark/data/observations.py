@@ -97,7 +97,7 @@ def draw(
     """
     owners = [int(demos.episodes.owners[span.start]) for span in spans]
     if demos.sensors is None:
-        jobs = [(demos.seeds[own], demos.arrays["states"][span]) for own, span in zip(owners, spans, strict=True)]
+        jobs = ((demos.seeds[own], demos.arrays["states"][span]) for own, span in zip(owners, spans, strict=True))
         yield from pool.map("render_states", jobs)
         return
     read, seen = -1, dict[str, np.ndarray]()

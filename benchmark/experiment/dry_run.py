@@ -23,6 +23,7 @@ from benchmark.records.paths import Paths
 from benchmark.records.read import BadRecord, read
 from benchmark.settings.head import left_out
 from benchmark.settings.machine import resolve_device, resolve_workers
+from benchmark.system.printable import duration
 from benchmark.training.trainer import Trainer
 from envs.pictures import fields_of
 from envs.pool import EnvConfig, Pool
@@ -176,11 +177,6 @@ def describe(planned: dict[str, Any]) -> str:
         f"at most {r['horizon']} steps each; {planned['rollouts']:,} in all"
     )
     e = planned["estimate"]
-    phases = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in e["seconds"].items())
-    lines.append(f"time: about {_duration(e['total_seconds'])} ({phases}); {e['how']}")
+    phases = ", ".join(f"{name} {duration(seconds)}" for name, seconds in e["seconds"].items())
+    lines.append(f"time: about {duration(e['total_seconds'])} ({phases}); {e['how']}")
     return "\n".join(lines)
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -125,8 +125,9 @@ def _suite(values: dict[str, Any]) -> Suite:
         texts = {task: tuple(sentences) for task, sentences in told["instructions"].items()}
         told = settle(Language, {**told, "instructions": texts}, "suite.language")
     # null says nothing: without it the records of a suite are named as those from before there was the option
-    silent = {key for key in ("crop", "sizes") if values["observation"].get(key) is None}
-    observation = {key: value for key, value in values["observation"].items() if key not in silent}
+    seen = values.get("observation") or {}
+    silent = {key for key in ("crop", "sizes") if seen.get(key) is None}
+    observation = {key: value for key, value in seen.items() if key not in silent}
     rules = {
         "rules": settle(TaskRules, values.get("rules") or {}, "suite.rules"),
         "task_rules": {

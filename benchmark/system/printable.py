@@ -88,3 +88,9 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 ENCODING = "bench-ascii"
 """Name of the error handler of `str.encode` that never fails."""
 codecs.register_error(ENCODING, _replace)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.5 h`."""
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

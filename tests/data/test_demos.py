@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from benchmark.data import collect_demos
+from benchmark.cli.main import app
+from benchmark.data import collect_demos, kept_episodes, states_on_disk
 from benchmark.data.collect_demos import ExpertFails, demo_path, load_or_collect
 from benchmark.data.demo_file import load
 from benchmark.data.demos import DamagedDemos, Demos
 from benchmark.data.observations import load_or_render
+from benchmark.data.states_on_disk import StatesOnDisk
 from benchmark.settings.settings import Settings
 from envs.pool import EnvConfig, Pool
 from envs.spec import ObservationRequest
@@ -73,7 +78,7 @@ def test_collection_goes_on_where_it_stopped(
     tmp_path: Path, toy_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = collect(tmp_path / "a", toy_settings)
-    real, written = collect_demos.write_atomically, []
+    real, written = kept_episodes.write_atomically, []
 
     def stop_after_two(path: Path, write: object) -> None:
         real(path, write)  # type: ignore[arg-type]
@@ -81,10 +86,10 @@ def test_collection_goes_on_where_it_stopped(
         if len(written) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(collect_demos, "write_atomically", stop_after_two)
+    monkeypatch.setattr(kept_episodes, "write_atomically", stop_after_two)
     with pytest.raises(KeyboardInterrupt):
         collect(tmp_path / "b", toy_settings)
-    monkeypatch.setattr(collect_demos, "write_atomically", real)
+    monkeypatch.setattr(kept_episodes, "write_atomically", real)
     jobs: list[int] = []
     real_map = Pool.map
 
@@ -125,7 +130,8 @@ def test_rendering_goes_on_where_it_stopped(
     demos = collect(tmp_path, toy_settings)
     real_map, jobs = Pool.map, []
 
-    def stop(self: Pool, command: str, work: list) -> object:
+    def stop(self: Pool, command: str, work: Iterable[Any]) -> object:
+        work = list(work)
         jobs.append(len(work))
         for number, answer in enumerate(real_map(self, command, work)):
             if len(jobs) == 1 and number == 2:
@@ -140,3 +146,48 @@ def test_rendering_goes_on_where_it_stopped(
         whole = load_or_render(tmp_path / "other", demos, REQUEST, pool, "f")
     assert jobs == [5, 3, 5]
     np.testing.assert_array_equal(stopped["points"], whole["points"])
+
+
+def test_many_states_stay_on_the_disk(tmp_path: Path, toy_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same demonstrations, the same frames of them, whole or thinned; and a file that is changed is found out."""
+    held = collect(tmp_path / "held", toy_settings)
+    monkeypatch.setattr(states_on_disk, "IN_MEMORY", 1000)
+    demos = collect(tmp_path / "disk", toy_settings)
+    again = collect(tmp_path / "disk", toy_settings)
+    for one in (demos, again):
+        assert isinstance(one.arrays["states"], StatesOnDisk) and one.content_hash == held.content_hash
+        assert one.arrays["states"].shape == held.arrays["states"].shape
+        for span in (slice(0, 7), slice(55, 130), slice(295, 300), slice(4, 4)):
+            np.testing.assert_array_equal(one.arrays["states"][span], held.arrays["states"][span])
+        assert one.every(7).content_hash == held.every(7).content_hash
+        np.testing.assert_array_equal(one.every(7).arrays["states"][3:20], held.every(7).arrays["states"][3:20])
+    with Pool(EnvConfig(TOY, "near", REQUEST), 1) as pool:
+        drawn = [load_or_render(tmp_path / name, one, REQUEST, pool, "f") for name, one in (("a", held), ("b", again))]
+    np.testing.assert_array_equal(drawn[0]["points"], drawn[1]["points"])
+    (file,) = (tmp_path / "disk").rglob("*.hdf5")
+    with h5py.File(file, "r+") as stored:
+        stored["data/demo_2/states"][5, 0] += 1
+    assert np.isfinite(again.arrays["states"][0:5]).all(), "the other demonstrations are what they were"
+    with pytest.raises(DamagedDemos, match="was changed while it was read"):
+        again.arrays["states"][125:126]
+
+
+def test_what_many_demonstrations_take_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the first attempt, which is kept; nothing is said where there is little to do, or all is there."""
+    monkeypatch.setattr(collect_demos, "WORTH_A_FORECAST", 4)
+    said = ["collect", "--suite", "metaworld-15", "--tasks", "near", "--protocol", "quick", "--data", str(tmp_path)]
+    suite = tmp_path / "toys.yaml"
+    suite.write_text(f"name: toys\ntitle: toys\nenv: {TOY}\nsource: none\ntasks: {{all: [near]}}\n")
+    said[2] = str(suite)
+    small = ["protocol.horizon=60", "protocol.valid_demos=1", "runtime.workers=2"]
+    first = CliRunner().invoke(app, [*said, "--demos", "4", *small])
+    assert first.exit_code == 0, first.output
+    words = " ".join(first.output.split())
+    assert "near: 5 demonstrations to collect, some" in words and "60 steps for the first" in words
+    assert "near 5 demonstrations in 5 attempts" in words
+    again = CliRunner().invoke(app, [*said, "--demos", "4", *small])
+    assert again.exit_code == 0 and "to collect" not in again.output
+    few = CliRunner().invoke(app, [*said, "--demos", "2", *small])
+    assert few.exit_code == 0 and "to collect" not in few.output
+    wrong = CliRunner().invoke(app, [*said, "--demos", "0"])
+    assert wrong.exit_code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,8 @@ def test_a_demonstration_that_stops_before_it_is_accepted_is_refused() -> None:
 def test_only_the_damaged_part_is_rendered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     demos, jobs, real = collect(tmp_path, ragged_protocol()), list[int](), Pool.map
 
-    def count(pool: Pool, command: str, work: list[Any]) -> Any:
+    def count(pool: Pool, command: str, work: Iterable[Any]) -> Any:
+        work = list(work)
         jobs.append(len(work))
         return real(pool, command, work)
 
