@@ -28,7 +28,8 @@ from methods.registry import method_class
 
 SMALL = 30_000_000
 """Parameters up to which a method is built once more, for cameras of different sizes."""
-_built: list[object] = ["", None]
+_built: list[object] = ["", None, None]
+"""What was built last: its name and options, the representation, and its feature of the random observations."""
 
 
 class RepresentationContract:
@@ -59,7 +60,7 @@ class RepresentationContract:
     def build(self) -> Representation:
         """The method with random weights. Built once for all rules, since some have a billion parameters."""
         if _built[0] != (self.method, dict(self.options)):
-            _built[:] = [(self.method, dict(self.options)), None]  # let the last one go before the next is made
+            _built[:] = [(self.method, dict(self.options)), None, None]  # let the last one go before the next is made
             torch.manual_seed(0)
             representation = self.kind()(self.specs(), **self.options)
             representation.fit(random_observations(self.specs(), self.batch))
@@ -69,9 +70,17 @@ class RepresentationContract:
         _built[1].zero_grad(set_to_none=True)
         return _built[1]
 
-    def test_feature(self) -> None:
+    def feature(self) -> Tensor:
+        """Of the random observations, in eval mode: (batch, feature_dim). Encoded once for all rules."""
         representation = self.build().eval()
-        feature = representation.encode(random_observations(self.specs(), self.batch))
+        if _built[2] is None:
+            with torch.no_grad():
+                _built[2] = representation.encode(random_observations(self.specs(), self.batch))
+        assert isinstance(_built[2], Tensor), "encode must give a tensor"
+        return _built[2]
+
+    def test_feature(self) -> None:
+        representation, feature = self.build().eval(), self.feature()
         assert feature.shape == (self.batch, representation.feature_dim), "encode must give (B, feature_dim)"
         assert feature.dtype == torch.float32, "a feature is float32"
         assert torch.isfinite(feature).all(), "a feature is finite"
@@ -90,7 +99,7 @@ class RepresentationContract:
         representation = self.build().eval()
         observations = random_observations(self.specs(), self.batch)
         with torch.no_grad():
-            whole = representation.encode(observations)
+            whole = self.feature()
             assert torch.equal(whole, representation.encode(observations)), "eval mode must be deterministic"
             single = torch.cat(
                 [representation.encode({k: v[i : i + 1] for k, v in observations.items()}) for i in range(self.batch)]
@@ -126,7 +135,7 @@ class RepresentationContract:
             return
         observations = random_observations(self.specs(), self.batch)
         with torch.no_grad():
-            whole = representation.encode(observations)
+            whole = self.feature()
             parts = representation.project(representation.encode_frozen(observations))
         torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6, msg="encode is not project(encode_frozen)")
 
@@ -155,7 +164,8 @@ class RepresentationContract:
         for value in (0, 128, 255):
             observations = random_observations(specs, 1)
             observations["rgb"] = torch.full_like(observations["rgb"], value)
-            features.append(representation.encode(observations))
+            with torch.no_grad():
+                features.append(representation.encode(observations))
         assert not torch.allclose(features[0], features[1]), "0 and 128 look the same: wrong pixel range"
         assert not torch.allclose(features[1], features[2]), "128 and 255 look the same: wrong pixel range"
 
