@@ -169,7 +169,7 @@ def table_format(text: Any) -> str:
 
 
 def export_format(text: Any) -> str:
-    """What `benchmark.report.export.export` writes."""
+    """What `benchmark.report.export.export` writes of records, and `lerobot` of demonstrations."""
     from benchmark.report.export import FORMATS
 
-    return word(*FORMATS)(text)
+    return word(*FORMATS, "lerobot")(text)
