@@ -23,7 +23,7 @@ check them with
 
 ```
 bench hub pull {repo} --to records
-bench table clar-1 --records records
+bench table 1 --records records
 bench audit --records records
 ```
 """
