@@ -68,3 +68,9 @@ class Timed(Seeing):
     """One that says how many steps it has a second."""
 
     control_rate: ClassVar[float] = 20
+
+
+class TimedForgetful(Forgetful):
+    """One that says so and restores no state."""
+
+    control_rate: ClassVar[float] = 20
