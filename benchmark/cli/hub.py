@@ -24,7 +24,10 @@ def push(
     folder: Annotated[
         Path, typer.Argument(parser=kinds.folder, metavar="FOLDER", help="a LeRobot data set, or a folder of records")
     ],
-    repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="a data set on the Hub, made if it is not there")],
+    repo: Annotated[
+        str,
+        typer.Argument(parser=kinds.repository, metavar="OWNER/NAME", help="a data set on the Hub, made if not there"),
+    ],
     private: Annotated[bool, typer.Option("--private", help="if it is made now: for its owner alone")] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="remove what the data set there has and the folder has not")
@@ -47,7 +50,7 @@ def push(
 @hub.command()
 @explained
 def pull(
-    repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="a data set on the Hub")],
+    repo: Annotated[str, typer.Argument(parser=kinds.repository, metavar="OWNER/NAME", help="a data set on the Hub")],
     to: Annotated[
         Path, typer.Option("--to", parser=kinds.place, metavar="FOLDER", help="a new one: a data set, or records")
     ],

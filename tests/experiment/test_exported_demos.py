@@ -256,6 +256,9 @@ def test_frame_rates() -> None:
         timing(50, 15, "aloha")
     with pytest.raises(ConfigError, match="--frame-rate 1"):
         timing(None, None, "rlbench4-port")
+    for odd in (0, -50, 12.5, float("nan"), "50"):
+        with pytest.raises(ConfigError, match="control_rate"):
+            timing(odd, None, "mine")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ sum, and its success whether there was any, of the steps up to the next frame.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -56,9 +57,12 @@ def timing(rate: float | None, asked: int | None, env: str) -> Timing:
                 "number: --frame-rate 1, for example, which keeps every step"
             )
         return Timing(None, asked)
-    whole = round(rate)
-    if abs(rate - whole) > 1e-9:
-        raise ConfigError(f"{env} has {rate:g} steps a second; LeRobot's format holds whole numbers alone")
+    number = isinstance(rate, int | float) and math.isfinite(rate)
+    whole = round(rate) if number else 0
+    if whole < 1 or abs(rate - whole) > 1e-9:
+        raise ConfigError(
+            f"{env} says that it has {rate!r:.40} steps a second (control_rate); LeRobot's format holds whole numbers"
+        )
     fps = whole if asked is None else asked
     if whole % fps:
         fitting = ", ".join(str(n) for n in range(1, whole + 1) if whole % n == 0)
