@@ -18,7 +18,7 @@ from benchmark.data.collect_demos import load_or_collect
 from benchmark.data.demos import Demos
 from benchmark.data.lerobot import part as parts
 from benchmark.data.lerobot.dataset import NotADataset, read_dataset
-from benchmark.data.lerobot.frames import timing
+from benchmark.data.lerobot.frames import rows_of, timing
 from benchmark.data.lerobot.statistics import Levels, of_rows
 from benchmark.experiment.exported_demos import export_demos
 from benchmark.records.paths import Paths
@@ -204,6 +204,27 @@ def test_a_stopped_export_leaves_no_folder_and_goes_on(
 
 
 @needs_packages
+def test_what_another_export_left_there_is_no_part_of_it(settings: Settings, paths: Paths) -> None:
+    for name in ("data/chunk-000/file-001.parquet", "videos/observation.images.old/chunk-000/file-000.mp4"):
+        old = paths.out / ".left.unfinished" / name
+        old.parent.mkdir(parents=True, exist_ok=True)
+        old.write_bytes(b"old")
+    folder = export_demos(settings, ["near"], paths, paths.out / "left", 10).folder
+    assert [file.name for file in folder.glob("data/*/*")] == ["file-000.parquet"]
+    assert sorted(path.name for path in (folder / "videos").iterdir()) == [f"observation.images.{n}" for n in CAMERAS]
+
+
+@needs_packages
+def test_a_demonstration_with_nan_is_named(recorded: list[Demos]) -> None:
+    rewards = recorded[0].arrays["rewards"].copy()
+    rewards[60] = np.nan
+    odd = dataclasses.replace(recorded[0], arrays={**recorded[0].arrays, "rewards": rewards})
+    assert len(rows_of(odd, 0, EVERY)["action"]) == 26
+    with pytest.raises(ConfigError, match="rewards of demonstration 1 of near"):
+        rows_of(odd, 1, EVERY)
+
+
+@needs_packages
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -212,8 +233,12 @@ def test_a_stopped_export_leaves_no_folder_and_goes_on(
         (lambda at: next(at.glob("videos/*/*/file-001.mp4")).unlink(), "file-001.mp4 is missing"),
         (lambda at: next(at.glob("data/*/file-001.parquet")).write_bytes(b"PAR1"), "a table cannot be read"),
         (lambda at: (at / "meta/tasks.parquet").unlink(), "a table cannot be read"),
+        (
+            lambda at: (at / "data/chunk-000/file-009.parquet").write_bytes(b""),
+            "file-009.parquet belongs to no episode",
+        ),
     ],
-    ids=["no info", "older", "no video", "damaged rows", "no tasks"],
+    ids=["no info", "older", "no video", "damaged rows", "no tasks", "more rows"],
 )
 def test_half_a_data_set_is_none(exported: Path, tmp_path: Path, damage: Any, said: str) -> None:
     import shutil

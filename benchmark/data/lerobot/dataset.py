@@ -82,6 +82,8 @@ def _wrong(folder: Path, info: Mapping[str, Any]) -> Iterator[str]:
     if [row["dataset_from_index"] for row in episodes] != ends[:-1] or ends[-1] != info["total_frames"]:
         yield f"its episodes are not the {info['total_frames']} frames that {layout.INFO} says"
     files = {_path(folder, layout.DATA_PATH, row, "data") for row in episodes}
+    if strange := sorted(set(folder.glob("data/*/*.parquet")) - files):  # lerobot would read it
+        yield f"{strange[0].relative_to(folder)} belongs to no episode"
     if (rows := sum(parquet.read_metadata(file).num_rows for file in files)) != info["total_frames"]:
         yield f"data has {rows} frames, and {layout.INFO} says {info['total_frames']}"
     for key, feature in info["features"].items():

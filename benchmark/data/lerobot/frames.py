@@ -83,10 +83,12 @@ def pieces(demos: Demos, every: int) -> Iterator[slice]:
 
 
 def rows_of(demos: Demos, number: int, every: int) -> dict[str, np.ndarray]:
-    """The recorded columns of one demonstration: (frames, n) float32, or (frames,)."""
+    """The recorded columns of one demonstration: (frames, n) float32, or (frames,). Raises `ConfigError` for NaN."""
     span = demos.episodes.span(number)
     kept = list(frame_steps(demos.episodes.lengths[number], every))
     array = {name: demos.arrays[name][span] for name in ("proprio", "actions", "rewards", "success")}
+    if odd := [name for name, values in array.items() if not np.isfinite(values).all()]:
+        raise ConfigError(f"{odd[0]} of demonstration {number} of {demos.task} are not all finite")
     done = np.zeros(len(kept), bool)
     done[-1] = True
     return {

@@ -25,6 +25,7 @@ def finish(
     own: Mapping[str, Any],
 ) -> None:
     """Write what describes all parts. own: the content of `meta/repbench.json`."""
+    _only(folder, parts)
     first = parts[0]
     frames = sum(sum(part.lengths) for part in parts)
     rows = [row for note in notes for row in note["episodes"]]
@@ -37,6 +38,17 @@ def finish(
     card = _card(own, sentences, info)
     write_atomically(folder / layout.CARD, lambda file: file.write(card.encode()))
     discard(folder / NOTES)
+
+
+def _only(folder: Path, parts: Sequence[Part]) -> None:
+    """Remove what an earlier command with other tasks has left: LeRobot reads every file of frames that there is."""
+    own = {file for part in parts for file in (part.data(folder), *(part.video(folder, one) for one in part.cameras))}
+    for name in ("data", "videos"):
+        for file in [file for file in (folder / name).rglob("*") if file.is_file() and file not in own]:
+            discard(file)
+        for empty in sorted((path for path in (folder / name).rglob("*") if path.is_dir()), reverse=True):
+            if not any(empty.iterdir()):
+                empty.rmdir()
 
 
 def _tasks(sentences: Sequence[str]) -> Any:
