@@ -13,7 +13,7 @@ CODE = envs methods baselines benchmark repbench tests scripts
 LINT = $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check $(CODE) && $(VENV)/bin/mypy
 QUICK = --suite metaworld-15 --tasks reach --protocol quick
 
-.PHONY: setup run test test-slurm fast report lint clean
+.PHONY: setup run test test-slurm fast report docs lint clean
 
 setup:
 	@VENV=$(VENV) scripts/setup.sh
@@ -39,6 +39,11 @@ fast: setup
 report: setup
 	$(VENV)/bin/python -m pip --disable-pip-version-check install -q -e '.[report]' -c constraints.txt
 	$(BENCH) report --with-reference --films hammer/dp3 --films reach/dp3 --films box-close/state
+
+# the documentation as a site, site/index.html; a link that leads nowhere is an error
+docs: setup
+	$(VENV)/bin/python -m pip --disable-pip-version-check install -q -e '.[docs]' -c constraints.txt
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
 
 lint: setup
 	$(LINT)

@@ -41,6 +41,7 @@ class ClassFacts:
             "action_spec": kind.action_spec,
             "restorable": bool(getattr(kind, "restorable", True)),
             "not_replayable": str(getattr(kind, "not_replayable", "")),
+            "control_rate": getattr(kind, "control_rate", None),
         }
 
     def specs(self, request: ObservationRequest) -> dict[str, FieldSpec]:

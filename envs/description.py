@@ -39,6 +39,8 @@ class EnvDescription:
     restorable: bool
     not_replayable: str
     """Why no episode can be played again by its seed and actions; empty where it can."""
+    control_rate: float | None
+    """Steps a second; None where they are not equally long, or nobody has said."""
     _ask: Callable[..., Any] = field(repr=False, compare=False)
 
     @property

@@ -96,6 +96,8 @@ class MetaWorld:
         unit="1 = 1 cm of hand motion for each step; gripper -1 opens, 1 closes",
     )
     camera_sizes: ClassVar[bool] = True
+    control_rate: ClassVar[float] = 80
+    """MetaWorld's frame_skip of 5 times the physics' 2.5 ms (`SawyerXYZEnv`, `render_fps`)."""
     version = InstalledVersion("metaworld")
     packages: ClassVar[tuple[str, ...]] = ("metaworld", "mujoco")
 

@@ -65,6 +65,8 @@ BASE: dict[str, tuple[str, ...]] = {
     "audit": ("--records", "records"),
     "export": ("--records", "records", "--to", "out/records.csv"),
     "report": ("--records", "records", "--to", "out/report"),
+    "hub push": ("me/x", "--dry-run"),
+    "hub pull": ("me/x", "--to", "folder", "--dry-run"),
     "migrate": ("records", "--dry-run"),
 }
 """Words for each verb that end at once: a dry run, records that were made, or a name that is not there."""
@@ -175,6 +177,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         place(dataclasses.replace(made, provenance={**made.provenance, "machine": MACHINE}), room / "records")
     monkeypatch.chdir(room)
     monkeypatch.setenv("HOME", str(room))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nobody answers
     monkeypatch.setenv("BENCH_WEIGHTS", str(room / "weights"))
     return room
 

@@ -62,3 +62,15 @@ class Forgetful(Seeing):
     """One that restores no state, so that demonstrations hold what was seen."""
 
     restorable: ClassVar[bool] = False
+
+
+class Timed(Seeing):
+    """One that says how many steps it has a second."""
+
+    control_rate: ClassVar[float] = 20
+
+
+class TimedForgetful(Forgetful):
+    """One that says so and restores no state."""
+
+    control_rate: ClassVar[float] = 20

@@ -1,4 +1,4 @@
-"""`bench export`: records for others' tools."""
+"""`bench export`: records, policies and demonstrations for others' tools."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from benchmark.cli import option_types as kinds
 from benchmark.cli.errors import explained
+from benchmark.cli.export_demos import export_demos
 from benchmark.cli.options import Data, Out, Records, WithReference, app, echo, read_records, split
 
 
@@ -17,20 +18,37 @@ from benchmark.cli.options import Data, Out, Records, WithReference, app, echo, 
 def export(
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[policy CELL]", help="a trained policy as a folder; without it the records"),
+        typer.Argument(
+            metavar="[policy CELL | demos [KEY=VALUE]...]",
+            help="a trained policy, or demonstrations, as a folder; without it the records",
+        ),
     ] = None,
     form: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--format", parser=kinds.export_format, metavar="NAME", help="csv | parquet | latex | leaderboard-json"
+            "--format",
+            parser=kinds.export_format,
+            metavar="NAME",
+            help="csv (default) | parquet | latex | leaderboard-json; of demos lerobot",
         ),
-    ] = "csv",
+    ] = None,
     to: Annotated[
         Path | None,
-        typer.Option("--to", parser=kinds.place, metavar="PLACE", help="default: records.FORMAT; of a policy a folder"),
+        typer.Option("--to", parser=kinds.place, metavar="PLACE", help="default: records.FORMAT; else a folder"),
     ] = None,
-    suite: Annotated[str | None, typer.Option("--suite", help="of this suite only")] = None,
-    protocol: Annotated[str | None, typer.Option("--protocol", help="under this protocol only")] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="of this suite only; of demos: theirs (metaworld-15)")
+    ] = None,
+    tasks: Annotated[str | None, typer.Option("--tasks", help="of demos: by comma; default: all of the suite")] = None,
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="under this protocol only; of demos: theirs (clar)")
+    ] = None,
+    frame_rate: Annotated[
+        int | None,
+        typer.Option(
+            "--frame-rate", parser=kinds.whole(1, 1000), metavar="HZ", help="of demos: frames a second; default: all"
+        ),
+    ] = None,
     method: Annotated[
         str | None,
         typer.Option("--method", help="of a policy: FILE.py:Class that may be run, or several by comma"),
@@ -50,20 +68,37 @@ def export(
     out: Out = Path("runs"),
     data: Data = None,
 ) -> None:
-    """Write records as flat rows, or a policy as a folder.
+    """Write records as flat rows, or a policy or demonstrations as a folder.
 
     `export policy CELL --to FOLDER` writes a policy that acts without this benchmark's data and simulator.
+    `export demos --suite S --tasks T --to FOLDER` writes demonstrations as a LeRobotDataset v3 (Parquet and mp4).
     """
     from benchmark.report.export import export as write
     from benchmark.system.errors import ConfigError
 
+    if what and what[0] == "demos":
+        of_policy = {"--method": method, "--simulator": simulator, "--python": python, "--weights": weights}
+        if given := [name for name, value in of_policy.items() if value is not None]:
+            raise ConfigError(f"{given[0]} is for `bench export policy`; a setting of demos is KEY=VALUE")
+        if to is None:
+            raise ConfigError("give `bench export demos --suite S --tasks T --to FOLDER`")
+        export_demos(to, form, suite, tasks, protocol, frame_rate, out, data, what[1:])
+        return
+    if tasks is not None or frame_rate is not None:
+        raise ConfigError(f"{'--tasks' if tasks else '--frame-rate'} is for `bench export demos --to FOLDER`")
+    if form == "lerobot":
+        raise ConfigError("--format lerobot is for demonstrations: `bench export demos --to FOLDER`")
     if what:
         if what[0] != "policy" or len(what) != 2 or to is None:
-            raise ConfigError("give `bench export policy CELL --to FOLDER`, or no word at all to export the records")
+            raise ConfigError(
+                "give `bench export policy CELL --to FOLDER`, `bench export demos --to FOLDER`, or no word at all to "
+                "export the records"
+            )
         if suite or protocol:
             raise ConfigError("--suite and --protocol choose records; a policy's CELL is a part of its record's path")
         _export_policy(what[1], to, records, out, data, method, simulator, python, weights)
         return
+    form = form or "csv"
     to = kinds.new_file(to) if to is not None else None
     found = read_records(records, out, with_reference)
     found = [r for r in found if suite in (None, r.suite) and protocol in (None, r.protocol)]

@@ -35,6 +35,7 @@ VERBS = (
     "plan",
     "audit",
     "export",
+    "hub",
     "report",
     "migrate",
 )

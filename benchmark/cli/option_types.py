@@ -97,6 +97,14 @@ def new_file(text: Any) -> Path:
     return path
 
 
+def repository(text: Any) -> str:
+    """OWNER/NAME on the Hugging Face Hub."""
+    part = r"[A-Za-z0-9][\w.-]{0,95}"
+    if not re.fullmatch(f"{part}/{part}", text, re.ASCII):
+        raise _bad(text, "give OWNER/NAME, of A-Z a-z 0-9 . _ -")
+    return text
+
+
 def place(text: Any) -> Path:
     """A file or a folder to be written, as its verb says."""
     path = _path(text)
@@ -169,7 +177,7 @@ def table_format(text: Any) -> str:
 
 
 def export_format(text: Any) -> str:
-    """What `benchmark.report.export.export` writes."""
+    """What `benchmark.report.export.export` writes of records, and `lerobot` of demonstrations."""
     from benchmark.report.export import FORMATS
 
-    return word(*FORMATS)(text)
+    return word(*FORMATS, "lerobot")(text)

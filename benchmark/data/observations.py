@@ -91,6 +91,7 @@ def draw(
     demos: Demos, spans: Sequence[slice], request: ObservationRequest, pool: Pool
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     """The fields (rows, ...) of each of `spans`, rows of one demonstration, as they come: (number of the span, fields).
+    A span may have a step.
 
     They are drawn from their states, or are as they were seen. That what is stored serves the request is seen to before
     any work (`Suite.stored`). Raises ValueError otherwise.
@@ -107,7 +108,8 @@ def draw(
         if absent := set(field_names(request)) - set(seen):
             raise ValueError(f"{demos.env} restores no state, and {demos.task}'s demonstrations do not hold {absent}")
         first = int(demos.episodes.starts[own])
-        yield number, {name: seen[name][span.start - first : span.stop - first] for name in field_names(request)}
+        rows = slice(span.start - first, span.stop - first, span.step)
+        yield number, {name: seen[name][rows] for name in field_names(request)}
 
 
 def check_points(demos: Demos, first: int, fields: Mapping[str, np.ndarray]) -> None:

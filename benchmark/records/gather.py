@@ -12,7 +12,16 @@ from benchmark.system.errors import ConfigError
 from benchmark.system.printable import one_line
 
 DEFAULT_OUT = Path("runs")
-MEASURED = Path(__file__).resolve().parents[2] / "results" / "measured"
+
+
+def measured() -> Path:
+    """This project's own records: `results/measured` of the checkout, or the copy inside an installed wheel."""
+    here = Path(__file__).resolve().parents[1]
+    inside = here / "measured"
+    return inside if inside.is_dir() else here.parent / "results" / "measured"
+
+
+MEASURED = measured()
 
 
 def gather(

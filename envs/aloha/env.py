@@ -23,6 +23,7 @@ from envs.aloha.places import (
     LOOKS_AT,
     LOW,
     OTHER_CAMERAS,
+    STEP,
     TABLE_HALF,
     TABLE_TOP,
     VIRTUAL_OVERHEAD,
@@ -106,6 +107,7 @@ class Aloha:
     tasks: ClassVar[tuple[str, ...]] = tuple(sorted(INSTRUCTIONS))
     cameras: ClassVar[tuple[str, ...]] = CAMERAS
     camera_sizes: ClassVar[bool] = True
+    control_rate: ClassVar[float] = round(1 / STEP)
     provides: ClassVar[frozenset[str]] = frozenset(
         {
             "rgb",
