@@ -18,6 +18,8 @@ def place_policy(
     card = policy_class(policy).card
     if head is not None:
         raise ConfigError(f"--policy {policy} stands in the place of a head: leave --head {head} out")
+    if methods and card.as_head:
+        return methods, card.as_head
     if not card.representation:
         if methods:
             raise ConfigError(f"{policy} is a whole policy and takes no representation: leave --method out")
