@@ -79,9 +79,7 @@ def encode(
 
 
 def sine(place: int, width: int) -> Array:
-    return np.array(
-        [(math.cos if i % 2 else math.sin)(place / 10_000 ** (2 * (i // 2) / width)) for i in range(width)]
-    )
+    return np.array([(math.cos if i % 2 else math.sin)(place / 10_000 ** (2 * (i // 2) / width)) for i in range(width)])
 
 
 def posterior(
@@ -96,9 +94,7 @@ def posterior(
     return both[: len(both) // 2], both[len(both) // 2 :]
 
 
-def chunk(
-    p: Weights, layers: tuple[int, int], heads: int, latent: Array, proprio: Array, seen: Array
-) -> list[Array]:
+def chunk(p: Weights, layers: tuple[int, int], heads: int, latent: Array, proprio: Array, seen: Array) -> list[Array]:
     """Actions of the decoder's last layer. layers: of encoder and decoder; seen (T, D)."""
     memory = [linear(p, "transformer.latent", latent), linear(p, "transformer.proprio", proprio)]
     places = list(p["transformer.places.weight"])
@@ -113,9 +109,7 @@ def chunk(
         tokens = added(
             p, f"{one}.attention", tokens, attend(p, f"{one}.attention.attention", heads, placed, placed, tokens)
         )
-        looked = attend(
-            p, f"{one}.cross.attention", heads, plus(tokens, queries), plus(memory, places), memory
-        )
+        looked = attend(p, f"{one}.cross.attention", heads, plus(tokens, queries), plus(memory, places), memory)
         tokens = feed(p, f"{one}.feed", added(p, f"{one}.cross", tokens, looked))
     return [linear(p, "transformer.actions", norm(p, "transformer.norm", x)) for x in tokens]
 
@@ -133,7 +127,9 @@ def losses(
         mean, log_variance = posterior(p, layers[0], heads, proprio, actions, padded)
         latent = mean + np.exp(log_variance / 2) * noise
         divergence += sum(-0.5 * (1 + v - m**2 - math.exp(v)) for m, v in zip(mean, log_variance, strict=True))
-        for guess, action, past in zip(chunk(p, layers[1:], heads, latent, proprio, seen), actions, padded, strict=True):
+        for guess, action, past in zip(
+            chunk(p, layers[1:], heads, latent, proprio, seen), actions, padded, strict=True
+        ):
             count += len(action)
             gap += 0.0 if past else float(np.abs(guess - action).sum())
     return gap / count, divergence / len(batch)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.act.backbone import FrozenBatchNorm2d, resnet18
+from baselines.act.backbone import FrozenBatchNorm2d, load_imagenet, resnet18
 from baselines.act.card import OVER, WHOLE
 from baselines.act.over import ACTHead
 from baselines.act.policy import ZScore
@@ -93,7 +93,10 @@ def count(module: nn.Module) -> int:
 
 def test_the_parts_have_the_published_sizes() -> None:
     """83.92 M, as the published code prints for 14 joints and chunks of 100; its 513 of the unused output apart."""
-    observation = {"rgb": FieldSpec("rgb", (3, 32, 32, 3), "uint8", ""), "proprio": FieldSpec("proprio", (14,), "f", "")}
+    observation = {
+        "rgb": FieldSpec("rgb", (3, 32, 32, 3), "uint8", ""),
+        "proprio": FieldSpec("proprio", (14,), "f", ""),
+    }
     with torch.device("meta"):
         whole = ACT(specs_of(observation, 100, 14))
         first = ACT(specs_of(observation, 100, 14), compat="act")
@@ -268,7 +271,8 @@ def test_quaternions_are_neither_scaled_nor_bound_to_a_sign(tiny: None) -> None:
     assert policy.actions.mean[1:].tolist() == [0.0] * 4 and policy.actions.deviation[1:].tolist() == [1.0] * 4
     mean, free = torch.tensor([1.0, -1, -1, -1, -1]), torch.zeros(20, 2, dtype=torch.bool)
     policy.posterior.requires_grad_(False)
-    policy.posterior.output.weight.zero_(), policy.posterior.output.bias.zero_()
+    for parameter in policy.posterior.output.parameters():
+        parameter.zero_()
     inputs = inputs_of(observation, 20)
     found = []
     for sign in (torch.ones(5), mean):
@@ -301,7 +305,6 @@ def test_pictures_keep_their_shape_and_are_shrunk_where_they_are_larger() -> Non
     plain = (rgb.permute(0, 3, 1, 2) / 255 - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor(
         [0.229, 0.224, 0.225]
     ).view(3, 1, 1)
-    assert isinstance(WHOLE.under({}).input, type(WHOLE.input)) and WHOLE.input is not None
     torch.testing.assert_close(prepare_images(rgb, WHOLE.input), plain)  # type: ignore[arg-type]
     small = WHOLE.under({"size": "small"}).input
     assert prepare_images(rgb, small).shape == (2, 3, 96, 128)  # type: ignore[arg-type]
@@ -335,8 +338,6 @@ def test_the_batch_norms_are_frozen_and_compute_what_they_did() -> None:
             module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
     frozen = ACT(specs_of(fields(rgb=(1, 32, 32))), size="small")
     state = {**plain.state_dict(), "fc.weight": torch.zeros(3, 512), "fc.bias": torch.zeros(3)}
-    from baselines.act.backbone import load_imagenet
-
     load_imagenet(frozen.backbone, state, "resnet18.pth")
     before = {name: one.clone() for name, one in frozen.backbone.named_buffers()}
     images = torch.randn(2, 3, 64, 64)
@@ -355,7 +356,9 @@ def test_weights_are_imagenets_or_a_whole_policys_and_nothing_else(tiny: None, t
     other.load_weights([tmp_path / "net.pth"])
     assert torch.equal(other.backbone.conv1.weight, files["net"]["conv1.weight"])
     other.load_weights([tmp_path / "whole.pth"])
-    assert all(torch.equal(a, b) for a, b in zip(other.state_dict().values(), policy.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(other.state_dict().values(), policy.state_dict().values(), strict=True)
+    )
     with pytest.raises(BadWeights, match="not of this network"):
         other.load_weights([tmp_path / "wrong.pth"])
 
@@ -381,3 +384,40 @@ def test_one_action_is_a_chunk_too(tiny: None) -> None:
     policy = ACTHead(specs_of(state_specs(), 1), State(state_specs()), size="small")
     losses = policy.losses(inputs_of(state_specs()), torch.randn(ROWS, 2), torch.zeros(ROWS, 1, dtype=torch.bool))
     assert set(losses) == {"l1", "kl"} and policy.eval().plan(inputs_of(state_specs()), [0] * 3).shape == (ROWS, 1, 2)
+
+
+VERSION_1 = {
+    "act": [2.307179, 487.5788, 4.796705, -0.821184],
+    "act-head": [2.308069, 487.5788, 4.783703, -0.799934],
+}
+"""Losses and two actions of a plan, of weights that are a wave."""
+
+
+@pytest.mark.parametrize("name", sorted(VERSION_1))
+def test_what_it_computes_is_what_its_version_says(name: str) -> None:
+    """As the certificates of representations: whoever changes it raises `version` on the card, and the figures here."""
+    pictures = fields(rgb=(2, 40, 64))
+    policy = (
+        ACT(specs_of(pictures), size="small")
+        if name == "act"
+        else ACTHead(specs_of(state_specs()), State(state_specs()), size="small")
+    )
+    assert policy.card.version == 1
+    for parameter in policy.parameters():
+        wave = torch.sin(torch.arange(parameter.numel(), dtype=torch.float64).square() * 0.017).float()
+        inputs_of_one = parameter[0].numel() if parameter.dim() > 1 else 25
+        parameter.data = 1.5 / inputs_of_one**0.5 * wave.view_as(parameter) + (0.5 if parameter.dim() == 1 else 0.0)
+    rows = torch.arange(ROWS * CHUNK * 2, dtype=torch.float32)
+    actions, proprio = torch.sin(rows).view(ROWS, CHUNK, 2), torch.cos(rows[: ROWS * 5]).view(ROWS, 5)
+    inputs = {"proprio": proprio, "ground_truth": torch.sin(3 * rows[: ROWS * 6]).view(ROWS, 6)}
+    pixels = torch.arange(ROWS * 2 * 40 * 64 * 3) * 37 % 251
+    inputs["rgb"] = pixels.view(ROWS, 2, 40, 64, 3).to(torch.uint8)
+    policy.fit(actions.flatten(0, 1), proprio)
+    padded = torch.arange(CHUNK) >= torch.tensor([[4], [2], [1]])
+    policy.eval()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        losses = policy.losses(inputs, actions, padded)
+        plan = policy.plan(inputs, [0] * ROWS)
+    found = [float(v) for v in losses.values()] + [float(plan[0, 0, 0]), float(plan[2, 3, 1])]
+    assert found == pytest.approx(VERSION_1[name], rel=2e-4)
