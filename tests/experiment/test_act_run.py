@@ -197,13 +197,11 @@ def test_the_words_that_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for words in (["--method", "state", "--head", "act"], ["--method", "state", "--policy", "act"]):
         code, out, err = here("run", *what, *words, *small)
         assert code == 0 and "state/act-head+chunk=4,size=small-s0" in out, err
-    run = ["run", *what[:-1], "--method", "state", "--head", "act", *small]
-    code, out, err = here(*run)
-    assert code == 0 and "state/act-head+chunk=4,size=small-s0.json" in out, err
+    played = ["policy.ensemble=-1", "policy.execute=4"]
+    code, out, err = here("run", *what[:-1], "--method", "state", "--head", "act", *small, *played)
+    assert code == 0 and "state/act-head+chunk=4,ensemble=-1.0,execute=4,size=small-s0.json" in out, err
     code, out, err = here("audit", "act-head", "--simulator", TOY, "--json")
     assert code == 0 and REPLAYED in json.loads(out)["records"][0]["settings"], (out, err)
-    code, out, err = here("export", "policy", "act-head", "--to", "bundle", "--simulator", TOY)
-    assert code == 0, err
     aloha = ["--suite", "aloha-6", "--tasks", "drawer-open", "--method", "act", "--weights", "random", "--dry-run"]
     for words, said in (
         (
@@ -227,12 +225,12 @@ def test_the_words_that_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "none"))
     code, _, err = here("run", *aloha[:6], "--dry-run")
     assert code == 2 and "bench weights act --fetch" in err and len(err.strip().splitlines()) <= 2, err
+    shown = here("show", "act")[1]
+    assert "what: whole policy" in shown and "resnet18-f37072fd.pth" in shown and "ensemble: 0.01" in shown
     (tmp_path / "head").mkdir()
     (tmp_path / "head" / "act.yaml").write_text("kind: mlp\n")
     with pytest.raises(ConfigError, match="act.yaml is called as the policy act is"):
         policy_named("act")
-    shown = here("show", "act")[1]
-    assert "what: whole policy" in shown and "resnet18-f37072fd.pth" in shown and "ensemble: 0.01" in shown
 
 
 def test_a_sweeps_cell_is_the_same_cell() -> None:
