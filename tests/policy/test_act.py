@@ -424,7 +424,7 @@ def test_what_it_computes_is_what_its_version_says(name: str) -> None:
 
 
 def squares(count: int, seed: int) -> tuple[dict[str, Tensor], Tensor]:
-    """Grey pictures of two cameras with a bright square, and where it is in the first: columns and rows from -1 to 1."""
+    """Grey pictures of two cameras with a bright square each; row and column of the first one, from -1 to 1."""
     draw = torch.Generator().manual_seed(seed)
     rgb = torch.full((count, 2, 32, 48, 3), 90, dtype=torch.uint8)
     corners = torch.stack([torch.randint(0, edge, (count, 2), generator=draw) for edge in (25, 41)], -1)
