@@ -28,3 +28,9 @@ BASELINES: dict[str, str] = {
     "radio": "baselines.hub.short:RADIO",
     "theia": "baselines.hub.short:Theia",
 }
+
+POLICIES: dict[str, str] = {
+    "act": "baselines.act.whole:ACT",
+    "act-head": "baselines.act.over:ACTHead",
+}
+"""By the contract `methods.policy`: in the place of a method where they are whole, else of a head."""

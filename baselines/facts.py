@@ -11,6 +11,8 @@ MOVING = (("compat", "lift3d", "training", "partial"), *DEPTH)
 """R3M's statistics, as in Lift3D, and depth beside its pictures."""
 
 SHIPPED: dict[str, CardFacts] = {
+    "act": CardFacts(1, "3d", "end-to-end", ("rgb",)),
+    "act-head": CardFacts(1, "3d", "end-to-end", ()),
     "clip": CardFacts(2, "2d", "frozen", ("rgb",), "CLIP", DEPTH),
     "clip-vitb16": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
     "dinov2": HUB,

@@ -22,7 +22,8 @@ class ImageInput:
     mean, std: per channel, in units of `pixel_range`.
     resize: `none` (the simulator renders at `size`), `short-side` (proportions are kept: the short side becomes
         `scaled`, then the central `size` x `size` are cut out) or `stretch` (to `scaled` x `scaled`, whatever the
-        shape, then the same cut).
+        shape, then the same cut) or `whole` (nothing is cut off: where the short side is longer than `size` the picture
+        is shrunk, in its proportions, until it is `size`; smaller pictures stay as they are).
     scaled: pixels of the short side before the cut; 0: `size`.
     interpolation: averaging where it shrinks, as PIL and torchvision do; bicubic with their a = -0.5, also where it
         enlarges.
@@ -35,7 +36,7 @@ class ImageInput:
     pixel_range: tuple[float, float]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    resize: Literal["none", "stretch", "short-side"] = "none"
+    resize: Literal["none", "stretch", "short-side", "whole"] = "none"
     scaled: int = later(0)
     interpolation: Literal["bicubic", "bilinear"] = later("bicubic")
     rounded: bool = later(False)

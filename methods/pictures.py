@@ -35,6 +35,14 @@ class Pictures:
             return self._prepare(observations[self.fields[0]].flatten(0, 1), card)
         return torch.stack([self._prepare(observations[name], card) for name in self.fields], 1).flatten(0, 1)
 
+    def each(self, observations: Mapping[str, Tensor], card: ImageInput) -> list[Tensor]:
+        """As `prepare`, for rules that keep a picture's shape: (B * V, 3, H, W) of one stack, or (B, 3, H, W) of each
+        camera in their order.
+        """
+        if self.stacked:
+            return [self.prepare(observations, card)]
+        return [self._prepare(observations[name], card) for name in self.fields]
+
 
 def _prepare_depth(depth: Tensor, card: ImageInput) -> Tensor:
     return prepare_pictures(depth_pictures(depth), card)

@@ -21,6 +21,8 @@ class PolicyCard(MethodCard):
         frame is trained on.
     ensemble: temporal ensembling (Zhao et al. 2023, ACT): the policy looks at every step, and the action is the mean of
         what its latest chunks say of that step, weighted exp(-ensemble * i) from the oldest (i = 0) on; -1: off.
+    as_head: of a whole policy, the registered policy that is the same over a representation, which `--head` with this
+        one's name means; "" where there is none.
     """
 
     representation: bool = True
@@ -31,6 +33,7 @@ class PolicyCard(MethodCard):
     obs_steps: int = 1
     pad_after: int = -1
     ensemble: float = -1.0
+    as_head: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,6 +47,8 @@ class PolicyCard(MethodCard):
                 raise self._wrong(name, f"a whole number, {least} or more, up to 1,024")
         if type(self.ensemble) not in (int, float) or not (self.ensemble == -1 or 0 <= self.ensemble <= 100):
             raise self._wrong("ensemble", "a number from 0 to 100, or -1 for none")
+        if not isinstance(self.as_head, str):
+            raise self._wrong("as_head", "a text")
 
     def window(self) -> dict[str, int | float]:
         """How it looks and acts, by the names of settings."""

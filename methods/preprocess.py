@@ -19,17 +19,19 @@ def depth_pictures(depth: Tensor) -> Tensor:
 
 
 def prepare_images(rgb: Tensor, card: ImageInput) -> Tensor:
-    """(B, H, W, 3) uint8 to (B, 3, size, size) float32, resized and normalised as the card says."""
+    """(B, H, W, 3) uint8 to (B, 3, size, size) float32, resized and normalised as the card says; under its rule
+    `whole` (B, 3, H', W')."""
     if rgb.dtype != torch.uint8:
         raise TypeError(f"rgb must be uint8 in 0..255, not {rgb.dtype}: its range would be a guess")
     return prepare_pictures(rgb.permute(0, 3, 1, 2).float(), card)
 
 
 def prepare_pictures(pictures: Tensor, card: ImageInput) -> Tensor:
-    """(B, 3, H, W) in 0..255 to (B, 3, size, size) float32, resized and normalised as the card says."""
+    """(B, 3, H, W) in 0..255 to (B, 3, size, size) float32, resized and normalised as the card says; under its
+    rule `whole` (B, 3, H', W')."""
     low, high = card.pixel_range
     images = resized(pictures, card) / 255 * (high - low) + low
-    if images.shape[-2:] != (card.size, card.size):
+    if card.resize != "whole" and images.shape[-2:] != (card.size, card.size):
         raise ValueError(f"images are {tuple(images.shape[-2:])}, the method takes {card.size} and does not resize")
     mean, std = (torch.tensor(v, device=pictures.device).view(1, 3, 1, 1) for v in (card.mean, card.std))
     return (images - mean) / std
@@ -39,6 +41,8 @@ def resized(images: Tensor, card: ImageInput) -> Tensor:
     """(B, 3, H, W) in 0..255 to the size that the card's rule gives; the same numbers where it has nothing to do."""
     height, width = images.shape[-2:]
     if card.resize == "none" or (card.keeps_size and (height, width) == (card.size, card.size)):
+        return images
+    if card.resize == "whole" and min(height, width) <= card.size:
         return images
     if card.resize == "stretch":
         target = (card.scaled or card.size,) * 2
@@ -51,6 +55,8 @@ def resized(images: Tensor, card: ImageInput) -> Tensor:
             # without antialias torch takes a = -0.75, which neither PIL nor torchvision's Resize does
             images = functional.interpolate(images, edges, mode=card.interpolation, align_corners=False, antialias=True)
             images = images.round().clamp(0, 255) if card.rounded else images
+    if card.resize == "whole":
+        return images
     top, left = (round((edge - card.size) / 2) for edge in target)  # halves to even, as torchvision's CenterCrop
     return images[:, :, top : top + card.size, left : left + card.size]
 

@@ -86,9 +86,11 @@ def compare(
     from benchmark.report.tables.marks import about
     from benchmark.report.tables.protocol_note import named
     from benchmark.settings.labels import base_of
-    from benchmark.settings.load import load_settings
+    from benchmark.settings.load import load_settings, policy_named
     from benchmark.system.errors import ConfigError
 
+    register_baselines()
+    head = policy_named(head) or head
     files, methods = _names_of_files(methods)
     if len(methods) < 2 or len(set(methods)) != len(methods):
         raise ConfigError("give two or more different methods, such as: bench compare dp3 proprio-only")

@@ -107,7 +107,7 @@ def ledger_(
     from benchmark.report.tables.method_status import method_status
     from benchmark.report.tables.papers import SUITES
     from benchmark.report.tables.protocol_note import KEYFRAMES, PAPERS, named
-    from benchmark.settings.catalog import cards
+    from benchmark.settings.catalog import cards, whole_policies
     from benchmark.settings.labels import base_of
     from benchmark.settings.load import load_settings
 
@@ -120,7 +120,7 @@ def ledger_(
         label = protocol or papers
         chosen = load_settings(name, base_of(label), "mlp").suite
         make = method_status if methods else ledger
-        result = make(found, cards(), chosen, label)
+        result = make(found, [*cards(), *whole_policies()] if methods else cards(), chosen, label)
         if number and form in ("terminal", "markdown"):
             echo("")
         echo(render(result if methods else named(result, name, label, papers), form, width()), nl=False)

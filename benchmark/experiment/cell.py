@@ -85,8 +85,11 @@ class Cell:
 
     @property
     def cards(self) -> tuple[MethodCard, ...]:
-        """The method's, and that of a policy that stands over it."""
-        return (self.card,) if self.whole or self.policy is None else (self.card, self.policy.card)
+        """The method's, and that of a policy that stands over it, each under its options."""
+        head = self.settings.head
+        if self.whole or not isinstance(head, PolicyConfig):
+            return (self.card,)
+        return self.card, policy_class(head.policy).card.under(head.options)
 
     @property
     def observes(self) -> tuple[str, ...]:

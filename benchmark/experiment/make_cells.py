@@ -159,15 +159,16 @@ def _check_sets(cell: Cell) -> None:
     """Raises `SpecMismatch` where a policy looks at tokens that its representation does not keep."""
     from methods.base import Representation, has_tokens
 
-    assert cell.policy is not None
-    wanted, kind = cell.policy.card.token_sets, cell.representation
+    card = cell.cards[-1]
+    assert isinstance(card, PolicyCard)
+    wanted, kind = card.token_sets, cell.representation
     if not wanted:
-        raise SpecMismatch(f"{cell.policy.card.name} stands over a representation and names no token_sets on its card")
+        raise SpecMismatch(f"{card.name} stands over a representation and names no token_sets on its card")
     other = [name for name in wanted if name not in ("pooled", "tokens")]
     if "tokens" in wanted and not has_tokens(kind):
-        raise SpecMismatch(f"{cell.method_name} keeps no tokens, which {cell.policy.card.name} looks at")
+        raise SpecMismatch(f"{cell.method_name} keeps no tokens, which {card.name} looks at")
     if other and kind.token_set is Representation.token_set:
-        raise SpecMismatch(f"{cell.method_name} has no token set {other[0]}, which {cell.policy.card.name} looks at")
+        raise SpecMismatch(f"{cell.method_name} has no token set {other[0]}, which {card.name} looks at")
 
 
 def method_label(name: str, options: Mapping[str, str], weights: Weights, language: Language | None = None) -> str:

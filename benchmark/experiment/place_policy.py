@@ -12,12 +12,14 @@ def place_policy(
     if policy is None:
         return methods, head
     from benchmark.settings.catalog import register_baselines
-    from methods.registry import policy_class
+    from methods.registry import is_known, policy_class
 
     register_baselines()
     card = policy_class(policy).card
     if head is not None:
         raise ConfigError(f"--policy {policy} stands in the place of a head: leave --head {head} out")
+    if methods and card.as_head and is_known(policy):
+        return methods, card.as_head
     if not card.representation:
         if methods:
             raise ConfigError(f"{policy} is a whole policy and takes no representation: leave --method out")

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.make_cells import make_cells
-from benchmark.settings.load import load_settings
+from benchmark.settings.load import load_settings, policy_named
 from benchmark.settings.user_files import absolute
 
 
@@ -57,7 +57,8 @@ def specs_of(
     another folder.
     """
     suite, protocol = absolute("suite", suite), absolute("protocol", protocol)
-    head = _absolute(head) if head and ".py:" in head else absolute("head", head) if head else head
+    if head is not None:
+        head = _absolute(head) if policy_named(head) else absolute("head", head)
     settings = load_settings(suite, protocol, head, overrides)
     methods = [_absolute(method) for method in methods]
     weights = str(Path(weights).resolve()) if weights and Path(weights).is_file() else weights

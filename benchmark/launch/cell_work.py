@@ -87,10 +87,9 @@ def _cell(sweep: Sweep, number: int) -> Cell:
 
 
 def _as_it_is(sweep: Sweep, number: int) -> Cell:
-    from baselines import BASELINES
-    from methods import registry
+    from benchmark.settings.catalog import register_baselines
 
-    registry.add(BASELINES)
+    register_baselines()
     return CellSpec.from_dict(sweep.entries[number].spec).cell()
 
 

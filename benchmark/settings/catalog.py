@@ -55,7 +55,16 @@ def _tasks(suite: str | None, python: str | None = None) -> dict[str, str]:
 
 
 def cards() -> list[MethodCard]:
-    """Every registered method's card once, in the order of the tables."""
+    """Every registered representation's card once, in the order of the tables."""
+    return [card for card in _every_card() if not isinstance(card, PolicyCard)]
+
+
+def whole_policies() -> list[PolicyCard]:
+    """Cards of the registered policies that stand over no representation, and so in the place of a method."""
+    return [card for card in _every_card() if isinstance(card, PolicyCard) and not card.representation]
+
+
+def _every_card() -> list[MethodCard]:
     return list({class_of(name).card.name: class_of(name).card for name in table()}.values())
 
 
@@ -190,9 +199,9 @@ def _plain(value: Any) -> Any:
 
 
 def register_baselines() -> None:
-    from baselines import BASELINES
+    from baselines import BASELINES, POLICIES
     from baselines.hub import FAMILIES
     from methods import registry
 
-    registry.add(BASELINES)
+    registry.add(BASELINES | POLICIES)
     registry.add_families(FAMILIES)

@@ -24,7 +24,7 @@ from benchmark.settings.runtime import Runtime
 from benchmark.settings.settings import Settings
 from benchmark.settings.suite import Suite
 from benchmark.settings.task_rules import TaskRules
-from benchmark.settings.user_files import SHIPPED, choice_of, shipped
+from benchmark.settings.user_files import SHIPPED, choice_of, in_own_folder, shipped
 from benchmark.system.errors import ConfigError
 from envs.description import interpreter_setting
 from envs.options import set_options
@@ -52,7 +52,7 @@ def load_settings(suite: str, protocol: str, head: str | None, overrides: list[s
     suite, protocol, head: shipped names, names in the user's folder, or paths of YAML files (`user_files`).
     head: None for the default, which a method that brings its own head may replace.
     """
-    policy = head if head is not None and names_policy(head) else None
+    policy = None if head is None else policy_named(head)
     asked = zip(GROUPS, (suite, protocol, DEFAULT_HEAD if policy else head or DEFAULT_HEAD), strict=True)
     chosen = {group: choice_of(group, name) for group, name in asked}
     protocol = chosen["protocol"][1]
@@ -99,13 +99,24 @@ def _refuse_idle(suite: Suite, changed: dict[str, Any]) -> None:
             )
 
 
-def names_policy(head: str) -> bool:
-    """Whether it is `path/to/file.py:Class`, or a policy's registered name."""
+def policy_named(head: str) -> str | None:
+    """The policy that a head's name means, None for a head: `path/to/file.py:Class`, a registered policy, or in place
+    of a whole one the same over a representation (`act`: `act-head`). Raises `ConfigError` where a file of the user's
+    has a policy's name.
+    """
+    from methods.policy_card import PolicyCard
     from methods.registry import class_of, table
 
     if ".py:" in head:
-        return True
-    return head not in choices("head") and head in table() and hasattr(class_of(head).card, "ensemble")
+        return head
+    if head in choices("head") or head not in table():
+        return None
+    card = class_of(head).card
+    if not isinstance(card, PolicyCard):
+        return None
+    if own := in_own_folder("head").get(head):
+        raise ConfigError(f"{own} is called as the policy {head} is: give the file another name")
+    return card.as_head or head
 
 
 def _policy(target: str, given: dict[str, Any]) -> PolicyConfig:

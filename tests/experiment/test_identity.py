@@ -55,6 +55,7 @@ CANNOT_MATTER: dict[type, dict[str, str]] = {
     PolicyCard: {
         "representation": "the text of the class is named, and whether it is whole",
         "token_sets": "the text of the class, or its version, is named",
+        "as_head": "another policy, which is named by itself",
         **dict.fromkeys(WINDOW, "as the run has it, it is in the head"),
     },
     DiffusionConfig: {},
