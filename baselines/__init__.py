@@ -28,3 +28,8 @@ BASELINES: dict[str, str] = {
     "radio": "baselines.hub.short:RADIO",
     "theia": "baselines.hub.short:Theia",
 }
+
+POLICIES: dict[str, str] = {
+    "aloha-unleashed": "baselines.aloha_unleashed.policy:AlohaUnleashed",
+}
+"""Policies that are whole by themselves (`methods.policy`)."""

@@ -11,6 +11,7 @@ MOVING = (("compat", "lift3d", "training", "partial"), *DEPTH)
 """R3M's statistics, as in Lift3D, and depth beside its pictures."""
 
 SHIPPED: dict[str, CardFacts] = {
+    "aloha-unleashed": CardFacts(1, "2d", "end-to-end", ("rgb",)),
     "clip": CardFacts(2, "2d", "frozen", ("rgb",), "CLIP", DEPTH),
     "clip-vitb16": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
     "dinov2": HUB,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from baselines import BASELINES
+from baselines import BASELINES, POLICIES
 from baselines.hub import FAMILIES
 from baselines.hub.packages import mend_torchvision
 from benchmark.settings.load import load_settings
@@ -24,7 +24,7 @@ if hasattr(os, "sched_setaffinity") and (worker := os.environ.get("PYTEST_XDIST_
     # a core for each of several test processes and all that it starts: else torch's threads wait for each other
     every = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {every[int(worker.removeprefix("gw")) % len(every)]})
-registry.add(BASELINES)
+registry.add(BASELINES | POLICIES)
 registry.add_families(FAMILIES)
 # of scripts/test_tools.sh; by its last name it is installed code, and not a user's own
 TIMM = Path(__file__).resolve().parents[1] / ".tools" / "timm" / "site-packages"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from baselines import POLICIES
 from baselines.hub import hf_models
 from benchmark.encoders.certificates import distinct_methods
 from benchmark.encoders.download import announce, fetch
@@ -16,7 +17,7 @@ from methods import text
 from methods.card import MethodCard
 from methods.clar import teacher
 from methods.errors import BadWeights
-from methods.registry import method_class
+from methods.registry import class_of
 from methods.weights import check, locate, sha256
 
 EXTRA = {card.name: card for card in (text.CARD, teacher.CARD)}
@@ -26,10 +27,10 @@ EXTRA = {card.name: card for card in (text.CARD, teacher.CARD)}
 def weights_report(names: Sequence[str], folder: Path, fetch_missing: bool) -> list[dict[str, Any]]:
     """One row for each weight file of the named methods, or of all; fetches what is missing if asked."""
     rows = []
-    for name in names or [*distinct_methods(), *EXTRA]:
+    for name in names or [*distinct_methods(), *POLICIES, *EXTRA]:
         if fetch_missing and name.startswith("hf:"):
             _fetch_descriptions(name)
-        card = EXTRA.get(name) or method_class(name).card
+        card = EXTRA.get(name) or class_of(name).card
         if not card.weights and names:
             say(f"{card.name} is trained from scratch and needs no weights")
         for file in card.weights:

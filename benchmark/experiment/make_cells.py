@@ -67,7 +67,7 @@ def make_cells(
             options = card.choose_options({**settings.method_options, **_own_options(settings, card)})
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        chosen = weights if isinstance(weights, Weights) else choose_weights(card, weights, folder)
+        chosen = weights if isinstance(weights, Weights) else choose_weights(card.under(options), weights, folder)
         label = method_label(card.name, options, chosen, language)
         named_in_paths("the method's label", label)
         variants[method] = (label, options, chosen, text)

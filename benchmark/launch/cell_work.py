@@ -87,10 +87,10 @@ def _cell(sweep: Sweep, number: int) -> Cell:
 
 
 def _as_it_is(sweep: Sweep, number: int) -> Cell:
-    from baselines import BASELINES
+    from baselines import BASELINES, POLICIES
     from methods import registry
 
-    registry.add(BASELINES)
+    registry.add(BASELINES | POLICIES)
     return CellSpec.from_dict(sweep.entries[number].spec).cell()
 
 

@@ -64,7 +64,7 @@ def test_the_facts_by_which_records_are_read_are_those_on_the_cards() -> None:
     from baselines.facts import SHIPPED as BASELINES_FACTS
     from methods.facts import SHIPPED, CardFacts
 
-    cards = {registry.method_class(name).card for name in registry.table() if registry.is_shipped(name)}
+    cards = {registry.class_of(name).card for name in registry.table() if registry.is_shipped(name)}
     assert {
         card.name: CardFacts(
             card.version,
