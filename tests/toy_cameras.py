@@ -62,3 +62,10 @@ class Forgetful(Seeing):
     """One that restores no state, so that demonstrations hold what was seen."""
 
     restorable: ClassVar[bool] = False
+
+
+class ThreeTasks(Seeing):
+    """With one more task, whose goals are as far as those of `far`."""
+
+    name: ClassVar[str] = "toy-three"
+    tasks: ClassVar[tuple[str, ...]] = ("near", "far", "other")
