@@ -28,7 +28,7 @@ from baselines.images import IMAGENET_MEAN, IMAGENET_STD
 from envs.pictures import fields_of
 from methods.base import Representation
 from methods.card import VectorInput
-from methods.errors import BadWeights
+from methods.errors import BadMethod, BadWeights
 from methods.policy import Inputs, ParameterGroup, Policy, PolicySpecs, Recipe
 from methods.preprocess import VectorPreprocess
 from methods.range_normalizer import RangeNormalizer
@@ -64,7 +64,9 @@ class AlohaUnleashed(Policy):
         self.size, self.norm, self.group = SIZES[size], norm, norm == "group" or (norm, size) == ("auto", "small")
         self.steps, self.schedule, self.sampler = int(diffusion_steps), schedule, sampler
         self.distorts, self.rate = distortion != "none", learning_rate
-        self.told = instruction == "token" and specs.language > 0
+        self.told = instruction == "token"
+        if self.told and not specs.language:
+            raise BadMethod("policy.instruction=token: this suite has no instructions (suite.language); leave it out")
         self.loaded, self.pretrained = False, False
         state = specs.observation["proprio"].shape[0]
         vectors = [state, specs.language] if self.told else [state]

@@ -98,6 +98,7 @@ def pretrain_policy(
                     f"{folder} holds a pre-training of other settings ({said}). Give it another --name, or --overwrite"
                 )
             if not damage:
+                discard(folder / WORK)  # of a start that was killed at its very end
                 return card, False
         wait_until_heartbeat_stops(folder / WORK, job.label, say)
         built = probe(cell)

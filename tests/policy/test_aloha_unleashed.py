@@ -32,11 +32,12 @@ from benchmark.settings.settings import Settings
 from benchmark.training.optimizer import make_optimization
 from benchmark.training.trainer import Trainer
 from envs.spec import ActionSpec, FieldSpec
-from methods.errors import BadWeights
+from methods.errors import BadMethod, BadWeights
 from methods.networks.resnet import ResNet
 from methods.policy import PolicySpecs, Recipe, Window
 from methods.weights import choose_weights
 from tests.experiment.test_camera_sizes import settings_of
+from tests.pretend_cuda import pretend_cuda
 
 NAME = "aloha-unleashed"
 CPU = torch.device("cpu")
@@ -399,6 +400,40 @@ def test_every_camera_has_a_network_of_its_own_whatever_its_size(tiny: None) -> 
         for name in ("rgb@left", "rgb@right", "proprio"):
             other = {**inputs, name: inputs[name] // 2 if "rgb" in name else inputs[name] + 1}
             assert not torch.allclose(policy._latents(other), before)
+
+
+def test_an_instruction_is_one_more_token(tiny: None) -> None:
+    with pytest.raises(BadMethod, match="this suite has no instructions"):
+        made(instruction="token")
+    torch.manual_seed(0)
+    policy = AlohaUnleashed(specs(language=5), norm="batch", instruction="token").eval()
+    with torch.no_grad():
+        near, far = (policy._latents({**seen(1), "language": torch.full((1, 5), value)}) for value in (0.0, 1.0))
+    assert near.shape == (1, 2 * 2 + 2, TINY.width) and not torch.allclose(near, far)
+
+
+def test_it_computes_in_bf16_too(tiny: None) -> None:
+    for options in ({}, {"layer_norm": "after", "step": "added"}):
+        policy = made(norm="batch", sampler="ddim-10", **options)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = policy.losses(seen(2), chunks(2), none_padded(2))["noise"]
+            assert loss.dtype == torch.float32 and loss.isfinite()
+            with torch.no_grad():
+                assert policy.eval().plan(seen(1), [3]).dtype == torch.float32
+
+
+def test_everything_lies_on_the_device(tiny: None) -> None:
+    """On a pretended GPU, which refuses what mixes devices."""
+    with pretend_cuda():
+        for options in ({}, {"positions": "learned", "sampler": "ddim-10"}):
+            policy = made(norm="batch", **options).to("cuda")
+            inputs = {name: value.to("cuda") for name, value in seen(2).items()}
+            policy.fit(chunks(2).flatten(0, 1).to("cuda"), inputs["proprio"])
+            loss = policy.losses(inputs, chunks(2).to("cuda"), none_padded(2).to("cuda"))["noise"]
+            loss.backward()
+            with torch.no_grad():
+                plan = policy.eval().plan(inputs, [3, 4])
+            assert plan.device.type == "cuda" and bool(plan.isfinite().all())
 
 
 # -- weights
