@@ -31,5 +31,6 @@ BASELINES: dict[str, str] = {
 
 POLICIES: dict[str, str] = {
     "aloha-unleashed": "baselines.aloha_unleashed.policy:AlohaUnleashed",
+    "vla-backbone": "baselines.vla_backbone.policy:VLABackbone",
 }
 """Policies that are whole by themselves (`methods.policy`)."""

@@ -34,4 +34,5 @@ SHIPPED: dict[str, CardFacts] = {
     "vc1": CardFacts(2, "2d", "frozen", ("rgb",), "VC-1", DEPTH),
     "vc1-vitl": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
     "vggt": CardFacts(2, "2d", "partial", ("rgb",), "VGGT"),
+    "vla-backbone": CardFacts(1, "2d", "end-to-end", ("rgb",)),
 }
