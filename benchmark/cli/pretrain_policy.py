@@ -60,7 +60,8 @@ def pretrain_whole(policy: str, asked: Asked, dry_run: bool, overwrite: bool, as
 def in_words(card: dict[str, Any], weights: Path, computed: bool) -> str:
     last = card["history"][-1]
     held = f", held-out {last['valid']['loss']:.4g}" if last["valid"] else ""
-    options = "".join(f" policy.{name}={value}" for name, value in card["options"].items())
+    changed = {**card["options"], **card["window"]}
+    options = "".join(f" policy.{name}={value}" for name, value in changed.items())
     tasks = sum(len(source["tasks"]) for source in card["data"].values())
     return "\n".join(
         [

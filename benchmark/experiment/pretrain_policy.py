@@ -23,6 +23,7 @@ from benchmark.records.paths import Paths
 from benchmark.records.pretraining_card import POLICY, card_inside
 from benchmark.records.pretraining_files import check_card, set_aside, write_card, write_weights
 from benchmark.report.plots import plot_pretraining
+from benchmark.settings.policy import PolicyConfig
 from benchmark.settings.settings import Settings
 from benchmark.system import provenance
 from benchmark.system.digest import digest
@@ -32,6 +33,7 @@ from benchmark.system.heartbeat import Heartbeat, read_attempts, wait_until_hear
 from benchmark.system.progress import say
 from benchmark.training.checkpoint import load_checkpoint, played_weights
 from envs.names import safe_name
+from methods.policy_card import PolicyCard
 from methods.registry import policy_class
 
 FORMAT = 1
@@ -142,6 +144,7 @@ def _card(job: PolicyPretraining, run: CellRun, fitted: Fitted) -> dict[str, Any
         "method": cell.card.name,
         "label": job.name,
         "options": dict(cell.options),
+        "window": _window(cell),
         "identity": identity,
         "identity_hash": digest(identity),
         "data": _merged({suite.name: own}, _before(cell)),
@@ -158,6 +161,13 @@ def _card(job: PolicyPretraining, run: CellRun, fitted: Fitted) -> dict[str, Any
         "attempts": read_attempts(run.work),
         "seconds": round(run.timings.get("training", 0.0), 1),
     }
+
+
+def _window(cell: Cell) -> dict[str, int | float]:
+    """How it looks and acts, where that is not what its card says."""
+    head, written = cell.settings.head, cell.card
+    assert isinstance(head, PolicyConfig) and isinstance(written, PolicyCard)
+    return {name: now for name, value in written.window().items() if (now := getattr(head, name)) != value}
 
 
 def _before(cell: Cell) -> dict[str, Any]:

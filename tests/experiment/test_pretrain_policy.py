@@ -78,6 +78,7 @@ def test_its_card_says_what_it_was(toy_settings: Settings, made: tuple[Path, Pat
     own = card["data"]["before"]
     assert own["tasks"] == ["near", "far"] and own["demonstrations"] == 4 and own["env"].endswith(":ThreeTasks")
     assert card["steps"] == 4 and [one["step"] for one in card["history"]] == [2, 4]
+    assert card["options"] == {"size": "small", "sampler": "ddim-10"} and card["window"] == {"chunk": 8, "execute": 8}
     assert card["parameters"]["policy"] > 2e6 and len(card["attempts"]) == 1
     assert pretrain_policy(job(toy_settings), paths, "test") == (card, False), "it is there"
     facts = facts_for_record(weights)
@@ -245,6 +246,7 @@ observation: {{cameras: [front, hand], height: 32, width: 24}}
     code, out, err = here(*words, *shared)
     assert code == 0 and "4 steps on 1 tasks" in out, err
     assert "bench run --suite SUITE --policy aloha-unleashed --weights runs/pretrain/aloha-unleashed/first" in out
+    assert out.rstrip().endswith("policy.size=small policy.sampler=ddim-10 policy.chunk=8 policy.execute=8"), out
     assert "was there" in here(*words, *shared)[1]
     weights = "runs/pretrain/aloha-unleashed/first/first.pt"
     run = ["run", "--policy", NAME, "--weights", weights, "--protocol", "quick", *shared]

@@ -21,6 +21,8 @@ from baselines.aloha_unleashed.sizes import SIZES, Size
 from benchmark.data.samples import Samples
 from benchmark.experiment import work_folder
 from benchmark.experiment.cell import Cell
+from benchmark.experiment.cell_of_record import Where
+from benchmark.experiment.cell_of_record import cell_of as cell_of_record
 from benchmark.experiment.make_cells import make_cells
 from benchmark.experiment.policy_bundle import export_policy, load_policy
 from benchmark.experiment.run_cell import run_cell
@@ -687,6 +689,19 @@ def test_it_travels(run: tuple[Cell, Paths, Record], tmp_path: Path) -> None:
     policy = load_policy(export_policy(record, cell, paths, tmp_path / "bundle"))
     sent = policy.act({name: np.zeros(spec.shape, spec.dtype) for name, spec in policy.observation.items()})
     assert sent.shape == (2,) and np.isfinite(sent).all()
+
+
+def test_the_audit_builds_its_cell_again(run: tuple[Cell, Paths, Record], monkeypatch: pytest.MonkeyPatch) -> None:
+    cell, _, record = run
+    monkeypatch.setattr("benchmark.experiment.cell_of_record.choices", lambda kind: [getattr(record, kind)])
+    monkeypatch.setattr("benchmark.experiment.cell_of_record.load_settings", lambda *_: cell.settings)
+    assert cell_of_record(record, Where()).identity() == cell.identity()
+
+
+def test_its_size_may_be_said_as_a_methods_option(toy_settings: Settings) -> None:
+    settings = dataclasses.replace(settings_of(toy_settings), method_options={"size": "small"}, head_asked=False)
+    (cell,) = make_cells(settings, ["near"], [NAME], [0])
+    assert cell.method_name == "aloha-unleashed+size=small" and cell.weights.label == "none"
 
 
 def test_the_papers_window_is_the_default() -> None:
