@@ -36,6 +36,8 @@ from methods.weights import load_strictly, read_tensors
 
 ROOTS = ("conv1.weight", "encoder.project.weight", "policy.encoder.project.weight")
 """By which tensor a file is known: of a ResNet, of this policy, and of this policy with a wrapper around its names."""
+CHOICES = {"step": ("memory", "added"), "schedule": ("squaredcos_cap_v2", "linear")}
+"""Options that weights belong to and no shape tells: they lie beside the weights."""
 
 
 class AlohaUnleashed(Policy):
@@ -77,6 +79,9 @@ class AlohaUnleashed(Policy):
         self.predictor = NoisePredictor(
             self.size, self.chunk, self.action_dim, self.steps, step == "added", norm_first=first
         )
+        self.choices: Tensor
+        said = {"step": step, "schedule": schedule}
+        self.register_buffer("choices", torch.tensor([float(CHOICES[name].index(said[name])) for name in CHOICES]))
         self.state = VectorPreprocess(VectorInput("proprio", "standardize"), state)
         self.actions = RangeNormalizer(self.action_dim)
 
@@ -163,6 +168,12 @@ class AlohaUnleashed(Policy):
                 f"{path} is a policy with {len(found)} cameras, and this suite has {len(self.encoder.backbones)}: each "
                 "has a network of its own, so take a suite with as many (suite.observation.cameras)"
             )
+        for name, there, here in zip(CHOICES, tensors.get("choices", self.choices).tolist(), self.choices, strict=True):
+            if there != here:
+                raise BadWeights(
+                    f"{path} was trained with policy.{name}={CHOICES[name][int(there)]}, and this policy has "
+                    f"{CHOICES[name][int(here)]}: give the same"
+                )
 
     def _latents(self, inputs: Inputs) -> Tensor:
         """(B, T, width) of the observation."""

@@ -101,6 +101,8 @@ def card_inside(path: Path) -> dict[str, Any] | None:
             config_of(card)
             _ = card["identity"]["teacher"]
         _ = [(source["frames"], list(source["tasks"])) for source in card["data"].values()]
+        if not all(isinstance(source.get("env", ""), str) for source in card["data"].values()):
+            raise TypeError("env is no text")
         _ = card["provenance"]["git"]["commit"]
     except UnknownName as error:
         raise BadWeights(f"{path} is said to be of {card['method']}, which has no pre-training here") from error

@@ -181,9 +181,12 @@ def test_damaged_weights_are_trained_again_and_others_settings_kept(
         pretrain_policy(wanted, paths, "test")
 
 
+BAD_ENV = {"data": {"before": {"frames": 1, "tasks": ["near"], "env": ["aloha"]}}}
+
+
 def test_a_card_that_was_edited_is_named(made: tuple[Path, Paths, dict[str, Any]], tmp_path: Path) -> None:
     content = torch.load(made[0])
-    for change in ({"data": 3}, {"data": {"before": {"frames": 1}}}, {"provenance": {}}, {"kind": "other"}):
+    for change in ({"data": 3}, {"data": {"before": {"frames": 1}}}, BAD_ENV, {"provenance": {}}, {"kind": "other"}):
         text = json.dumps({**json.loads(content["card"]), **change})
         torch.save({**content, "card": text}, tmp_path / "edited.pt")
         with pytest.raises(BadWeights, match="damaged card|has no pre-training here"):

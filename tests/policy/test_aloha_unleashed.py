@@ -523,6 +523,9 @@ def test_the_papers_rates() -> None:
         ({}, {"size": "small"}, r"a policy of size=paper, and this one has size=small"),
         ({"positions": "learned"}, {}, r"does not fit: 1 of another shape \(encoder.positions"),
         ({"norm": "group"}, {}, r"does not fit: .* missing"),
+        ({"step": "added"}, {}, r"was trained with policy.step=added, and this policy has memory"),
+        ({}, {"schedule": "linear"}, r"with policy.schedule=squaredcos_cap_v2, and this policy has linear"),
+        ({"diffusion_steps": "100"}, {}, r"does not fit: 1 of another shape \(predictor.embed_step"),
     ],
 )
 def test_another_policys_weights_are_refused_in_one_line(
