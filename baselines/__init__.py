@@ -32,5 +32,7 @@ BASELINES: dict[str, str] = {
 POLICIES: dict[str, str] = {
     "act": "baselines.act.whole:ACT",
     "act-head": "baselines.act.over:ACTHead",
+    "aloha-unleashed": "baselines.aloha_unleashed.policy:AlohaUnleashed",
+    "vla-backbone": "baselines.vla_backbone.policy:VLABackbone",
 }
 """By the contract `methods.policy`: in the place of a method where they are whole, else of a head."""

@@ -13,6 +13,7 @@ MOVING = (("compat", "lift3d", "training", "partial"), *DEPTH)
 SHIPPED: dict[str, CardFacts] = {
     "act": CardFacts(1, "3d", "end-to-end", ("rgb",)),
     "act-head": CardFacts(1, "3d", "end-to-end", ()),
+    "aloha-unleashed": CardFacts(1, "2d", "end-to-end", ("rgb",)),
     "clip": CardFacts(2, "2d", "frozen", ("rgb",), "CLIP", DEPTH),
     "clip-vitb16": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
     "dinov2": HUB,
@@ -35,4 +36,5 @@ SHIPPED: dict[str, CardFacts] = {
     "vc1": CardFacts(2, "2d", "frozen", ("rgb",), "VC-1", DEPTH),
     "vc1-vitl": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
     "vggt": CardFacts(2, "2d", "partial", ("rgb",), "VGGT"),
+    "vla-backbone": CardFacts(1, "2d", "end-to-end", ("rgb",)),
 }

@@ -23,6 +23,7 @@ from envs.files import why_no_file
 from envs.names import expanded
 from methods.card import MethodCard, WeightFile
 from methods.errors import BadWeights, WeightsMissing
+from methods.policy_card import PolicyCard
 from methods.torchscript import is_torchscript, read_torchscript
 
 NONE, PUBLISHED, RANDOM = "none", "published", "random"
@@ -74,9 +75,11 @@ def weights_folder(folder: str | Path | None = None) -> Path:
 def choose_weights(card: MethodCard, choice: str | None, folder: Path) -> Weights:
     """`choice`: None for the published ones, `random`, or a path. Raises `WeightsMissing` or `BadWeights`."""
     if not card.weights:
-        if choice not in (None, RANDOM):
+        takes = isinstance(card, PolicyCard) and not card.representation  # a policy that was trained elsewhere
+        if choice not in (None, RANDOM) and not takes:
             raise BadWeights(f"{card.name} is trained from scratch and loads no weights; leave --weights out")
-        return Weights(NONE)
+        if choice in (None, RANDOM):
+            return Weights(NONE)
     if choice == RANDOM:
         return Weights(RANDOM)
     if choice is not None:

@@ -122,7 +122,7 @@ def test_a_missing_gl_library_is_named_with_its_mend(tmp_path: Path) -> None:
 def test_listing_showing_and_tables_speak_json() -> None:
     _, out, _ = here("list", "--json")
     listed = json.loads(out)
-    assert set(listed) == {"suites", "methods", "tasks", "heads", "protocols", "data"}
+    assert set(listed) == {"suites", "methods", "policies", "tasks", "heads", "protocols", "data"}
     assert len([t for t in listed["tasks"] if t.startswith("metaworld/")]) == 50
     for name in ("dp3", "metaworld-15", "clar", "mlp", "reach", "metaworld", "metaworld-35", "pretrain/clar"):
         code, out, _ = here("show", name, "--json")

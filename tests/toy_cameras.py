@@ -74,3 +74,10 @@ class TimedForgetful(Forgetful):
     """One that says so and restores no state."""
 
     control_rate: ClassVar[float] = 20
+
+
+class ThreeTasks(Seeing):
+    """With one more task, whose goals are as far as those of `far`."""
+
+    name: ClassVar[str] = "toy-three"
+    tasks: ClassVar[tuple[str, ...]] = ("near", "far", "other")

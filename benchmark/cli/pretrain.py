@@ -1,4 +1,4 @@
-"""`bench pretrain`: train an encoder on demonstrations, without actions."""
+"""`bench pretrain`: train an encoder on demonstrations, without actions; or a whole policy, with them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,17 @@ from benchmark.settings.catalog import register_baselines
 from benchmark.settings.seeds import LARGEST_SEED
 from benchmark.system.streams import give_back
 
-Method = Annotated[str, typer.Option("--method", help="clar | clar-small")]
-Source = Annotated[str, typer.Option("--data", help="`bench list data`; several by comma are mixed")]
+Method = Annotated[str | None, typer.Option("--method", help="clar | clar-small; default: clar")]
+Source = Annotated[
+    str | None, typer.Option("--data", help="`bench list data`; several by comma are mixed; default: metaworld-35")
+]
+OwnPolicy = Annotated[
+    str | None, typer.Option("--policy", metavar="NAME", help="instead of an encoder: `bench list policies`, or a file")
+]
+OfSuite = Annotated[str | None, typer.Option("--suite", help="of a policy: whose tasks it learns together")]
+OfTasks = Annotated[str | None, typer.Option("--tasks", help="of a policy: comma-separated; default: all of the suite")]
+OfProtocol = Annotated[str | None, typer.Option("--protocol", help="of a policy: demonstrations, steps; default: clar")]
+OfWeights = Annotated[str | None, typer.Option("--weights", help="of a policy: random, or a file it begins with")]
 Without = Annotated[str | None, typer.Option("--without", help="mae, contrast, local: Table V's switches")]
 TeacherOption = Annotated[
     str | None, typer.Option("--teacher", help="clip, or random (marks the checkpoint); default: the method's first")
@@ -29,8 +38,17 @@ Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", 
 @app.command()
 @explained
 def pretrain(
-    method: Method = "clar",
-    data: Source = "metaworld-35",
+    method: Method = None,
+    data: Source = None,
+    policy: OwnPolicy = None,
+    suite: OfSuite = None,
+    tasks: OfTasks = None,
+    protocol: OfProtocol = None,
+    weights: OfWeights = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", parser=whole(0, LARGEST_SEED), metavar="N", help="of a policy; default: 0"),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option("--epochs", parser=whole(1, 1_000_000), metavar="N", help="default: the method's"),
@@ -68,9 +86,10 @@ def pretrain(
     as_json: Json = False,
     settings: Settings = None,
 ) -> None:
-    """Pre-train an encoder for `bench run --weights`. Issued again, it goes on where it stopped."""
+    """Pre-train an encoder, or a policy, for `bench run --weights`. Issued again, it goes on where it stopped."""
     import os
 
+    from benchmark.cli.pretrain_policy import Asked, pretrain_whole, refuse_mixed
     from benchmark.launch.profile import load_profile, take_launcher_options
     from benchmark.pretrain.job import make_job
     from benchmark.pretrain.processes import torchrun, under_torchrun
@@ -80,6 +99,38 @@ def pretrain(
     from methods.weights import weights_folder
 
     register_baselines()
+    refuse_mixed(
+        policy,
+        {
+            "--method": method,
+            "--data": data,
+            "--epochs": epochs,
+            "--without": without,
+            "--teacher": teacher,
+            "--launcher": launcher,
+            "--processes": processes > 1,
+        },
+        {"--suite": suite, "--tasks": tasks, "--protocol": protocol, "--weights": weights, "--seed": seed},
+    )
+    if policy is not None:
+        if suite is None:
+            raise ConfigError("--suite is missing: a policy learns a suite's tasks (`bench list suites`)")
+        said = {"runtime.device": device, "runtime.threads": threads, "runtime.weights_dir": weights_dir}
+        own = [f"{key}={value}" for key, value in said.items() if value not in (None, "auto")]
+        asked = Asked(
+            suite,
+            split(tasks, "--tasks"),
+            protocol or "clar",
+            seed or 0,
+            weights,
+            name,
+            [*(settings or []), *own],
+            out,
+            cache,
+        )
+        pretrain_whole(policy, asked, dry_run, overwrite, as_json)
+        return
+    method, data = "clar" if method is None else method, "metaworld-35" if data is None else data
     changes, settings = take_launcher_options(settings or [])
     if changes and launcher is None:
         raise ConfigError(f"launcher.{next(iter(changes))} says nothing without --launcher; give it, too")

@@ -19,14 +19,16 @@ from benchmark.settings.catalog import register_baselines
 @app.command(name="list")
 @explained
 def list_(
-    what: Annotated[str, typer.Argument(help="suites | methods | tasks | heads | protocols | data | all")] = "all",
+    what: Annotated[
+        str, typer.Argument(help="suites | methods | policies | tasks | heads | protocols | data | all")
+    ] = "all",
     suite: Annotated[str | None, typer.Option("--suite", help="with tasks: of this suite only")] = None,
     python: Annotated[
         str | None, typer.Option("--python", help="with --suite: the interpreter of its simulator, if another")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List suites, methods, tasks, heads and protocols. Imports neither torch nor a simulator."""
+    """List suites, methods, policies, tasks, heads and protocols. Imports neither torch nor a simulator."""
     from benchmark.settings.catalog import listing, render_listing
 
     register_baselines()

@@ -67,7 +67,7 @@ def make_cells(
             options = card.choose_options({**settings.method_options, **_own_options(settings, card)})
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        chosen = weights if isinstance(weights, Weights) else choose_weights(card, weights, folder)
+        chosen = weights if isinstance(weights, Weights) else choose_weights(card.under(options), weights, folder)
         label = method_label(card.name, options, chosen, language)
         named_in_paths("the method's label", label)
         variants[method] = (label, options, chosen, text)
@@ -213,17 +213,21 @@ def _check_not_seen(cell: Cell) -> None:
 
     for file in cell.weights.files:
         seen = seen_tasks(file)
-        for task in set(cell.tasks) & set(seen):
-            if _of_another_simulator(seen[task], cell.settings.suite.env):
-                continue
-            raise ConfigError(
-                f"{file} was pre-trained on demonstrations of {task} ({seen[task]}), so its number there "
-                "would not compare; pre-train on data without the task (`bench list data`)"
-            )
+        for task in cell.tasks:
+            for source in seen.get(task, ()):
+                if _of_another_simulator(source.name, cell.settings.suite.env, source.env):
+                    continue
+                raise ConfigError(
+                    f"{file} was pre-trained on demonstrations of {task} ({source.name}), so its number there "
+                    "would not compare; pre-train on data without the task (`bench list data`)"
+                )
 
 
-def _of_another_simulator(source: str, env: str) -> bool:
+def _of_another_simulator(source: str, env: str, seen_in: str | None = None) -> bool:
     """Whether a task of shipped data only shares its name with one of `env`: MetaWorld and ALOHA have a drawer-open
-    each. (The port of RLBench's tasks is not another simulator here.) Of what is somebody's own nobody knows."""
-    kind = kind_of_data(source) if source in choices("data") else None
-    return kind in ENVS and env in ENVS and not env.startswith(kind)
+    each. (The port of RLBench's tasks is not another simulator here.) Of what is somebody's own nobody knows.
+
+    seen_in: the source's simulator, where that is known.
+    """
+    kind = seen_in or (kind_of_data(source) if source in choices("data") else None)
+    return kind in ENVS and env in ENVS and not env.startswith(kind) and not kind.startswith(env)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmark.data.demos import Demos
 from benchmark.experiment.cell import Cell, difference
 from benchmark.experiment.cell_run import CellRun
 from benchmark.experiment.existing_work import begin, check_begun, check_demos
@@ -86,16 +89,39 @@ def train_cell(cell: Cell, paths: Paths, command: str, overwrite: bool) -> dict[
         check_begun(cell, work)
         run = CellRun(cell, paths, work, command, built)
         begin(cell, work)
-        restorable = cell.settings.simulator().restorable
-        demos = load_demos(cell, paths, run.workers) if restorable else stored_demos(cell, paths)
-        with open_without_rollouts(cell, demos, run.workers) as task_data:
+        with open_training(run) as task_data:
             data = _train(run, task_data)
         write_json(target, data)
         discard(work / "error.txt")
         return data
 
 
-def _train(run: CellRun, task_data: list[TaskData]) -> dict[str, Any]:
+@contextmanager
+def open_training(run: CellRun) -> Iterator[list[TaskData]]:
+    """The demonstrations of the cell's tasks, collected where they are not there and can be. Raises `ConfigError`."""
+    cell, paths = run.cell, run.paths
+    restorable = cell.settings.simulator().restorable
+    demos = load_demos(cell, paths, run.workers) if restorable else stored_demos(cell, paths)
+    with open_without_rollouts(cell, demos, run.workers) as task_data:
+        yield task_data
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A policy after its last step, and what it has learned from. checkpoint: of that step."""
+
+    trainer: Trainer
+    demos: list[Demos]
+    demo_hash: str
+    checkpoint: Path
+
+
+def fit_policy(run: CellRun, task_data: list[TaskData], title: str, last_alone: bool = False) -> Fitted:
+    """Train to the last step, from where an earlier start stopped, with a loss on held-out demonstrations at every
+    evaluation of the protocol. Raises as `CellRun.prepare`, `Trainer` and `WorkFolder` do.
+
+    last_alone: whether the checkpoint of an evaluation goes when the next is there.
+    """
     cell, protocol = run.cell, run.protocol
     demos = [of_task.demos for of_task in task_data]
     demo_hash = join_hashes(demos)
@@ -103,18 +129,28 @@ def _train(run: CellRun, task_data: list[TaskData]) -> dict[str, Any]:
     run.kept.mend(first_link(run.identity, demo_hash), lambda _: [])
     prepared = run.prepare(task_data)
     trainer = Trainer(prepared.policy, protocol, cell.seed, cell.batch_size, run.device, run.bf16)
-    if (newest := run.kept.newest()) is not None:
+    if (newest := run.kept.newest(played=False)) is not None:
         trainer.restore(newest, run.identity)
     for epoch in protocol.evaluation_epochs:
         if trainer.epoch >= epoch:
             continue
         done = trainer.steps if protocol.steps else trainer.epoch
-        with run.clock("training"), bar(f"train {cell.label}", protocol.length, done) as advance:
+        with run.clock("training"), bar(title, protocol.length, done) as advance:
             while trainer.epoch < epoch:
                 before, done = done, trainer.advance(prepared.train)
                 advance(done - before, note=f"loss {trainer.loss:.4f}")
+                run.kept.save_now_and_then(trainer)
         trainer.validate(prepared.valid)
         run.kept.save(trainer)
+        if last_alone:
+            run.kept.keep_alone(trainer.epoch)
+    return Fitted(trainer, demos, demo_hash, run.kept.checkpoint(trainer.epoch))
+
+
+def _train(run: CellRun, task_data: list[TaskData]) -> dict[str, Any]:
+    cell, protocol = run.cell, run.protocol
+    fitted = fit_policy(run, task_data, f"train {cell.label}")
+    trainer, demos, demo_hash = fitted.trainer, fitted.demos, fitted.demo_hash
     train = sum(one.train for one in demos)
     losses = [{"epoch": epoch, **trainer.history[epoch - 1]} for epoch in protocol.evaluation_epochs]
     data = {

@@ -52,6 +52,10 @@ class WorkFolder:
         trainer.save(self.checkpoint(trainer.epoch), self.identity)
         self._drop(self._files("resume"))
 
+    def keep_alone(self, epoch: int) -> None:
+        """Drop checkpoints of earlier evaluations, where nobody plays them."""
+        self._drop(file for file in self._files("epoch") if _epoch(file) < epoch)
+
     def save_now_and_then(self, trainer: Trainer) -> None:
         """After any epoch, or some steps of one: what is lost to a kill is minutes, however long ten epochs take."""
         at_evaluation = trainer.epoch in self.protocol.evaluation_epochs and not trainer.sums.samples
@@ -62,12 +66,15 @@ class WorkFolder:
         trainer.save(self.path / f"resume-{trainer.epoch:04d}{steps}.pt", self.identity)
         self._drop(before)
 
-    def newest(self) -> Path | None:
-        """Where training goes on. Between two evaluations only if nothing before it waits to be evaluated."""
+    def newest(self, played: bool = True) -> Path | None:
+        """Where training goes on. Between two evaluations only if nothing before it waits to be evaluated.
+
+        played: False where nothing is ever evaluated.
+        """
         found = self._files("epoch")
         for file in self._files("resume"):
             passed = [epoch for epoch in self.protocol.evaluation_epochs if (epoch, 0) < _when(file)]
-            if len(self.evaluations) == len(passed):
+            if not played or len(self.evaluations) == len(passed):
                 found.append(file)
         return max(found, key=_when, default=None)
 

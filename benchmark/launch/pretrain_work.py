@@ -110,7 +110,7 @@ def _job(sweep: Sweep, number: int) -> tuple[PretrainJob, Runtime]:
 
 def missing(jobs: Sequence[PretrainJob], out: Path) -> list[PretrainJob]:
     """Those without their card and weights, or with others under their name."""
-    from benchmark.pretrain.checkpoint import read_card
+    from benchmark.records.pretraining_files import read_card
 
     return [
         job

@@ -15,11 +15,11 @@ from torch.nn import functional
 
 from benchmark.policy.denoisers import TransformerDenoiser, UNetDenoiser
 from benchmark.policy.head import Head
-from benchmark.policy.normalizers import RangeNormalizer
 from benchmark.settings.head import DiffusionConfig, left_out
 from envs.spec import ActionSpec
 from methods.action_terms import BadTerms
 from methods.policy import Average, Recipe
+from methods.range_normalizer import RangeNormalizer
 
 
 class DiffusionHead(Head):

@@ -8,11 +8,12 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.policy.normalizers import ActionScaler, RangeNormalizer
+from benchmark.policy.normalizers import ActionScaler
 from envs.spec import ActionSpec
 from methods.action_loss import action_losses
 from methods.action_terms import Term, loss_terms, scalings
 from methods.policy import Average, Recipe, total
+from methods.range_normalizer import RangeNormalizer
 
 
 class Head(nn.Module):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.pretrain.objectives import open_objective
-from benchmark.records.pretraining_card import card_inside, config_of
+from benchmark.records.pretraining_card import card_inside, config_of, is_policys
 from methods.errors import BadWeights
 from methods.objective import Objective, ObjectiveModel
 from methods.weights import read_tensors
@@ -17,6 +17,8 @@ def load_pretraining(path: Path) -> tuple[ObjectiveModel, dict[str, Any]]:
     card = card_inside(path)
     if card is None:
         raise BadWeights(f"{path} is no checkpoint of `bench pretrain`, or a damaged one: it carries no card")
+    if is_policys(card):
+        raise BadWeights(f"{path} is a policy that was pre-trained, and this takes an encoder")
     return objective_of(card).load(read_tensors(path), str(path)).eval(), card
 
 

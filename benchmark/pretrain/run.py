@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from benchmark.pretrain.batches import Loader
-from benchmark.pretrain.checkpoint import check_card, read_card, set_aside, write_checkpoint
+from benchmark.pretrain.checkpoint import write_checkpoint
 from benchmark.pretrain.data.frames import Frames
 from benchmark.pretrain.data.sources import open_frames
 from benchmark.pretrain.job import NO_TEACHER, PretrainJob
@@ -22,6 +22,7 @@ from benchmark.pretrain.resume import discard_states, drop, restore_newest, save
 from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
 from benchmark.records.paths import Paths
+from benchmark.records.pretraining_files import check_card, read_card, set_aside
 from benchmark.settings.machine import resolve_device, resolve_workers
 from benchmark.settings.runtime import Runtime
 from benchmark.settings.seeds import training_seed

@@ -1,8 +1,13 @@
-"""The card inside a checkpoint of `bench pretrain`: what a record says of the pre-training its weights come from."""
+"""The card inside a checkpoint of `bench pretrain`: what a record says of the pre-training its weights come from.
+
+An encoder's, or a whole policy's (`kind: policy`), which has the settings of a cell in the place of an objective's.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,13 @@ from benchmark.settings.pretraining import PretrainConfig, config_class
 from envs.files import why_no_file
 from envs.registry import UnknownName
 from methods.errors import BadWeights
+
+POLICY = "policy"
+"""The kind of a pre-trained policy's card, and what stands in the place of an objective's variant."""
+
+
+def is_policys(card: Mapping[str, Any]) -> bool:
+    return card.get("kind") == POLICY
 
 
 def config_of(card: dict[str, Any]) -> PretrainConfig:
@@ -26,7 +38,7 @@ def facts_for_record(path: Path) -> dict[str, Any] | None:
         return None
     return {
         "label": card["label"],
-        "variant": config_of(card).variant,
+        "variant": POLICY if is_policys(card) else config_of(card).variant,
         "teacher": card["teacher"],
         "untrained_teacher": card["untrained_teacher"],
         "data": {name: d["frames"] for name, d in card["data"].items()},
@@ -37,10 +49,22 @@ def facts_for_record(path: Path) -> dict[str, Any] | None:
     }
 
 
-def seen_tasks(path: Path) -> dict[str, str]:
-    """Task -> source of the demonstrations that weights were pre-trained on; {} without a card."""
+@dataclass(frozen=True)
+class Source:
+    """Where demonstrations of a pre-training are from: its data by name, or a suite. env: the suite's simulator."""
+
+    name: str
+    env: str | None = None
+
+
+def seen_tasks(path: Path) -> dict[str, list[Source]]:
+    """Task -> sources of its demonstrations that weights were pre-trained on; {} without a card."""
     card = card_inside(path)
-    return {task: source for source, d in card["data"].items() for task in d["tasks"]} if card else {}
+    found: dict[str, list[Source]] = {}
+    for source, facts in card["data"].items() if card else ():
+        for task in facts["tasks"]:
+            found.setdefault(task, []).append(Source(source, facts.get("env")))
+    return found
 
 
 KINDS: dict[str, type | tuple[type, ...]] = {
@@ -73,9 +97,13 @@ def card_inside(path: Path) -> dict[str, Any] | None:
     try:
         card = json.loads(text)
         wrong = [name for name, kind in KINDS.items() if not isinstance(card[name], kind)]
-        config_of(card)
+        if not is_policys(card):
+            config_of(card)
+            _ = card["identity"]["teacher"]
         _ = [(source["frames"], list(source["tasks"])) for source in card["data"].values()]
-        _ = card["identity"]["teacher"], card["provenance"]["git"]["commit"]
+        if not all(isinstance(source.get("env", ""), str) for source in card["data"].values()):
+            raise TypeError("env is no text")
+        _ = card["provenance"]["git"]["commit"]
     except UnknownName as error:
         raise BadWeights(f"{path} is said to be of {card['method']}, which has no pre-training here") from error
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:

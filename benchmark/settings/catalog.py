@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from baselines import POLICIES
 from benchmark.settings.load import CONF, GROUPS, as_yaml, choices, summary
 from benchmark.settings.load import show as show_config
 from benchmark.settings.user_files import in_own_folder, is_path, looks_like
@@ -19,7 +20,7 @@ from methods.card import MethodCard
 from methods.policy_card import PolicyCard
 from methods.registry import class_of, is_known, table
 
-KINDS = ("suites", "methods", "tasks", "heads", "protocols", "data")
+KINDS = ("suites", "methods", "policies", "tasks", "heads", "protocols", "data")
 
 
 def listing(what: str, suite: str | None = None, python: str | None = None) -> dict[str, dict[str, str]]:
@@ -32,7 +33,9 @@ def listing(what: str, suite: str | None = None, python: str | None = None) -> d
     found: dict[str, dict[str, str]] = {}
     for kind in KINDS if what == "all" else (what,):
         if kind == "methods":
-            found[kind] = dict(sorted(table().items()))
+            found[kind] = {name: target for name, target in sorted(table().items()) if name not in POLICIES}
+        elif kind == "policies":
+            found[kind] = dict(sorted(POLICIES.items()))
         elif kind == "tasks":
             found[kind] = _tasks(suite, python)
         else:

@@ -57,17 +57,17 @@ LAYERS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int
 
 
 class ResNet(nn.Module):
-    """Images (B, 3, H, W) to (B, feature_dim), averaged over the last map."""
+    """Images (B, 3, H, W) to (B, feature_dim), averaged over the last map. base: channels of the first stage."""
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, base: int = 64) -> None:
         super().__init__()
         block, counts = LAYERS[depth]
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(3, base, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(base)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        inputs = 64
+        inputs = base
         for level, count in enumerate(counts):
-            width = 64 * 2**level
+            width = base * 2**level
             blocks = []
             for index in range(count):
                 blocks.append(block(inputs, width, 2 if level and not index else 1))

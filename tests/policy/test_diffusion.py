@@ -19,7 +19,6 @@ from benchmark.policy.act import act, latest
 from benchmark.policy.build import make_head, make_policy
 from benchmark.policy.diffusion import DiffusionHead
 from benchmark.policy.episode_memory import Memory
-from benchmark.policy.normalizers import RangeNormalizer
 from benchmark.policy.policy import HeadPolicy
 from benchmark.records.consistency import contradictions
 from benchmark.records.paths import Paths
@@ -30,6 +29,7 @@ from benchmark.system.errors import ConfigError
 from benchmark.training.checkpoint import load_policy
 from benchmark.training.trainer import Trainer
 from envs.spec import SpecMismatch
+from methods.range_normalizer import RangeNormalizer
 from methods.registry import method_class
 from methods.testing import random_observations
 from tests.methods.test_contract import contract

@@ -14,11 +14,11 @@ import torch
 
 from benchmark.pretrain import resume
 from benchmark.pretrain import run as runs
-from benchmark.pretrain.checkpoint import read_card
 from benchmark.pretrain.data.conversion import Moment, convert
 from benchmark.pretrain.resume import DamagedCheckpoint, read_state, write_state
 from benchmark.pretrain.teacher_features import BATCH, TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
+from benchmark.records.pretraining_files import read_card
 from benchmark.system.errors import OtherSettings
 from envs.recorded_views import View
 from envs.spec import Crop

@@ -14,13 +14,13 @@ from benchmark.experiment.make_cells import _of_another_simulator, make_cells, p
 from benchmark.launch import pretrain_work
 from benchmark.pretrain import run as runs
 from benchmark.pretrain.ablation_jobs import ablation_jobs, check_norm, weights_of
-from benchmark.pretrain.checkpoint import read_card
 from benchmark.pretrain.data.sources import load_data
 from benchmark.pretrain.job import PretrainJob, make_job
 from benchmark.pretrain.loading import load_pretraining
 from benchmark.pretrain.trainer import PretrainTrainer
 from benchmark.records.paths import Paths
 from benchmark.records.pretraining_card import card_inside, facts_for_record
+from benchmark.records.pretraining_files import read_card
 from benchmark.settings.ablation_variants import VARIANTS, choose
 from benchmark.settings.load import choices, load_settings
 from benchmark.settings.pretraining import load_pretrain
