@@ -11,9 +11,9 @@ MOVING = (("compat", "lift3d", "training", "partial"), *DEPTH)
 """R3M's statistics, as in Lift3D, and depth beside its pictures."""
 
 SHIPPED: dict[str, CardFacts] = {
-    "act": CardFacts(1, "3d", "end-to-end", ("rgb",)),
+    "act": CardFacts(1, "3d", "end-to-end", ("rgb",), "ACT"),
     "act-head": CardFacts(1, "3d", "end-to-end", ()),
-    "aloha-unleashed": CardFacts(1, "2d", "end-to-end", ("rgb",)),
+    "aloha-unleashed": CardFacts(1, "2d", "end-to-end", ("rgb",), "ALOHA Unleashed"),
     "clip": CardFacts(2, "2d", "frozen", ("rgb",), "CLIP", DEPTH),
     "clip-vitb16": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
     "dinov2": HUB,
@@ -36,5 +36,5 @@ SHIPPED: dict[str, CardFacts] = {
     "vc1": CardFacts(2, "2d", "frozen", ("rgb",), "VC-1", DEPTH),
     "vc1-vitl": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
     "vggt": CardFacts(2, "2d", "partial", ("rgb",), "VGGT"),
-    "vla-backbone": CardFacts(1, "2d", "end-to-end", ("rgb",)),
+    "vla-backbone": CardFacts(1, "2d", "end-to-end", ("rgb",), "VLA Backbone"),
 }

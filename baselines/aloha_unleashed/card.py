@@ -92,6 +92,7 @@ CARD = PolicyCard(
     weights=(IMAGENET,),
     options=OPTIONS,
     requires=(("diffusers", "pip install diffusers"),),
+    reported_as="ALOHA Unleashed",
     representation=False,
     token_sets=(),
     chunk=50,

@@ -72,6 +72,7 @@ class VLABackbone(Policy):
                 "token: the instruction's feature is a token of the backbone; auto: where the suite has instructions",
             ),
         ),
+        reported_as="VLA Backbone",
         representation=False,
         token_sets=(),
         chunk=50,

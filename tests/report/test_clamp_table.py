@@ -78,6 +78,8 @@ def test_a_policy_with_weights_from_other_tasks_has_the_papers_other_row(
     assert row_of(taught) == "DP3"
     monkeypatch.setattr(clamp_1, "row_name", lambda record: "ACT")
     assert (row_of(one), row_of(taught)) == ("ACT", "Pretrained ACT")
+    small = {**one.identity, "method": {**one.identity["method"], "options": {"size": "small"}}}
+    assert row_of(dataclasses.replace(one, identity=small)) == "own dp3", "no policy of the paper's"
 
 
 def test_the_command_line(tmp_path: Path) -> None:

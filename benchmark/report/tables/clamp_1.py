@@ -19,6 +19,8 @@ from benchmark.settings.suite import Suite
 ALOHA = "aloha-6"
 PRE_TRAINED = ("ACT", "ALOHA Unleashed")
 """Rows of policies that have another row, "Pretrained ...", with weights that were trained on other tasks."""
+SMALL = "small"
+"""Size of a policy that is made for two cores and is not the paper's."""
 OTHER_DEMONSTRATIONS = (
     "demonstrations are this benchmark's scripted experts', the paper's a vision-language-action model's that nobody "
     "has; plate-on-rack's objects and rule are ours (docs/aloha.md). Measured numbers compare with each other."
@@ -30,7 +32,9 @@ TRAINED_NOTE = (
 
 
 def row_of(record: Record) -> str:
-    """The paper's row, of a policy with pre-trained weights its other one."""
+    """The paper's row, of a policy with pre-trained weights its other one; another size of a policy has its own row."""
+    if record.identity.get("method", {}).get("options", {}).get("size") == SMALL:
+        return f"own {record.method}"
     name = row_name(record)
     return f"Pretrained {name}" if name in PRE_TRAINED and record.weights.get("pretraining") else name
 
