@@ -257,8 +257,8 @@ def test_a_protocol_that_scores_parts_is_refused_before_any_work(tmp_path: Path)
 @pytest.mark.slow
 @pytest.mark.gl
 def test_from_demonstrations_alone_it_touches_both_balls(tmp_path: Path) -> None:
-    """Over the true state, in episodes it has not seen; proprioception alone does not tell where the balls are."""
-    said = {"train_demos": 100, "steps": 500, "evaluate_every": 500, "retest_rollouts": 40, "batch_size": BATCHES}
-    played = ("policy.chunk=20", "policy.rate=0.001", "policy.kl=1")
-    record, _ = run_cell(over("state", *played, **said), Paths(tmp_path, tmp_path / "data"), "test")
-    assert record.retest.tally.k >= 4
+    """Over the true state, both within 3 cm, in some of the episodes it has not seen: 500 steps are few."""
+    said = {"train_demos": 100, "valid_demos": 2, "steps": 500, "evaluate_every": 500, "retest_rollouts": 20}
+    cell = over("state", "policy.chunk=20", "policy.rate=0.001", **said, batch_size=BATCHES)
+    record, _ = run_cell(cell, Paths(tmp_path, tmp_path / "data"), "test")
+    assert record.retest.tally.k >= 2
