@@ -22,7 +22,7 @@ FURTHER = {
     "bowl-on-rack": "put the bowl on the rack",
     "middle-drawer-open": "open the middle drawer of the jewelry box",
     "top-drawer-open": "open the top drawer of the jewelry box",
-    "drawer-close": "close the bottom drawer of the jewelry box",
+    "bottom-drawer-close": "close the bottom drawer of the jewelry box",
 }
 """Tasks to pretrain on (the suite aloha-pretrain), in the same words; those of aloha_sim as it words them."""
 INSTRUCTIONS = {**CLAMP, **FURTHER}

@@ -1,7 +1,7 @@
 """CLAMP's six tasks and further ones: objects, beginnings, instructions, and when they are done.
 
 The rules are aloha_sim's at the pinned commit, but for those that are not in it, which are ours: plate-on-rack,
-mug-in-bowl, pen-on-plate and drawer-close; the upper drawers open by the bottom one's rule.
+mug-in-bowl, pen-on-plate and bottom-drawer-close; the upper drawers open by the bottom one's rule.
 """
 
 from __future__ import annotations
@@ -185,8 +185,8 @@ FURTHER: dict[str, Task] = {
     ),
     "middle-drawer-open": _drawer("middle-drawer-open", drawer_open(1)),
     "top-drawer-open": _drawer("top-drawer-open", drawer_open(0)),
-    "drawer-close": Task(
-        INSTRUCTIONS["drawer-close"],
+    "bottom-drawer-close": Task(
+        INSTRUCTIONS["bottom-drawer-close"],
         props.DRAWER,
         ("box",),
         layouts.drawer,

@@ -44,7 +44,7 @@ EXPERTS: dict[str, Callable[[Pilot], None]] = {
     "bowl-on-rack": bowl_to_rack,
     "middle-drawer-open": partial(open_drawer, drawer="middle"),
     "top-drawer-open": partial(open_drawer, drawer="top"),
-    "drawer-close": close_drawer,
+    "bottom-drawer-close": close_drawer,
 }
 
 
