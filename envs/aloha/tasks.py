@@ -152,7 +152,7 @@ def _tool(name: str, tool: str, compartment: str) -> Task:
     return Task(INSTRUCTIONS[name], props.TOOLS, names, layouts.tools, tool_in(tool, compartment), apart=True)
 
 
-CLAMPS: dict[str, Task] = {
+CLAMP: dict[str, Task] = {
     "drawer-open": _drawer("drawer-open", drawer_open(2)),
     "mug-on-plate": _dining("mug-on-plate", "mug", "plate", mug_on_plate),
     "pen-in-container": _dining("pen-in-container", "pen", "container", pen_in_container),
@@ -194,5 +194,5 @@ FURTHER: dict[str, Task] = {
         drawers=layouts.drawers,
     ),
 }
-TASKS: dict[str, Task] = {**CLAMPS, **FURTHER}
+TASKS: dict[str, Task] = {**CLAMP, **FURTHER}
 MOST_OBJECTS = max(len(task.names) for task in TASKS.values())
