@@ -14,8 +14,6 @@ CLAMP = {
 FURTHER = {
     "screwdriver-in-left-compartment": "place the screwdriver in the left compartment of the caddy",
     "can-opener-in-right-compartment": "place the can opener in the right compartment of the caddy",
-    "magnifier-in-right-compartment": "place the magnifier in the right compartment of the caddy",
-    "scissors-in-left-compartment": "place the scissors in the left compartment of the caddy",
     "banana-in-bowl": "put the banana in the bowl",
     "mug-in-bowl": "put the red mug in the bowl",
     "pen-on-plate": "put the pen on the plate",

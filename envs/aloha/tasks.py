@@ -170,8 +170,6 @@ CLAMP: dict[str, Task] = {
 FURTHER: dict[str, Task] = {
     "screwdriver-in-left-compartment": _tool("screwdriver-in-left-compartment", "screwdriver", "left"),
     "can-opener-in-right-compartment": _tool("can-opener-in-right-compartment", "can_opener", "right"),
-    "magnifier-in-right-compartment": _tool("magnifier-in-right-compartment", "magnifier", "right"),
-    "scissors-in-left-compartment": _tool("scissors-in-left-compartment", "scissors", "left"),
     "banana-in-bowl": _dining("banana-in-bowl", "banana", "bowl", banana_in_bowl),
     "mug-in-bowl": _dining("mug-in-bowl", "mug", "bowl", lies_in("mug", "bowl")),
     "pen-on-plate": _dining("pen-on-plate", "pen", "plate", lies_in("pen", "plate")),

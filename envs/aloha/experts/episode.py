@@ -12,7 +12,7 @@ from envs.aloha.experts.bowl import bowl_to_rack
 from envs.aloha.experts.drawer import open_drawer
 from envs.aloha.experts.forces import Servo
 from envs.aloha.experts.level import banana_to_bowl, pen_to_plate
-from envs.aloha.experts.long_objects import can_opener, magnifier, pen, scissors, screwdriver
+from envs.aloha.experts.long_objects import can_opener, pen, screwdriver
 from envs.aloha.experts.mug import mug_to
 from envs.aloha.experts.pilot import GaveUp, Over, Pilot
 from envs.aloha.experts.plate import plate_to_rack
@@ -36,8 +36,6 @@ EXPERTS: dict[str, Callable[[Pilot], None]] = {
     "plate-on-rack": plate_to_rack,
     "screwdriver-in-left-compartment": partial(screwdriver, compartment="left"),
     "can-opener-in-right-compartment": partial(can_opener, compartment="right"),
-    "magnifier-in-right-compartment": partial(magnifier, compartment="right"),
-    "scissors-in-left-compartment": partial(scissors, compartment="left"),
     "banana-in-bowl": banana_to_bowl,
     "mug-in-bowl": partial(mug_to, receptacle="bowl"),
     "pen-on-plate": pen_to_plate,

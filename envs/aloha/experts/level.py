@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.aloha.experts.carry import Way, bring
 from envs.aloha.experts.long_objects import Hold
+from envs.aloha.experts.mug import MIDDLES
 from envs.aloha.experts.pilot import Pilot
 from envs.aloha.experts.planner import Goal, Planner
 from envs.aloha.experts.transforms import about_z, transform
@@ -28,8 +29,6 @@ PEN = Hold(
     0.022,
 )
 """Their `end` is the middle of their length at the bottom, as they lie."""
-MIDDLES = {"bowl": (-0.0222, -0.0653), "plate": (-0.0105, 0.0)}
-"""In their frames, x and y, metres."""
 DROP = {"bowl": 0.075, "plate": 0.027}
 """Metres above their origins at which the object's bottom is let go."""
 ASIDE = (0.0, 0.02, -0.02)
@@ -55,7 +54,7 @@ def _lay(pilot: Pilot, name: str, hold: Hold, receptacle: str) -> None:
 def _goals(pilot: Pilot, hold: Hold, receptacle: str, pose: np.ndarray) -> list[Goal]:
     """As it lies at world_from_object, turned about the vertical, over the receptacle's middle."""
     stand = pilot.pose(receptacle)
-    middle = stand[:3, :3] @ np.array([*MIDDLES[receptacle], 0.0]) + stand[:3, 3]
+    middle = stand[:3, :3] @ MIDDLES[receptacle] + stand[:3, 3]
     found = []
     for number in range(24):
         turn = about_z(2 * math.pi * number / 24) @ pose[:3, :3]

@@ -108,33 +108,11 @@ CAN_OPENER = (
     Hold(0, (((0.045, -0.0012, 0.013), 0.0), ((0.035, -0.0012, 0.013), 0.1)), (-0.077, -0.0012, 0.030), -1, 0.0368),
     Hold(0, (((-0.03, -0.0012, 0.014), 0.2), ((-0.02, -0.0012, 0.014), 0.3)), (0.077, -0.0012, 0.013), 1, 0.0368),
 )
-MAGNIFIER = (
-    Hold(
-        0,
-        (((0.006, -0.002, 0.0085), 0.0), ((0.014, -0.002, 0.0085), 0.1), ((0.022, -0.002, 0.0085), 0.2)),
-        (0.077, -0.0016, 0.010),
-        1,
-        0.025,
-    ),
-)
-"""By the handle's beginning, the handle down: the lens is wider than a compartment."""
-SCISSORS = (
-    Hold(
-        1,
-        (((0.016, -0.011, 0.006), 0.0), ((0.013, -0.02, 0.005), 0.1), ((0.018, -0.004, 0.006), 0.2)),
-        (-0.011, -0.109, 0.002),
-        -1,
-        0.03,
-    ),
-)
-"""About the pivot, the blades down."""
 COMPARTMENT_X = {"left": -0.0395, "right": 0.0415}
 """Their middles, x in the caddy's frame."""
 INTO_CADDY = 0.05
 """Metres above the caddy's origin at which the end is let go."""
 INTO_CUP = 0.05
-ANY_HEADING = [number * math.pi / 8 for number in range(16)]
-"""Radians."""
 
 
 def pen(pilot: Pilot) -> None:
@@ -146,20 +124,12 @@ def pen(pilot: Pilot) -> None:
 
 
 def screwdriver(pilot: Pilot, compartment: str = "right") -> None:
-    _tool(pilot, "screwdriver", SCREWDRIVER, compartment, ANY_HEADING)
+    _tool(pilot, "screwdriver", SCREWDRIVER, compartment, [number * math.pi / 8 for number in range(16)])
 
 
 def can_opener(pilot: Pilot, compartment: str = "left") -> None:
     headings = [half + aside for half in (0.0, math.pi) for aside in (0.0, 0.15, -0.15)]
     _tool(pilot, "can_opener", CAN_OPENER, compartment, headings)
-
-
-def magnifier(pilot: Pilot, compartment: str) -> None:
-    _tool(pilot, "magnifier", MAGNIFIER, compartment, ANY_HEADING)
-
-
-def scissors(pilot: Pilot, compartment: str) -> None:
-    _tool(pilot, "scissors", SCISSORS, compartment, ANY_HEADING)
 
 
 def _tool(pilot: Pilot, name: str, holds: tuple[Hold, ...], compartment: str, headings: list[float]) -> None:
