@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,3 +32,21 @@ def aloha() -> Iterator[dict[str, Any]]:
     set_options("aloha", said)
     yield said
     set_options("aloha", {})
+
+
+@pytest.fixture(scope="module")
+def compiled_once() -> Iterator[None]:
+    """A model of each scene is compiled once, which takes seconds, and copied for each environment."""
+    from envs.aloha import scene
+
+    build, made = scene.build, dict[Any, Any]()
+
+    def copied(assets: Any, props: Any, replaced: Any) -> Any:
+        key = tuple(props)
+        if key not in made:
+            made[key] = build(assets, props, replaced)
+        return copy.copy(made[key])
+
+    scene.build = functools.wraps(build)(copied)
+    yield
+    scene.build = build

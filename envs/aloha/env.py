@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.action_parts import ActionPart
 from envs.aloha import checkout
+from envs.aloha.instructions import INSTRUCTIONS
 from envs.aloha.options import read_options
 from envs.aloha.places import (
     ARMS,
@@ -43,15 +44,6 @@ from envs.views import VirtualCamera
 if TYPE_CHECKING:
     from envs.aloha.world import World
 
-INSTRUCTIONS = {
-    "drawer-open": "open the bottom drawer of the jewelry box",
-    "mug-on-plate": "put the red mug on the plate",
-    "pen-in-container": "put the pen in the white cup",
-    "screwdriver-in-caddy": "place the screwdriver in the right compartment of the caddy",
-    "can-opener-in-caddy": "place the can opener in the left compartment of the caddy",
-    "plate-on-rack": "put the plate on the rack",
-}
-"""As aloha_sim words them; plate-on-rack, which it has not, as it words the bowl's."""
 CAMERAS = (*CORNERS, *OTHER_CAMERAS)
 FIXED = {name: "moves with an arm" if "wrist" in name else "is part of the scene" for name in OTHER_CAMERAS}
 LAYOUTS = 60
@@ -205,6 +197,8 @@ class Aloha:
             self.world.clear()
             for name, (place, yaw) in self._task.layout(draw).items():
                 self.world.place(name, place, yaw)
+            if self._task.drawers is not None:
+                self.world.open(self._task.drawers(draw))
             self.world.refresh()
             if not (self._task.apart and any(self.world.touched_by(name) for name in self.world.names)):
                 break

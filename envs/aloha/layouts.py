@@ -13,6 +13,9 @@ _ACROSS = {"top": ((-0.30, -0.22), (-0.03, 0.03), (0.22, 0.30)), "bottom": ((-0.
 _ALONG = {"top": (0.1, 0.2), "bottom": (-0.25, -0.1)}
 RACK_YAW = 0.48 * np.pi
 """The rack is turned by up to so much either way (CLAMP, section IV: 86.4 degrees; aloha_sim's bowl task: 3.6)."""
+BOWLS_RACK_YAW = 0.02 * np.pi
+OPEN = (0.06, 0.09)
+"""Metres that a drawer is open which is to be closed (ours)."""
 
 
 def _rows(draw: np.random.Generator, rows: Mapping[str, tuple[str, ...]], height: float) -> dict[str, np.ndarray]:
@@ -53,9 +56,23 @@ def drawer(draw: np.random.Generator) -> Layout:
     return {"box": (place, float(draw.uniform(-np.pi / 4, np.pi / 4)))}
 
 
+def drawers(draw: np.random.Generator) -> np.ndarray:
+    """Metres (3,) that the top, middle and bottom drawer are open where one is to be closed."""
+    return np.array([0.0, 0.0, draw.uniform(*OPEN)])
+
+
 def rack(draw: np.random.Generator) -> Layout:
     """The rack in the half away from the person, the plate in the other."""
+    return _rack(draw, "plate", RACK_YAW)
+
+
+def rack_straight(draw: np.random.Generator) -> Layout:
+    """The same with the bowl, the rack hardly turned."""
+    return _rack(draw, "bowl", BOWLS_RACK_YAW)
+
+
+def _rack(draw: np.random.Generator, name: str, most: float) -> Layout:
     stand = np.array([draw.uniform(-0.1, 0.1), draw.uniform(0.18, 0.25), 0.041])
-    plate = np.array([draw.uniform(0.0, 0.25), draw.uniform(-0.2, 0.0), 0.051])
-    yaw = float(draw.uniform(-RACK_YAW, RACK_YAW)) - np.pi / 2
-    return {"rack": (stand, yaw), "plate": (plate, 0.0)}
+    place = np.array([draw.uniform(0.0, 0.25), draw.uniform(-0.2, 0.0), 0.051])
+    yaw = float(draw.uniform(-most, most)) - np.pi / 2
+    return {"rack": (stand, yaw), name: (place, 0.0)}

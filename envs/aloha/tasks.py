@@ -1,6 +1,7 @@
-"""CLAMP's six tasks: objects, beginnings, instructions, and when they are done.
+"""CLAMP's six tasks and further ones: objects, beginnings, instructions, and when they are done.
 
-The rules are aloha_sim's at the pinned commit, but for plate-on-rack, which is not in it: that one is ours.
+The rules are aloha_sim's at the pinned commit, but for those that are not in it, which are ours: plate-on-rack,
+mug-in-bowl, pen-on-plate and bottom-drawer-close; the upper drawers open by the bottom one's rule.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import numpy as np
 
 from envs.aloha import layouts, props
 from envs.aloha.boxes import box, overlap
+from envs.aloha.instructions import INSTRUCTIONS
 from envs.aloha.layouts import Layout
 from envs.aloha.props import Prop
 from envs.aloha.world import World
 
 OPEN = 0.05
-"""Metres that the bottom drawer has to be open."""
+"""Metres that a drawer has to be open."""
+CLOSED = 0.01
+"""Metres that a closed one may be open."""
 IN_CUP = (box((0, 0, 0.016), (0.028, 0.028, 0.015)), box((0, 0, 0.15), (0.06, 0.06, 0.01)))
 """In the cup's frame: near its bottom, and above it where a standing pen's other end is. A pen has to reach both."""
 COMPARTMENTS = {
@@ -26,6 +30,12 @@ COMPARTMENTS = {
 }
 """In the caddy's frame."""
 TOOLS = ("screwdriver", "magnifier", "can_opener", "thumb_drive", "scissors")
+IN_BOWL = box((-0.0255, -0.0675, 0.0525), (0.03, 0.03, 0.015))
+"""In the bowl's frame: a banana that lies in it reaches in here."""
+MIDDLES = {"bowl": (-0.0222, -0.0653), "plate": (-0.0091, 0.0)}
+"""Of the rims in the dining scenes, x and y in their frames, metres."""
+WITHIN = 0.08
+"""Metres, in plan, from a rim's middle to the centre of mass of what is in the bowl or on the plate."""
 UPRIGHT = 0.7
 """The cosine between a plate's axis and the vertical that counts as standing: more than 45 degrees."""
 ABOVE_RACK = 0.02
@@ -36,6 +46,7 @@ WIRES = ((-0.12, 0.12), (-0.13, 0.10))
 @dataclass(frozen=True)
 class Task:
     """apart: a layout in which objects touch each other is drawn again. settles: they come to rest before it begins.
+    drawers: metres (3,) that they are open then, drawn after the layout; None: closed.
 
     names: of the objects in the order of `ground_truth`: what is moved, where to, the others.
     """
@@ -47,15 +58,47 @@ class Task:
     done: Callable[[World], bool]
     apart: bool = False
     settles: bool = True
+    drawers: Callable[[np.random.Generator], np.ndarray] | None = None
 
 
-def drawer_open(world: World) -> bool:
-    return bool(world.slides()[2] > OPEN) and not world.moving(("box",))
+def drawer_open(number: int) -> Callable[[World], bool]:
+    """number: 0 top, 1 middle, 2 bottom."""
+    return lambda world: bool(world.slides()[number] > OPEN) and not world.moving(("box",))
+
+
+def drawer_closed(world: World) -> bool:
+    return bool(world.slides()[2] < CLOSED) and not world.moving(("box",))
 
 
 def mug_on_plate(world: World) -> bool:
     """They touch and neither moves; a hand may still hold the mug."""
-    return not world.moving(("mug", "plate")) and any(geom in world.geoms["plate"] for geom in world.touched_by("mug"))
+    return not world.moving(("mug", "plate")) and world.touch("mug", "plate")
+
+
+def lies_in(name: str, receptacle: str) -> Callable[[World], bool]:
+    """They touch, neither moves, and the object is over the middle: it does not lean on the rim from outside."""
+
+    def done(world: World) -> bool:
+        if world.moving((name, receptacle)) or not world.touch(name, receptacle):
+            return False
+        place, turn = world.pose(receptacle)
+        middle = place + turn @ np.array([*MIDDLES[receptacle], 0.0])
+        return bool(np.linalg.norm(world.centre(name)[:2] - middle[:2]) < WITHIN)
+
+    return done
+
+
+def banana_in_bowl(world: World) -> bool:
+    if world.moving(("banana", "bowl")):
+        return False
+    inside = IN_BOWL.moved(*world.pose("bowl"))
+    return any(overlap(own, inside) for own in world.boxes("banana"))
+
+
+def bowl_on_rack(world: World) -> bool:
+    """They touch, neither moves, the bowl is above the rack; a hand may still hold it."""
+    above = world.pose("bowl")[0][2] > world.pose("rack")[0][2] + ABOVE_RACK
+    return bool(above) and not world.moving(("bowl", "rack")) and world.touch("bowl", "rack")
 
 
 def pen_in_container(world: World) -> bool:
@@ -95,47 +138,28 @@ def plate_on_rack(world: World) -> bool:
     return bool(stands and left < x < right and front < y < back)
 
 
-TASKS: dict[str, Task] = {
-    "drawer-open": Task(
-        "open the bottom drawer of the jewelry box",
-        props.DRAWER,
-        ("box",),
-        layouts.drawer,
-        drawer_open,
-        settles=False,
-    ),
-    "mug-on-plate": Task(
-        "put the red mug on the plate",
-        props.DINING,
-        ("mug", "plate", "pen", "container", "banana", "bowl"),
-        layouts.dining,
-        mug_on_plate,
-    ),
-    "pen-in-container": Task(
-        "put the pen in the white cup",
-        props.DINING,
-        ("pen", "container", "mug", "plate", "banana", "bowl"),
-        layouts.dining,
-        pen_in_container,
-    ),
-    "screwdriver-in-caddy": Task(
-        "place the screwdriver in the right compartment of the caddy",
-        props.TOOLS,
-        ("screwdriver", "caddy", "magnifier", "can_opener", "thumb_drive", "scissors"),
-        layouts.tools,
-        tool_in("screwdriver", "right"),
-        apart=True,
-    ),
-    "can-opener-in-caddy": Task(
-        "place the can opener in the left compartment of the caddy",
-        props.TOOLS,
-        ("can_opener", "caddy", "screwdriver", "magnifier", "thumb_drive", "scissors"),
-        layouts.tools,
-        tool_in("can_opener", "left"),
-        apart=True,
-    ),
+def _drawer(name: str, done: Callable[[World], bool]) -> Task:
+    return Task(INSTRUCTIONS[name], props.DRAWER, ("box",), layouts.drawer, done, settles=False)
+
+
+def _dining(name: str, moved: str, to: str, done: Callable[[World], bool]) -> Task:
+    others = tuple(one for one in ("pen", "container", "mug", "plate", "banana", "bowl") if one not in (moved, to))
+    return Task(INSTRUCTIONS[name], props.DINING, (moved, to, *others), layouts.dining, done)
+
+
+def _tool(name: str, tool: str, compartment: str) -> Task:
+    names = (tool, "caddy", *(one for one in TOOLS if one != tool))
+    return Task(INSTRUCTIONS[name], props.TOOLS, names, layouts.tools, tool_in(tool, compartment), apart=True)
+
+
+CLAMP: dict[str, Task] = {
+    "drawer-open": _drawer("drawer-open", drawer_open(2)),
+    "mug-on-plate": _dining("mug-on-plate", "mug", "plate", mug_on_plate),
+    "pen-in-container": _dining("pen-in-container", "pen", "container", pen_in_container),
+    "screwdriver-in-caddy": _tool("screwdriver-in-caddy", "screwdriver", "right"),
+    "can-opener-in-caddy": _tool("can-opener-in-caddy", "can_opener", "left"),
     "plate-on-rack": Task(
-        "put the plate on the rack",
+        INSTRUCTIONS["plate-on-rack"],
         props.RACK,
         ("plate", "rack"),
         layouts.rack,
@@ -143,4 +167,30 @@ TASKS: dict[str, Task] = {
         apart=True,
     ),
 }
+FURTHER: dict[str, Task] = {
+    "screwdriver-in-left-compartment": _tool("screwdriver-in-left-compartment", "screwdriver", "left"),
+    "can-opener-in-right-compartment": _tool("can-opener-in-right-compartment", "can_opener", "right"),
+    "banana-in-bowl": _dining("banana-in-bowl", "banana", "bowl", banana_in_bowl),
+    "mug-in-bowl": _dining("mug-in-bowl", "mug", "bowl", lies_in("mug", "bowl")),
+    "pen-on-plate": _dining("pen-on-plate", "pen", "plate", lies_in("pen", "plate")),
+    "bowl-on-rack": Task(
+        INSTRUCTIONS["bowl-on-rack"],
+        props.BOWL_RACK,
+        ("bowl", "rack"),
+        layouts.rack_straight,
+        bowl_on_rack,
+        apart=True,
+    ),
+    "middle-drawer-open": _drawer("middle-drawer-open", drawer_open(1)),
+    "top-drawer-open": _drawer("top-drawer-open", drawer_open(0)),
+    "bottom-drawer-close": Task(
+        INSTRUCTIONS["bottom-drawer-close"],
+        props.DRAWER,
+        ("box",),
+        layouts.drawer,
+        drawer_closed,
+        drawers=layouts.drawers,
+    ),
+}
+TASKS: dict[str, Task] = {**CLAMP, **FURTHER}
 MOST_OBJECTS = max(len(task.names) for task in TASKS.values())

@@ -64,6 +64,11 @@ class World:
         self.data.qpos[first : first + 3] = place
         self.data.qpos[first + 3 : first + 7] = [np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
 
+    def open(self, slides: np.ndarray) -> None:
+        """Put the drawers so many metres (3,) open: top, middle, bottom. `refresh` must follow."""
+        for name, metres in zip(SLIDES, slides, strict=True):
+            self.data.joint(f"box/{name}").qpos[0] = metres
+
     def put(self, data: Any, name: str, pose: np.ndarray) -> None:
         """Write an object's world_from_object (4, 4) into the configuration of any data of this model."""
         first, body = self._qpos[name], self.body[name]
@@ -126,6 +131,14 @@ class World:
             if (first in own) != (second in own):
                 found.append(int(second if first in own else first))
         return found
+
+    def touch(self, name: str, other: str) -> bool:
+        """Whether two objects touch each other."""
+        return any(geom in self.geoms[other] for geom in self.touched_by(name))
+
+    def centre(self, name: str) -> np.ndarray:
+        """(3,) of an object's mass, world frame."""
+        return self.data.xipos[self.body[name]].copy()
 
     def boxes(self, name: str) -> list[Box]:
         """An object's bounding boxes, world frame."""

@@ -3,8 +3,6 @@ checkout of aloha_sim is."""
 
 from __future__ import annotations
 
-import copy
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,34 +19,16 @@ from envs.options import set_options
 from envs.registry import make
 from envs.spec import ObservationRequest
 from envs.testing import EnvContract
-from tests.aloha_here import aloha, needs_aloha
+from tests.aloha_here import aloha, compiled_once, needs_aloha
 from tests.depth_by_rays import depth_errors
 
-__all__ = ["aloha"]
+__all__ = ["aloha", "compiled_once"]
 pytestmark = [needs_aloha, pytest.mark.sim, pytest.mark.usefixtures("aloha", "compiled_once")]
 BLIND = ObservationRequest(("proprio", "ground_truth"))
 CORNERS = ("front-left", "back-right")
 STAY = np.array([*HOME, ctrl_to_gripper(CTRL_CLOSED)] * 2, np.float32)
 VIEWED = ("views", "views_valid", "proprio")
 SEEING = ("rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors", "proprio")
-
-
-@pytest.fixture(scope="module")
-def compiled_once() -> Iterator[None]:
-    """A model of each scene is compiled once, which takes seconds, and copied for each environment."""
-    from envs.aloha import scene
-
-    build, made = scene.build, dict[Any, Any]()
-
-    def copied(assets: Any, props: Any, replaced: Any) -> Any:
-        key = tuple(props)
-        if key not in made:
-            made[key] = build(assets, props, replaced)
-        return copy.copy(made[key])
-
-    scene.build = functools.wraps(build)(copied)
-    yield
-    scene.build = build
 
 
 @pytest.mark.gl

@@ -14,7 +14,8 @@ from benchmark.system.doctor_aloha import examine_aloha
 from benchmark.system.errors import ConfigError
 from benchmark.system.fetch_simulator import CloneFailed, fetch_aloha
 from envs.aloha import checkout
-from envs.aloha.env import INSTRUCTIONS, Aloha
+from envs.aloha.env import Aloha
+from envs.aloha.instructions import CLAMP, INSTRUCTIONS
 from envs.aloha.options import Options, read_options
 from envs.aloha.tasks import MOST_OBJECTS, TASKS
 from envs.options import BadOption, options_of, set_options, variable
@@ -173,6 +174,14 @@ def test_what_the_class_says_is_what_the_tasks_are() -> None:
     assert {name: task.instruction for name, task in TASKS.items()} == INSTRUCTIONS
     assert all(set(task.names) == set(task.props) for task in TASKS.values())
     assert Aloha.specs(ObservationRequest(("ground_truth",)))["ground_truth"].shape == (7 * MOST_OBJECTS + 3,)
+
+
+def test_what_is_pretrained_on_is_not_evaluated() -> None:
+    six, further = (load_settings(name, "quick", "mlp").suite for name in ("aloha-6", "aloha-pretrain"))
+    assert set(six.task_names) == set(CLAMP) and not set(six.task_names) & set(further.task_names)
+    assert set(six.task_names) | set(further.task_names) == set(Aloha.tasks)
+    assert len(set(INSTRUCTIONS.values())) == len(INSTRUCTIONS), "a policy told by its instruction can tell them apart"
+    assert (six.rules, six.observation) == (further.rules, further.observation)
 
 
 def test_requests_that_cannot_be_served() -> None:

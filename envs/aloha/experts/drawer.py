@@ -1,4 +1,4 @@
-"""The box's bottom drawer: pinch its knob, pull, let go."""
+"""A drawer of the box: pinch its knob, pull, let go."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from envs.aloha.experts.pilot import GaveUp, Pilot
 from envs.aloha.experts.transforms import about_y, about_z, backed, lifted, transform
 from envs.aloha.places import ARMS, CTRL_CLOSED, HOME
 
-KNOB = np.array([0.0, -0.08, 0.012])
-"""Centre of the bottom knob, a ball of 5 mm, in the box's frame: 12 mm above the table."""
+KNOBS = {
+    "bottom": np.array([0.0, -0.08, 0.012]),
+    "middle": np.array([0.0, -0.08, 0.04]),
+    "top": np.array([0.0, -0.08, 0.068]),
+}
+"""Centres of the knobs, balls of 5 mm, in the box's frame; the bottom one is 12 mm above the table."""
 PITCHES = (35, 45, 55, 25, 15)
 """Degrees that the hand points down; steeper, it would hit the knob above."""
 TURNS = (0, -12, 12, -25, 25)
@@ -33,10 +37,11 @@ class Reach(NamedTuple):
     end: np.ndarray
 
 
-def open_drawer(pilot: Pilot) -> None:
+def open_drawer(pilot: Pilot, drawer: str = "bottom") -> None:
+    """drawer: bottom | middle | top."""
     pilot.wait(0.4)  # the box falls at first
     for _ in range(TRIES):
-        found = min(_reaches(pilot), key=lambda one: one.cost, default=None)
+        found = min(_reaches(pilot, KNOBS[drawer]), key=lambda one: one.cost, default=None)
         if found is None:
             raise GaveUp("no arm reaches the knob")
         arm = found.arm
@@ -55,9 +60,9 @@ def open_drawer(pilot: Pilot) -> None:
             return
 
 
-def _reaches(pilot: Pilot) -> list[Reach]:
+def _reaches(pilot: Pilot, centre: np.ndarray) -> list[Reach]:
     box, style, found = pilot.pose("box"), pilot.style, []
-    knob = box[:3, :3] @ KNOB + box[:3, 3]
+    knob = box[:3, :3] @ centre + box[:3, 3]
     yaw = math.atan2(box[1, 0], box[0, 0])
     outwards = -box[:3, 1]
     pull = style.about(PULL) if style.vary else PULL
