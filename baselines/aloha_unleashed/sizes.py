@@ -1,4 +1,4 @@
-"""The two sizes of the policy: CLAMP's, and one that learns on two cores."""
+"""The two sizes of the policy: CLAMP's, and one that can be trained on two cores."""
 
 from __future__ import annotations
 
