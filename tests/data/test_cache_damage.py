@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ class Rendering:
         self.root, self.demos, self.pool, self.jobs = root, demos, pool, list[int]()
         real = Pool.map
 
-        def count(pool: Pool, command: str, work: list[Any]) -> Iterator[Any]:
+        def count(pool: Pool, command: str, work: Iterable[Any]) -> Iterator[Any]:
+            work = list(work)
             self.jobs.append(len(work))
             return real(pool, command, work)
 
@@ -157,7 +158,7 @@ def test_a_kill_while_it_is_mended_leaves_nothing_that_looks_whole(
         damage.flip(cache.folder / "points.npy", place)
     real = Pool.map
 
-    def stop(pool: Pool, command: str, work: list[Any]) -> Iterator[Any]:
+    def stop(pool: Pool, command: str, work: Iterable[Any]) -> Iterator[Any]:
         for number, answer in enumerate(real(pool, command, work)):
             if number == 1:
                 raise KeyboardInterrupt

@@ -54,6 +54,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     with hub_here() as found:
         monkeypatch.setenv("HF_ENDPOINT", found.address)
+        # which a client that some other test has imported has read already
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", found.address)
         yield found
 
 
