@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,9 +55,20 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     with hub_here() as found:
         monkeypatch.setenv("HF_ENDPOINT", found.address)
-        # which a client that some other test has imported has read already
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", found.address)
+        _know_the_endpoint(monkeypatch, found.address)
         yield found
+
+
+def _know_the_endpoint(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """A client that another test has imported has read $HF_ENDPOINT already, and takes no other address for a Hub's."""
+    from huggingface_hub.hf_api import RepoUrl
+
+    real = RepoUrl.__init__
+
+    def told(self: Any, url: Any, endpoint: str | None = None) -> None:
+        real(self, url, endpoint or address)
+
+    monkeypatch.setattr(RepoUrl, "__init__", told)
 
 
 def bench(*words: object) -> Result:

@@ -62,7 +62,7 @@ def test_a_head_of_other_settings_has_other_names_and_needs_no_version(
     copy.write_text(json.dumps(there))
     monkeypatch.setattr(harness, "CERTIFICATE", copy)
     monkeypatch.setattr(harness, "choices", lambda group: ["mlp", "bnmlp"])
-    assert harness.renamed(harness.certify(), there) == ["diffusion", "dp3", "mlp"]
+    assert harness.renamed(harness.certify(), there) == ["diffusion", "diffusion-50", "dp3", "mlp"]
     with monkeypatch.context() as patch:
         other_order(patch)
         assert harness.main([]) == 1 and json.loads(copy.read_text()) == there
