@@ -13,7 +13,7 @@ from envs.aloha.experts.episode import play
 from envs.aloha.instructions import FURTHER
 from envs.aloha.layouts import OPEN
 from envs.aloha.places import CTRL_CLOSED, HOME, TABLE_TOP, ctrl_to_gripper
-from envs.aloha.tasks import CLOSED, MIDDLES, WITHIN
+from envs.aloha.tasks import CLOSED, PLATES_MIDDLE, WITHIN
 from envs.registry import make
 from envs.spec import ObservationRequest
 from tests.aloha_here import aloha, compiled_once, needs_aloha
@@ -59,7 +59,7 @@ def test_a_pen_has_to_lie_over_the_plate_and_not_lean_on_it(dining: Any) -> None
         dining.set_state(beginning)
         place, turn = world.pose("plate")
         pose = np.eye(4)
-        middle = place + turn @ np.array([*MIDDLES["plate"], 0.0])
+        middle = place + turn @ PLATES_MIDDLE
         pose[:3, 3] = [middle[0], middle[1] + aside, TABLE_TOP + 0.03]
         world.put(world.data, "pen", pose)
         world.refresh()
