@@ -13,6 +13,7 @@ CLAMP = {
 """CLAMP's six, as aloha_sim words them; plate-on-rack, which it has not, as it words the bowl's."""
 FURTHER = {
     "screwdriver-in-left-compartment": "place the screwdriver in the left compartment of the caddy",
+    "can-opener-in-right-compartment": "place the can opener in the right compartment of the caddy",
     "banana-in-bowl": "put the banana in the bowl",
     "pen-on-plate": "put the pen on the plate",
     "bowl-on-rack": "put the bowl on the rack",

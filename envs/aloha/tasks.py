@@ -165,6 +165,7 @@ CLAMP: dict[str, Task] = {
 }
 FURTHER: dict[str, Task] = {
     "screwdriver-in-left-compartment": _tool("screwdriver-in-left-compartment", "screwdriver", "left"),
+    "can-opener-in-right-compartment": _tool("can-opener-in-right-compartment", "can_opener", "right"),
     "banana-in-bowl": _dining("banana-in-bowl", "banana", "bowl", banana_in_bowl),
     "pen-on-plate": _dining("pen-on-plate", "pen", "plate", pen_on_plate),
     "bowl-on-rack": Task(

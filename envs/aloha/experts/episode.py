@@ -35,6 +35,7 @@ EXPERTS: dict[str, Callable[[Pilot], None]] = {
     "can-opener-in-caddy": can_opener,
     "plate-on-rack": plate_to_rack,
     "screwdriver-in-left-compartment": partial(screwdriver, compartment="left"),
+    "can-opener-in-right-compartment": partial(can_opener, compartment="right"),
     "banana-in-bowl": banana_to_bowl,
     "pen-on-plate": pen_to_plate,
     "bowl-on-rack": bowl_to_rack,

@@ -127,9 +127,9 @@ def screwdriver(pilot: Pilot, compartment: str = "right") -> None:
     _tool(pilot, "screwdriver", SCREWDRIVER, compartment, [number * math.pi / 8 for number in range(16)])
 
 
-def can_opener(pilot: Pilot) -> None:
+def can_opener(pilot: Pilot, compartment: str = "left") -> None:
     headings = [half + aside for half in (0.0, math.pi) for aside in (0.0, 0.15, -0.15)]
-    _tool(pilot, "can_opener", CAN_OPENER, "left", headings)
+    _tool(pilot, "can_opener", CAN_OPENER, compartment, headings)
 
 
 def _tool(pilot: Pilot, name: str, holds: tuple[Hold, ...], compartment: str, headings: list[float]) -> None:
