@@ -15,7 +15,6 @@ FURTHER = {
     "screwdriver-in-left-compartment": "place the screwdriver in the left compartment of the caddy",
     "can-opener-in-right-compartment": "place the can opener in the right compartment of the caddy",
     "banana-in-bowl": "put the banana in the bowl",
-    "mug-in-bowl": "put the red mug in the bowl",
     "pen-on-plate": "put the pen on the plate",
     "bowl-on-rack": "put the bowl on the rack",
     "middle-drawer-open": "open the middle drawer of the jewelry box",

@@ -1,7 +1,7 @@
 """CLAMP's six tasks and further ones: objects, beginnings, instructions, and when they are done.
 
 The rules are aloha_sim's at the pinned commit, but for those that are not in it, which are ours: plate-on-rack,
-mug-in-bowl, pen-on-plate and bottom-drawer-close; the upper drawers open by the bottom one's rule.
+pen-on-plate and bottom-drawer-close; the upper drawers open by the bottom one's rule.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ COMPARTMENTS = {
 TOOLS = ("screwdriver", "magnifier", "can_opener", "thumb_drive", "scissors")
 IN_BOWL = box((-0.0255, -0.0675, 0.0525), (0.03, 0.03, 0.015))
 """In the bowl's frame: a banana that lies in it reaches in here."""
-MIDDLES = {"bowl": (-0.0222, -0.0653), "plate": (-0.0091, 0.0)}
-"""Of the rims in the dining scenes, x and y in their frames, metres."""
+PLATES_MIDDLE = np.array([-0.0091, 0.0, 0.0])
+"""Of the plate's rim in the dining scenes, in its frame, metres."""
 WITHIN = 0.08
-"""Metres, in plan, from a rim's middle to the centre of mass of what is in the bowl or on the plate."""
+"""Metres, in plan, from there to the centre of mass of a pen on the plate."""
 UPRIGHT = 0.7
 """The cosine between a plate's axis and the vertical that counts as standing: more than 45 degrees."""
 ABOVE_RACK = 0.02
@@ -75,17 +75,13 @@ def mug_on_plate(world: World) -> bool:
     return not world.moving(("mug", "plate")) and world.touch("mug", "plate")
 
 
-def lies_in(name: str, receptacle: str) -> Callable[[World], bool]:
-    """They touch, neither moves, and the object is over the middle: it does not lean on the rim from outside."""
-
-    def done(world: World) -> bool:
-        if world.moving((name, receptacle)) or not world.touch(name, receptacle):
-            return False
-        place, turn = world.pose(receptacle)
-        middle = place + turn @ np.array([*MIDDLES[receptacle], 0.0])
-        return bool(np.linalg.norm(world.centre(name)[:2] - middle[:2]) < WITHIN)
-
-    return done
+def pen_on_plate(world: World) -> bool:
+    """They touch, neither moves, and the pen is over the middle: it does not lean on the rim from outside."""
+    if world.moving(("pen", "plate")) or not world.touch("pen", "plate"):
+        return False
+    place, turn = world.pose("plate")
+    away = world.centre("pen") - (place + turn @ PLATES_MIDDLE)
+    return bool(np.linalg.norm(away[:2]) < WITHIN)
 
 
 def banana_in_bowl(world: World) -> bool:
@@ -171,8 +167,7 @@ FURTHER: dict[str, Task] = {
     "screwdriver-in-left-compartment": _tool("screwdriver-in-left-compartment", "screwdriver", "left"),
     "can-opener-in-right-compartment": _tool("can-opener-in-right-compartment", "can_opener", "right"),
     "banana-in-bowl": _dining("banana-in-bowl", "banana", "bowl", banana_in_bowl),
-    "mug-in-bowl": _dining("mug-in-bowl", "mug", "bowl", lies_in("mug", "bowl")),
-    "pen-on-plate": _dining("pen-on-plate", "pen", "plate", lies_in("pen", "plate")),
+    "pen-on-plate": _dining("pen-on-plate", "pen", "plate", pen_on_plate),
     "bowl-on-rack": Task(
         INSTRUCTIONS["bowl-on-rack"],
         props.BOWL_RACK,

@@ -13,7 +13,7 @@ from envs.aloha.experts.episode import play
 from envs.aloha.instructions import FURTHER
 from envs.aloha.layouts import OPEN
 from envs.aloha.places import CTRL_CLOSED, HOME, TABLE_TOP, ctrl_to_gripper
-from envs.aloha.tasks import CLOSED, MIDDLES, WITHIN
+from envs.aloha.tasks import CLOSED, PLATES_MIDDLE, WITHIN
 from envs.registry import make
 from envs.spec import ObservationRequest
 from tests.aloha_here import aloha, compiled_once, needs_aloha
@@ -23,7 +23,8 @@ pytestmark = [needs_aloha, pytest.mark.sim, pytest.mark.usefixtures("aloha", "co
 STAY = np.array([*HOME, ctrl_to_gripper(CTRL_CLOSED)] * 2, np.float32)
 SMALL = ("bottom-drawer-close", "middle-drawer-open", "top-drawer-open", "bowl-on-rack")
 """Tasks whose demonstration takes less than a second of CPU."""
-SEED = 3
+SEED = 1
+"""Of no hand-over."""
 
 
 def built(task: str) -> Any:
@@ -46,7 +47,7 @@ def test_the_expert_succeeds_and_who_does_nothing_does_not(task: str) -> None:
 @pytest.fixture(scope="module")
 def dining(aloha: Any, compiled_once: None) -> Iterator[Any]:
     found = built("pen-on-plate")
-    found.reset(SEED)
+    found.reset(3)
     yield found
     found.close()
 
@@ -59,7 +60,7 @@ def test_a_pen_has_to_lie_over_the_plate_and_not_lean_on_it(dining: Any) -> None
         dining.set_state(beginning)
         place, turn = world.pose("plate")
         pose = np.eye(4)
-        middle = place + turn @ np.array([*MIDDLES["plate"], 0.0])
+        middle = place + turn @ PLATES_MIDDLE
         pose[:3, 3] = [middle[0], middle[1] + aside, TABLE_TOP + 0.03]
         world.put(world.data, "pen", pose)
         world.refresh()

@@ -13,7 +13,7 @@ from envs.aloha.experts.drawer import open_drawer
 from envs.aloha.experts.forces import Servo
 from envs.aloha.experts.level import banana_to_bowl, pen_to_plate
 from envs.aloha.experts.long_objects import can_opener, pen, screwdriver
-from envs.aloha.experts.mug import mug_to
+from envs.aloha.experts.mug import mug_to_plate
 from envs.aloha.experts.pilot import GaveUp, Over, Pilot
 from envs.aloha.experts.plate import plate_to_rack
 from envs.aloha.experts.push import close_drawer
@@ -29,7 +29,7 @@ AFTER = 25
 
 EXPERTS: dict[str, Callable[[Pilot], None]] = {
     "drawer-open": open_drawer,
-    "mug-on-plate": partial(mug_to, receptacle="plate"),
+    "mug-on-plate": mug_to_plate,
     "pen-in-container": pen,
     "screwdriver-in-caddy": screwdriver,
     "can-opener-in-caddy": can_opener,
@@ -37,7 +37,6 @@ EXPERTS: dict[str, Callable[[Pilot], None]] = {
     "screwdriver-in-left-compartment": partial(screwdriver, compartment="left"),
     "can-opener-in-right-compartment": partial(can_opener, compartment="right"),
     "banana-in-bowl": banana_to_bowl,
-    "mug-in-bowl": partial(mug_to, receptacle="bowl"),
     "pen-on-plate": pen_to_plate,
     "bowl-on-rack": bowl_to_rack,
     "middle-drawer-open": partial(open_drawer, drawer="middle"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from envs.aloha.experts.carry import Way, bring
 from envs.aloha.experts.long_objects import Hold
-from envs.aloha.experts.mug import MIDDLES
+from envs.aloha.experts.mug import PLATE_MIDDLE
 from envs.aloha.experts.pilot import Pilot
 from envs.aloha.experts.planner import Goal, Planner
 from envs.aloha.experts.transforms import about_z, transform
@@ -29,6 +29,8 @@ PEN = Hold(
     0.022,
 )
 """Their `end` is the middle of their length at the bottom, as they lie."""
+MIDDLES = {"bowl": np.array([-0.0222, -0.0653, 0.0]), "plate": PLATE_MIDDLE}
+"""In their frames, metres."""
 DROP = {"bowl": 0.075, "plate": 0.027}
 """Metres above their origins at which the object's bottom is let go."""
 ASIDE = (0.0, 0.02, -0.02)

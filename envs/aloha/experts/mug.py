@@ -1,4 +1,4 @@
-"""The mug: pinched at its rim from above, put down upright on the plate or in the bowl."""
+"""The mug: pinched at its rim from above, put down upright on the plate."""
 
 from __future__ import annotations
 
@@ -16,24 +16,22 @@ AXIS = np.array([-0.0205, 0.016])
 RIM_RADIUS, RIM_HEIGHT = 0.0405, 0.0817
 BESIDE_HANDLE = math.radians(40)
 TILTS = (0, 20, -20, 38, -38)
-MIDDLES = {"plate": np.array([-0.0105, 0.0, 0.0]), "bowl": np.array([-0.0222, -0.0653, 0.0])}
-"""In their frames."""
-ABOVE = {"plate": 0.0095, "bowl": 0.014}
-"""Metres from their origins up to a mug's that stands there."""
+PLATE_MIDDLE = np.array([-0.0105, 0.0, 0.0])
+"""In the plate's frame."""
+ON_PLATE = 0.0095
+"""Metres from the plate's origin up to a mug's that stands on it."""
 ASIDE = ((0.0, 0.0), (0.015, 0.0), (-0.015, 0.0), (0.0, 0.015), (0.0, -0.015))
 
 
-def mug_to(pilot: Pilot, receptacle: str) -> None:
-    """receptacle: plate | bowl."""
-
+def mug_to_plate(pilot: Pilot) -> None:
     def ways() -> list[Way]:
         def centre(pose: np.ndarray) -> np.ndarray:
             return pose[:3, :3] @ np.array([*AXIS, 0.0]) + pose[:3, 3]
 
-        planner = Planner(pilot, "mug", lambda pose: GRASPS, above=0.09, may_touch=(receptacle,), centre=centre)
-        return [(planner, lambda pose: _goals(pilot, receptacle))]
+        planner = Planner(pilot, "mug", lambda pose: GRASPS, above=0.09, may_touch=("plate",), centre=centre)
+        return [(planner, lambda pose: _goals(pilot))]
 
-    bring(ways, pilot, "mug", receptacle, upwards=True)
+    bring(ways, pilot, "mug", "plate", upwards=True)
 
 
 def _grasps() -> list[Grasp]:
@@ -56,14 +54,14 @@ def _grasps() -> list[Grasp]:
 GRASPS = _grasps()
 
 
-def _goals(pilot: Pilot, receptacle: str) -> list[Goal]:
-    stand = pilot.pose(receptacle)
-    middle = stand[:3, :3] @ MIDDLES[receptacle] + stand[:3, 3]
+def _goals(pilot: Pilot) -> list[Goal]:
+    plate = pilot.pose("plate")
+    middle = plate[:3, :3] @ PLATE_MIDDLE + plate[:3, 3]
     found = []
     for number in range(12):
         turn = about_z(2 * math.pi * number / 12)
         for x, y in ASIDE:
-            axis = np.array([middle[0] + x, middle[1] + y, stand[2, 3] + ABOVE[receptacle]])
+            axis = np.array([middle[0] + x, middle[1] + y, plate[2, 3] + ON_PLATE])
             place = axis - turn @ np.array([*AXIS, 0.0])
             found.append(Goal(transform(turn, place), 0.3 * (abs(x) + abs(y)) / 0.015))
     return found
