@@ -85,7 +85,8 @@ class CLAMP(Representation):
         if patches.shape != (own := self.images.patch_embed.proj.weight.shape):
             raise BadWeights(
                 f"{source} holds CLAMP encoders of width {patches.shape[0]} with patches of {patches.shape[-1]} "
-                f"pixels, and {self.card.name} has width {own[0]} with {own[-1]}: give --method the size it was pre-trained as"
+                f"pixels, and {self.card.name} has width {own[0]} with {own[-1]}: give --method the size that it was "
+                "pre-trained as"
             )
         if embed.shape[1] != (size := len(self.low)):
             raise BadWeights(
@@ -132,7 +133,7 @@ class CLAMPSmall(CLAMP):
         name="clamp-small",
         title="CLAMP, small",
         summary="CLAMP with 4 blocks of width 128, for machines without a GPU; not the paper's size",
-        parameters_source="1.57 M for views; 0.41 M for 4 actions; no paper has this size",
+        parameters_source="1.56 M for views; 0.47 M for 4 actions; no paper has this size",
     )
     config = SMALL
     text_config = text.SMALL
