@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from envs.errors import UserError
 from envs.spec import FieldSpec
@@ -23,6 +23,25 @@ ENCODED = ("views", "views_valid", "past_actions")
 SAID = ("object_names", "object_places", "progress")
 CELLS = 3
 """Of the workspace, along x and y (appendix B)."""
+
+
+def start_as_big_vision(model: ClampPretraining) -> None:
+    """Xavier for weights, normal with a deviation of width^-0.5 for positions and the embedding of tokens.
+
+    With a ViT's usual 0.02 for all sizes, small encoders give nearly the same vector for every input, and SigLIP's loss
+    stays where all embeddings are equal.
+    """
+    for part in (model.representation.images, model.representation.actions, model.text):
+        for layer in part.modules() if part is not None else ():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+            elif isinstance(layer, nn.Conv2d):
+                nn.init.xavier_uniform_(layer.weight.view(len(layer.weight), -1))
+            elif isinstance(layer, nn.Embedding):
+                nn.init.normal_(layer.weight, std=layer.embedding_dim**-0.5)
+        for name, parameter in part.named_parameters() if part is not None else ():
+            if name in ("pos_embed", "positions"):
+                nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
 
 
 class BadActions(UserError, ValueError):
@@ -71,7 +90,9 @@ class ClampObjective(Objective):
             low, high = torch.minimum(low, past.amin(0)), torch.maximum(high, past.amax(0))
         representation.low, representation.high = low, high
         representation.fixed = True
-        return ClampPretraining(representation, self.options, self.text)
+        model = ClampPretraining(representation, self.options, self.text)
+        start_as_big_vision(model)
+        return model
 
     def load(self, tensors: Mapping[str, Tensor], source: str) -> ClampPretraining:
         """With the range of actions that is in the checkpoint."""
