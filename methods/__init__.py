@@ -10,5 +10,6 @@ METHODS: dict[str, str] = {
     "clar": "methods.clar.representation:CLAR",
     "clar-small": "methods.clar.representation:CLARSmall",
     "clamp": "methods.clamp.representation:CLAMP",
+    "clamp-small": "methods.clamp.representation:CLAMPSmall",
     "proprio-only": "methods.controls:ProprioOnly",
 }

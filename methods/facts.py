@@ -32,6 +32,7 @@ class CardFacts:
 
 SHIPPED: dict[str, CardFacts] = {
     "clamp": CardFacts(1, "3d", "frozen", ("views", "views_valid", "past_actions")),
+    "clamp-small": CardFacts(1, "3d", "frozen", ("views", "views_valid", "past_actions")),
     "clar": CardFacts(1, "3d", "end-to-end", ("points", "points_valid"), "CLAR"),
     "clar-small": CardFacts(1, "3d", "end-to-end", ("points", "points_valid")),
     "proprio-only": CardFacts(1, "3d", "frozen", ()),

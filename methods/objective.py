@@ -148,6 +148,21 @@ class ObjectiveModel(nn.Module, ABC):
         """Held-out frames in the shared space. Only called where `why_no_pairs` is ""."""
         raise NotImplementedError
 
+    @property
+    def modalities(self) -> Mapping[str, str]:
+        """Of an objective whose modalities find each other, in all directions: name -> the field of a batch that it is
+        computed from. {} for one that is judged by `pairs`.
+        """
+        return {}
+
+    def spaces(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Unit vectors (B, D) of each of `modalities`, in one space."""
+        raise NotImplementedError
+
+    def probabilities(self, pair: tuple[str, str], left: Tensor, right: Tensor) -> Tensor:
+        """(B, C): how likely `left` (B, D) of the pair's first modality and `right` (C, D) of its second match."""
+        raise NotImplementedError
+
     def facts(self) -> dict[str, Any]:
         """What the checkpoint's card says of the objective beside its settings; plain data."""
         return {}
@@ -162,6 +177,12 @@ class Objective(ABC):
 
     fields: Sequence[str]
     when_diverged: str = ""
+    selections: Sequence[str] = ("all",)
+    """Rules by which `examples` chooses, the default one first."""
+
+    def examples(self, rows: Sequence[Row], trajectories: Sequence[str], selection: str) -> list[int]:
+        """Which of the held-out frames (n,), of these trajectories, are what `modalities` are judged on."""
+        return list(range(len(rows)))
 
     @abstractmethod
     def batch(self, rows: Sequence[Row], draws: np.random.Generator) -> Batch:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 import baselines.lift3d
 import benchmark.policy.act
-import methods.clamp.encoder
 from baselines import BASELINES
 from baselines.clip import CLIP, CLIPViTB16
 from baselines.pointnet2 import PointNet2
@@ -37,6 +36,9 @@ from benchmark.training.harness import small
 from benchmark.training.trainer import Trainer
 from methods import METHODS
 from methods.base import Representation, has_tokens
+from methods.clamp.encoder import PAPER
+from methods.clamp.encoder import SMALL as SMALL_CLAMP
+from methods.clamp.representation import CLAMP, CLAMPSmall
 from methods.clar.representation import CLAR, SMALL
 from methods.frozen import fingerprint
 from methods.networks.clip import CLIPConfig
@@ -83,8 +85,8 @@ def _few_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(R3M, "depth", 18)
     monkeypatch.setattr(benchmark.policy.act, "CUDA_ROWS", 2)
     monkeypatch.setattr(baselines.lift3d, "DEPTH", 1)
-    monkeypatch.setattr(methods.clamp.encoder, "DEPTH", 1)
-    monkeypatch.setattr(methods.clamp.encoder, "TOKENS", 14 * 14)  # of one view
+    monkeypatch.setattr(CLAMP, "config", dataclasses.replace(PAPER, depth=1, views=1))
+    monkeypatch.setattr(CLAMPSmall, "config", dataclasses.replace(SMALL_CLAMP, depth=1, views=1))
     monkeypatch.setattr(CLAR, "config", dataclasses.replace(SMALL, depth=2, drop_path=0.1))
 
 

@@ -17,7 +17,7 @@ from benchmark.settings.catalog import register_baselines
 from benchmark.settings.seeds import LARGEST_SEED
 from benchmark.system.streams import give_back
 
-Method = Annotated[str | None, typer.Option("--method", help="clar | clar-small; default: clar")]
+Method = Annotated[str | None, typer.Option("--method", help="clar | clar-small | clamp | clamp-small; default: clar")]
 Source = Annotated[
     str | None, typer.Option("--data", help="`bench list data`; several by comma are mixed; default: metaworld-35")
 ]
@@ -197,6 +197,14 @@ def retrieval(
             "--galleries", parser=whole(1, 10_000), metavar="N", help="draws of one frame a held-out trajectory"
         ),
     ] = 20,
+    select: Annotated[
+        str | None,
+        typer.Option("--select", help="of CLAMP's examples: task-step | trajectory | all; docs/clamp.md"),
+    ] = None,
+    matrix: Annotated[
+        Path | None,
+        typer.Option("--matrix", parser=kinds.new_file, metavar="PNG", help="CLAMP's Fig. 8 of one trajectory"),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", parser=whole(0, LARGEST_SEED), metavar="N")] = 0,
     device: Device = "auto",
     weights_dir: WeightsDir = None,
@@ -206,14 +214,18 @@ def retrieval(
     as_json: Json = False,
     settings: Annotated[list[str] | None, typer.Argument(metavar="[DATA.FIELD=VALUE]...")] = None,
 ) -> None:
-    """Score retrieval of clouds by picture and by instruction. On held-out frames, beside chance."""
+    """Score retrieval on held-out frames, beside chance.
+
+    Of CLAR: clouds by picture and by instruction. Of CLAMP: image, action and text in all six directions (Fig. 7).
+    """
     from benchmark.pretrain.judge_retrieval import judge, retrieval_table
     from benchmark.report.tables.forms import render
     from benchmark.settings.runtime import Runtime
 
     register_baselines()
     runtime = Runtime(device, "fp32", "auto", "auto", 180.0, str(weights_dir) if weights_dir else None)
-    found = judge(weights, split(data, "--data"), settings or [], teacher, galleries, seed, runtime, cache)
+    chosen = split(data, "--data")
+    found = judge(weights, chosen, settings or [], teacher, galleries, seed, runtime, cache, select, matrix)
     print_json(found) if as_json else echo(render(retrieval_table(found), "terminal", width()), nl=False)
 
 

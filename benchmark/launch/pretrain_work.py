@@ -17,7 +17,7 @@ from benchmark.launch.sweep_file import Sweep, load
 from benchmark.pretrain.data.config import DataConfig
 from benchmark.pretrain.data.sources import open_frames
 from benchmark.pretrain.job import PretrainJob
-from benchmark.pretrain.objectives import needs_pictures, open_objective
+from benchmark.pretrain.objectives import needs_pictures, needs_triplets, open_objective
 from benchmark.pretrain.processes import torchrun, under_torchrun
 from benchmark.pretrain.run import pretrain
 from benchmark.records.paths import Paths
@@ -62,8 +62,11 @@ def prepare(sweep: Sweep, number: int) -> int:
     check_code(sweep)
     job, runtime = _job(sweep, number)
     jobs = [_job(sweep, other)[0] for other in range(len(sweep.entries))]
-    pictures = any(needs_pictures(open_objective(one.method, one.config).fields) for one in jobs)
-    open_frames(job.data, Paths(sweep.out, sweep.data).caches, pictures, resolve_workers(runtime))
+    fields = [open_objective(one.method, one.config).fields for one in jobs]
+    caches, workers = Paths(sweep.out, sweep.data).caches, resolve_workers(runtime)
+    for triplets in sorted({needs_triplets(names) for names in fields}):
+        pictures = any(needs_pictures(names) for names in fields if needs_triplets(names) == triplets)
+        open_frames(job.data, caches, pictures, workers, triplets)
     return 0
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.pretrain.batches import Loader
+from benchmark.pretrain.cross_retrieval import cross_retrieval, cross_table, write_matrix
 from benchmark.pretrain.data.config import DataConfig
 from benchmark.pretrain.data.sources import load_data, open_frames
 from benchmark.pretrain.job import NO_TEACHER
 from benchmark.pretrain.loading import load_pretraining, objective_of
-from benchmark.pretrain.objectives import check_fields, needs_pictures
+from benchmark.pretrain.objectives import check_fields, needs_pictures, needs_triplets
 from benchmark.pretrain.retrieval import retrieval
 from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.report.tables.table import Table
@@ -20,6 +21,7 @@ from benchmark.settings.load import settle
 from benchmark.settings.machine import resolve_device, resolve_workers
 from benchmark.settings.runtime import Runtime
 from benchmark.system.errors import ConfigError
+from methods.objective import Objective, ObjectiveModel
 from methods.weights import weights_folder
 
 
@@ -32,26 +34,37 @@ def judge(
     seed: int,
     runtime: Runtime,
     cache: Path,
+    selection: str | None = None,
+    matrix: Path | None = None,
 ) -> dict[str, Any]:
-    """Recall of a checkpoint's clouds; see `benchmark.pretrain.retrieval`. Raises `ConfigError` or `BadWeights`."""
+    """Recall of a checkpoint's clouds, or between its modalities; see `benchmark.pretrain.retrieval` and
+    `cross_retrieval`. selection, matrix: of modalities. Raises `ConfigError` or `BadWeights`.
+    """
+    folder = weights_folder(runtime.weights_dir)  # a text's tokens are looked for there, too
     model, card = load_pretraining(weights)
-    if model.why_no_pairs:
+    if model.why_no_pairs and not model.modalities:
         raise ConfigError(f"{weights}: {model.why_no_pairs}")
     objective = objective_of(card)
+    selection = _selection(objective, model, selection, matrix, weights)
     chosen = teacher or card["identity"]["teacher"]
     if chosen != card["identity"]["teacher"]:
         raise ConfigError(f"{weights} was taught by {card['identity']['teacher']}; another teacher's space is another")
     pictures = needs_pictures(objective.fields)
-    frames = open_frames(_sources(card, data, overrides), cache, pictures, resolve_workers(runtime))
+    triplets = needs_triplets(objective.fields)
+    frames = open_frames(_sources(card, data, overrides), cache, pictures, resolve_workers(runtime), triplets)
     check_fields(frames, objective.fields)
     device = resolve_device(runtime)
     taught = None
     if chosen != NO_TEACHER:
-        taught = TeacherFeatures(
-            frames, objective.open_teacher(chosen, weights_folder(runtime.weights_dir)), cache, device
-        )
+        taught = TeacherFeatures(frames, objective.open_teacher(chosen, folder), cache, device)
+    loader = Loader(frames, objective, taught, 1, seed)
     try:
-        found = retrieval(model, Loader(frames, objective, taught, 1, seed), galleries, seed, device)
+        if model.modalities:
+            found = cross_retrieval(model, loader, selection, device)
+            if matrix is not None:
+                write_matrix(matrix, model, loader, device)
+        else:
+            found = retrieval(model, loader, galleries, seed, device)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     same = frames.content_hash == card["data_hash"]
@@ -63,6 +76,19 @@ def judge(
         "trained_on_it": same,
         **found,
     }
+
+
+def _selection(
+    objective: Objective, model: ObjectiveModel, asked: str | None, matrix: Path | None, weights: Path
+) -> str:
+    """The rule that chooses the examples, by default the objective's first. Raises `ConfigError`."""
+    if not model.modalities and (asked is not None or matrix is not None):
+        raise ConfigError(
+            f"{weights}: --select and --matrix are for encoders whose modalities find each other (CLAMP's)"
+        )
+    if asked is not None and asked not in objective.selections:
+        raise ConfigError(f"--select {asked} is none of {', '.join(objective.selections)}")
+    return asked or objective.selections[0]
 
 
 def _sources(card: dict[str, Any], data: Sequence[str] | None, overrides: Sequence[str]) -> list[DataConfig]:
@@ -78,6 +104,8 @@ def _sources(card: dict[str, Any], data: Sequence[str] | None, overrides: Sequen
 
 
 def retrieval_table(found: dict[str, Any]) -> Table:
+    if "selection" in found:
+        return cross_table(found)
     rows = tuple(
         (
             row["query"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.encoders.specs import encoder_specs
-from benchmark.pretrain.data.frames import PICTURE, Frames
+from benchmark.pretrain.data.frames import PICTURE, VIEWS, Frames
 from benchmark.settings.pretraining import PretrainConfig
 from benchmark.system.errors import ConfigError
 from methods.objective import Objective
@@ -21,6 +21,11 @@ def open_objective(method: str, config: PretrainConfig) -> Objective:
 def needs_pictures(fields: Sequence[str]) -> bool:
     """Whether sources must give what cameras saw; without it they give clouds alone."""
     return bool(set(fields) & set(PICTURE))
+
+
+def needs_triplets(fields: Sequence[str]) -> bool:
+    """Whether sources must give virtual views with past actions and objects in place of clouds."""
+    return bool(set(fields) & set(VIEWS))
 
 
 def check_fields(frames: Frames, fields: Sequence[str]) -> None:

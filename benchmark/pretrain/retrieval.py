@@ -50,7 +50,7 @@ def retrieval(model: ObjectiveModel, loader: Loader, galleries: int, seed: int, 
                 hits.setdefault(name, []).extend((found[:, :k] == asked.unsqueeze(1)).any(1).int().tolist())
                 blind = [min(1.0, k / size)]  # the same for all queries that are one frame's alone
                 if kind in pairs.groups:
-                    blind = [_chance(int((groups == one).sum()), size, k) for one in asked]
+                    blind = [chance_of(int((groups == one).sum()), size, k) for one in asked]
                 chance.setdefault(name, []).extend(blind)
     rows_out = []
     for name, values in hits.items():
@@ -78,7 +78,7 @@ def _one_of_each(frames: Frames, rows: np.ndarray, rng: np.random.Generator) -> 
     return [int(rng.choice(found)) for _, found in sorted(by_trajectory.items())]
 
 
-def _chance(right: int, size: int, k: int) -> float:
+def chance_of(right: int, size: int, k: int) -> float:
     """That at least one of `right` is among k of `size` drawn at random."""
     miss = 1.0
     for taken in range(min(k, size)):

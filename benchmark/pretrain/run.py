@@ -16,7 +16,7 @@ from benchmark.pretrain.checkpoint import write_checkpoint
 from benchmark.pretrain.data.frames import Frames
 from benchmark.pretrain.data.sources import open_frames
 from benchmark.pretrain.job import NO_TEACHER, PretrainJob
-from benchmark.pretrain.objectives import check_fields, needs_pictures, open_objective
+from benchmark.pretrain.objectives import check_fields, needs_pictures, needs_triplets, open_objective
 from benchmark.pretrain.processes import Group
 from benchmark.pretrain.resume import discard_states, drop, restore_newest, save_newest
 from benchmark.pretrain.teacher_features import TeacherFeatures
@@ -112,7 +112,8 @@ class _Run:
     def _frames(self) -> Frames:
         workers = resolve_workers(self.runtime)
         fields = self.objective.fields
-        frames = open_frames(self.job.data, self.paths.caches, needs_pictures(fields), workers)
+        pictures, triplets = needs_pictures(fields), needs_triplets(fields)
+        frames = open_frames(self.job.data, self.paths.caches, pictures, workers, triplets)
         check_fields(frames, fields)
         return frames
 
@@ -143,9 +144,8 @@ class _Run:
         torch.manual_seed(training_seed(config.seed, "pretrain init"))
         model = self.objective.build(frames.training, teacher, say)
         del teacher  # and its memory on the device
-        trainer = PretrainTrainer(
-            model, config, loader.steps_per_epoch, self.device, self.group, self.objective.when_diverged
-        )
+        per_epoch = config.epoch(loader.steps_per_epoch)
+        trainer = PretrainTrainer(model, config, per_epoch, self.device, self.group, self.objective.when_diverged)
         identity = self._identity(frames, taught_by)
         facts, bad = restore_newest(self.folder, lambda file: trainer.restore(file, identity))
         if facts is not None:
@@ -171,7 +171,7 @@ class _Run:
         return hashlib.sha256(f"{self.job.identity_hash()}|{frames.content_hash}|{teacher}".encode()).hexdigest()
 
     def _loop(self, trainer: PretrainTrainer, loader: Loader, identity: str) -> None:
-        config, per_epoch = self.job.config, loader.steps_per_epoch
+        config, per_epoch = self.job.config, self.job.config.epoch(loader.steps_per_epoch)
         writer = self._writer(trainer.step)
         validation = list(_validation(loader, config.batch_size // self.group.world))
         running: dict[str, float] = (

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 OBJECTIVES = {
     "clar": "benchmark.settings.clar_pretraining:ClarPretrainConfig",
     "clar-small": "benchmark.settings.clar_pretraining:ClarPretrainConfig",
+    "clamp": "benchmark.settings.clamp_pretraining:ClampPretrainConfig",
+    "clamp-small": "benchmark.settings.clamp_pretraining:ClampPretrainConfig",
 }
 """Method -> where the class of its pre-training's settings is, which knows its objective. Nothing is imported before it
 is asked for."""
@@ -71,6 +73,10 @@ class PretrainConfig:
     def objective(self, kind: type[Representation], specs: Mapping[str, FieldSpec]) -> Objective:
         """With these settings, for a method's class and the fields that it is given. Raises `ConfigError`."""
         raise NotImplementedError
+
+    def epoch(self, steps_of_a_pass: int) -> int:
+        """Steps of what is called an epoch: by default those of one pass over the frames."""
+        return steps_of_a_pass
 
     @property
     def taught(self) -> bool:

@@ -6,6 +6,8 @@ learned absolute position beside STRING and without a further projection (method
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,15 +15,39 @@ from torch.nn import functional
 from methods.clamp.string import CayleyString
 from methods.networks.vit import MLP, Block, PatchEmbed, init_transformer
 
-WIDTH, DEPTH, HEADS, PATCH, HIDDEN = 768, 12, 12, 16, 3072
-VIEWS, SIZE = 5, 224
-TOKENS = VIEWS * (SIZE // PATCH) ** 2
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes of both encoders, by default the paper's. patch and size in pixels; depth and hidden are the ViT's.
+
+    hidden: of both poolings, too. action_depth, feedforward: of the transformer over past actions.
+    """
+
+    width: int = 768
+    heads: int = 12
+    hidden: int = 3072
+    depth: int = 12
+    patch: int = 16
+    action_depth: int = 2
+    feedforward: int = 2048
+    views: int = 5
+    size: int = 224
+
+    @property
+    def tokens(self) -> int:
+        """Of all views."""
+        return self.views * (self.size // self.patch) ** 2
+
+
+PAPER = EncoderConfig()
+SMALL = EncoderConfig(width=128, heads=4, hidden=512, depth=4, patch=32, feedforward=256)
+"""Ours, for machines without a GPU: 245 tokens of the same views."""
 
 
 class AttentionPool(nn.Module):
     """MAP: one learned probe attends to all tokens, then a residual MLP (Zhai et al. 2022): (B, T, D) to (B, D)."""
 
-    def __init__(self, width: int = WIDTH, heads: int = HEADS, hidden: int = HIDDEN) -> None:
+    def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.probe = nn.Parameter(torch.randn(1, 1, width) * width**-0.5)
         self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
@@ -34,23 +60,26 @@ class AttentionPool(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Views (B, 5, 224, 224, 4) of depth, x, y, z in metres and their masks (B, 5, 224, 224) to 980 tokens."""
+    """Views (B, V, S, S, 4) of depth, x, y, z in metres and their masks (B, V, S, S) to tokens; the paper's 5 views of
+    224 pixels to 980."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: EncoderConfig = PAPER) -> None:
         super().__init__()
-        self.patch_embed = PatchEmbed(4, PATCH, WIDTH)
-        self.pos_embed = nn.Parameter(torch.zeros(1, TOKENS, WIDTH))
-        self.blocks = nn.ModuleList(Block(WIDTH, HEADS, hidden=HIDDEN, gelu="tanh") for _ in range(DEPTH))
-        self.string = nn.ModuleList(CayleyString(HEADS, WIDTH // HEADS) for _ in range(DEPTH))
-        self.norm = nn.LayerNorm(WIDTH, 1e-6)
-        self.pool = AttentionPool()
+        width, heads = config.width, config.heads
+        self.patch = config.patch
+        self.patch_embed = PatchEmbed(4, config.patch, width)
+        self.pos_embed = nn.Parameter(torch.zeros(1, config.tokens, width))
+        self.blocks = nn.ModuleList(Block(width, heads, hidden=config.hidden, gelu="tanh") for _ in range(config.depth))
+        self.string = nn.ModuleList(CayleyString(heads, width // heads) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(width, 1e-6)
+        self.pool = AttentionPool(width, heads, config.hidden)
         init_transformer(self)
 
     def forward(self, views: Tensor, valid: Tensor) -> Tensor:
-        """(B, 980, 768), view by view and row by row: the views stand side by side in one 224 x 1120 picture."""
+        """(B, T, D), row by row: the views stand side by side in one picture, the paper's of 224 x 1120."""
         tiled = tile(views * valid.unsqueeze(-1))  # whatever stands in an empty pixel is not seen
         tokens = self.patch_embed(tiled.permute(0, 3, 1, 2)) + self.pos_embed
-        positions = patch_positions(tiled[..., 1:], tile(valid.unsqueeze(-1).float())[..., 0])
+        positions = patch_positions(tiled[..., 1:], tile(valid.unsqueeze(-1).float())[..., 0], self.patch)
         for block, string in zip(self.blocks, self.string, strict=True):
             tokens = block(tokens, string.rotation(positions))  # type: ignore[operator]
         return self.norm(tokens)
@@ -61,24 +90,25 @@ def tile(views: Tensor) -> Tensor:
     return views.permute(0, 2, 1, 3, 4).flatten(2, 3)
 
 
-def patch_positions(xyz: Tensor, valid: Tensor) -> Tensor:
+def patch_positions(xyz: Tensor, valid: Tensor, patch: int = PAPER.patch) -> Tensor:
     """The mean position of each patch's filled pixels, (B, H, W, 3) and (B, H, W) to (B, T, 3); zero for none."""
-    sums = functional.avg_pool2d((xyz * valid.unsqueeze(-1)).permute(0, 3, 1, 2), PATCH, divisor_override=1)
-    counts = functional.avg_pool2d(valid.unsqueeze(1), PATCH, divisor_override=1)
+    sums = functional.avg_pool2d((xyz * valid.unsqueeze(-1)).permute(0, 3, 1, 2), patch, divisor_override=1)
+    counts = functional.avg_pool2d(valid.unsqueeze(1), patch, divisor_override=1)
     return (sums / counts.clamp(min=1)).flatten(2).transpose(1, 2)
 
 
 class ActionEncoder(nn.Module):
-    """Past actions (B, H, A), normalised, to tokens (B, H, 768)."""
+    """Past actions (B, H, A), normalised, to tokens (B, H, D)."""
 
-    def __init__(self, steps: int, size: int) -> None:
+    def __init__(self, steps: int, size: int, config: EncoderConfig = PAPER) -> None:
         super().__init__()
-        self.embed = nn.Linear(size, WIDTH)
-        self.positions = nn.Parameter(torch.randn(1, steps, WIDTH) * 0.02)
-        layer = nn.TransformerEncoderLayer(WIDTH, HEADS, 2048, dropout=0.1, batch_first=True)
-        self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
-        self.norm = nn.LayerNorm(WIDTH)
-        self.pool = AttentionPool()
+        width, heads = config.width, config.heads
+        self.embed = nn.Linear(size, width)
+        self.positions = nn.Parameter(torch.randn(1, steps, width) * 0.02)
+        layer = nn.TransformerEncoderLayer(width, heads, config.feedforward, dropout=0.1, batch_first=True)
+        self.layers = nn.TransformerEncoder(layer, config.action_depth, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
+        self.pool = AttentionPool(width, heads, config.hidden)
 
     def forward(self, actions: Tensor) -> Tensor:
         return self.norm(self.layers(self.embed(actions) + self.positions))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +13,10 @@ from torch import Tensor
 from envs.spec import FieldSpec
 from methods.base import Representation
 from methods.card import MethodCard, WeightFile
-from methods.clamp.encoder import WIDTH, ActionEncoder, ImageEncoder
+from methods.clamp import text
+from methods.clamp.encoder import PAPER, SMALL, ActionEncoder, EncoderConfig, ImageEncoder
+from methods.clamp.text import TextConfig
+from methods.errors import BadWeights
 from methods.weights import load_strictly, read_tensors
 
 HISTORY = 50
@@ -45,14 +50,16 @@ class CLAMP(Representation):
             "a single arm has one wrist: the second wrist's view is empty",
         ),
     )
-    feature_dim = 2 * WIDTH
-    token_dim = WIDTH
+    config: ClassVar[EncoderConfig] = PAPER
+    text_config: ClassVar[TextConfig] = text.PAPER
+    """Of the text encoder beside it in pre-training, which policies do not see."""
 
     def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
         super().__init__(specs)
         steps, size = specs["past_actions"].shape
-        self.images = ImageEncoder()
-        self.actions = ActionEncoder(steps, size)
+        self.images = ImageEncoder(self.config)
+        self.actions = ActionEncoder(steps, size, self.config)
+        self.token_dim, self.feature_dim = self.config.width, 2 * self.config.width
         self.low: Tensor
         self.high: Tensor
         self.register_buffer("low", torch.full((size,), -1.0))
@@ -60,10 +67,32 @@ class CLAMP(Representation):
         self.fixed = False
 
     def load_weights(self, paths: Sequence[Path]) -> None:
-        load_strictly(
-            self, read_tensors(paths[0]), str(paths[0]), prefixes=("representation.",), ignore=("text", "logit")
-        )
+        """`images.*`, `actions.*` and the range of actions of one checkpoint. Raises `BadWeights`."""
+        self.load_tensors(read_tensors(paths[0]), str(paths[0]))
+
+    def load_tensors(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """As `load_weights`, from tensors by their dotted names; `representation.` may stand before them."""
+        self._check_sizes(tensors, source)
+        load_strictly(self, tensors, source, prefixes=("representation.",), ignore=("text", "logit"))
         self.fixed = True
+
+    def _check_sizes(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """Say in a word what many shapes would say in many: another size of CLAMP, another robot's actions."""
+        found = {name.removeprefix("representation."): tensor for name, tensor in tensors.items()}
+        patches, embed = found.get("images.patch_embed.proj.weight"), found.get("actions.embed.weight")
+        if patches is None or embed is None or embed.dim() != 2 or patches.dim() != 4:
+            return  # another method's file: the names that are missing say so
+        if patches.shape != (own := self.images.patch_embed.proj.weight.shape):
+            raise BadWeights(
+                f"{source} holds CLAMP encoders of width {patches.shape[0]} with patches of {patches.shape[-1]} "
+                f"pixels, and {self.card.name} has width {own[0]} with {own[-1]}: give --method the size that it was "
+                "pre-trained as"
+            )
+        if embed.shape[1] != (size := len(self.low)):
+            raise BadWeights(
+                f"{source} was pre-trained on actions of {embed.shape[1]} numbers, and this robot's have {size}: its "
+                "action encoder cannot read them; pre-train on demonstrations of this robot"
+            )
 
     def fit(self, observations: Mapping[str, Tensor]) -> None:
         if not self.fixed:
@@ -73,15 +102,38 @@ class CLAMP(Representation):
 
     def encode_tokens(self, observations: Mapping[str, Tensor]) -> Tensor:
         """(B, 980 + 50, 768): view tokens, then action tokens, before pooling."""
-        return torch.cat(self._tokens(observations), dim=1)
+        return torch.cat([self.view_tokens(observations), self.action_tokens(observations)], dim=1)
 
     def encode(self, observations: Mapping[str, Tensor]) -> Tensor:
-        views, actions = self._tokens(observations)
-        return torch.cat([self.images.pool(views), self.actions.pool(actions)], dim=1)
+        return torch.cat([self.encode_views(observations), self.encode_actions(observations)], dim=1)
 
-    def _tokens(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        views = self.images(observations["views"].float(), observations["views_valid"])
+    def encode_views(self, observations: Mapping[str, Tensor]) -> Tensor:
+        """(B, D): the views, pooled."""
+        return self.images.pool(self.view_tokens(observations))
+
+    def encode_actions(self, observations: Mapping[str, Tensor]) -> Tensor:
+        """(B, D): past actions, pooled."""
+        return self.actions.pool(self.action_tokens(observations))
+
+    def view_tokens(self, observations: Mapping[str, Tensor]) -> Tensor:
+        return self.images(observations["views"].float(), observations["views_valid"])
+
+    def action_tokens(self, observations: Mapping[str, Tensor]) -> Tensor:
         past = observations["past_actions"]
         scaled = (past - self.low) / (self.high - self.low).clamp(min=1e-6) * 2 - 1
         padding = (past == 0).all(dim=-1, keepdim=True)
-        return views, self.actions(scaled.masked_fill(padding, 0.0))
+        return self.actions(scaled.masked_fill(padding, 0.0))
+
+
+class CLAMPSmall(CLAMP):
+    """Views (B, 5, 224, 224, 4) and past actions (B, 50, A) to (B, 256)."""
+
+    card = dataclasses.replace(
+        CLAMP.card,
+        name="clamp-small",
+        title="CLAMP, small",
+        summary="CLAMP with 4 blocks of width 128, for machines without a GPU; not the paper's size",
+        parameters_source="1.56 M for views; 0.47 M for 4 actions; no paper has this size",
+    )
+    config = SMALL
+    text_config = text.SMALL

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from methods.clamp.encoder import TOKENS, ActionEncoder, ImageEncoder, patch_positions, tile
+from methods.clamp.encoder import PAPER, ActionEncoder, ImageEncoder, patch_positions, tile
 from methods.clamp.representation import CLAMP
 from methods.clamp.string import CayleyString
 from methods.frozen import count_parameters
@@ -35,7 +35,7 @@ def test_counts_are_the_papers() -> None:
     with torch.device("meta"):
         assert round(count_parameters(ImageEncoder()) / 1e6) == 94
         assert round(count_parameters(ActionEncoder(50, 14)) / 1e6) == 18
-    assert TOKENS == 980
+    assert PAPER.tokens == 980
 
 
 def test_the_basis_is_orthogonal_with_determinant_one_and_the_factors_commute(string: CayleyString) -> None:

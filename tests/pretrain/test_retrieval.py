@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.pretrain.retrieval import _chance, retrieval
+from benchmark.pretrain.retrieval import chance_of, retrieval
 from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
 from methods.clar.encoder import EncoderConfig
@@ -56,10 +56,10 @@ def test_an_oracle_finds_everything_and_a_constant_what_chance_gives(tmp_path: P
 
 
 def test_chance_is_that_of_a_blind_draw() -> None:
-    assert _chance(1, 10, 1) == pytest.approx(0.1)
-    assert _chance(1, 10, 5) == pytest.approx(0.5)
-    assert _chance(2, 10, 5) == pytest.approx(1 - (8 * 7 * 6 * 5 * 4) / (10 * 9 * 8 * 7 * 6))
-    assert _chance(8, 10, 5) == 1
+    assert chance_of(1, 10, 1) == pytest.approx(0.1)
+    assert chance_of(1, 10, 5) == pytest.approx(0.5)
+    assert chance_of(2, 10, 5) == pytest.approx(1 - (8 * 7 * 6 * 5 * 4) / (10 * 9 * 8 * 7 * 6))
+    assert chance_of(8, 10, 5) == 1
 
 
 def test_without_contrast_or_held_out_frames_there_is_nothing_to_measure(tmp_path: Path) -> None:

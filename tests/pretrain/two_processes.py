@@ -1,4 +1,4 @@
-"""One of the processes of `test_two_processes_have_one_processs_gradient`, of CLAR or of the toy objective."""
+"""One of the processes of `test_two_processes_have_one_processs_gradient`, of CLAR, CLAMP or the toy objective."""
 
 from __future__ import annotations
 
@@ -37,5 +37,18 @@ def toy(folder: Path) -> None:
     group.leave()
 
 
+def clamp(folder: Path) -> None:
+    from tests.pretrain.test_clamp import build, gradient, tiny
+
+    tiny(pytest.MonkeyPatch())
+    group = Group.join(torch.device("cpu"))
+    for accumulate in (1, 2):
+        trainer, loader = build(f"accumulate={accumulate}", group=group)
+        trainer.train_step(next(loader.start(0, 1)))
+        torch.save(gradient(trainer), folder / f"gradient-{accumulate}-{group.rank}.pt")
+    group.leave()
+
+
 if __name__ == "__main__":
-    {"clar": main, "toy": toy}["toy" if sys.argv[2:] == ["toy"] else "clar"](Path(sys.argv[1]))
+    chosen = sys.argv[2] if len(sys.argv) > 2 else "clar"
+    {"clar": main, "toy": toy, "clamp": clamp}[chosen](Path(sys.argv[1]))

@@ -16,6 +16,8 @@ from methods.objective import Row
 CLOUD = ("points", "points_valid")
 PICTURE = ("rgb", "depth", "intrinsics", "extrinsics")
 """What contrast and alignment need beside the cloud."""
+VIEWS = ("views", "views_valid")
+"""Virtual pictures of the cloud; with them come past actions and what a text says of the moment."""
 
 
 @dataclass(frozen=True, eq=False)

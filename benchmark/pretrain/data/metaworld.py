@@ -22,6 +22,21 @@ TIMEOUT = 180.0
 
 def open_shards(config: DataConfig, places: Places, pictures: bool, workers: int) -> list[Shard]:
     """One shard for each task and camera (one for each task if clouds are fused), prepared where it is missing."""
+    cameras = [config.cameras] if config.cloud == "fused" else [(name,) for name in config.cameras]
+    fingerprint = fingerprint_of(config, _request(config, cameras[0], pictures))
+    shards = []
+    for task in config.tasks:
+        demos = collected(config, task, places, workers)
+        thin = demos.every(config.stride)
+        for chosen in cameras:
+            request = _request(config, chosen, pictures)
+            fields = seen(places, thin, request, fingerprint, workers)
+            shards.append(_shard(config, thin, fields, cache_key(thin, request, fingerprint)))
+    return shards
+
+
+def collected(config: DataConfig, task: str, places: Places, workers: int) -> Demos:
+    """The expert's demonstrations of a task, recorded where they are missing; the last `held_out` are held out."""
     protocol = dataclasses.replace(
         load_protocol("clar"),
         train_demos=config.demos - config.held_out,
@@ -30,21 +45,7 @@ def open_shards(config: DataConfig, places: Places, pictures: bool, workers: int
         min_success_steps=config.min_success_steps,
         max_expert_failures=config.max_expert_failures,
     )
-    cameras = [config.cameras] if config.cloud == "fused" else [(name,) for name in config.cameras]
-    fingerprint = _fingerprint(config, _request(config, cameras[0], pictures))
-    shards = []
-    for task in config.tasks:
-        demos = load_or_collect(in_order(places)[0], "pretraining", config.kind, task, protocol, workers)
-        thin = demos.every(config.stride)
-        for chosen in cameras:
-            request = _request(config, chosen, pictures)
-            fields = rendered(places, thin, request, fingerprint)
-            if fields is None:
-                pool, _ = open_pool(config.kind, task, request, workers, None, TIMEOUT)
-                with pool:
-                    fields = load_or_render(places, thin, request, pool, fingerprint)
-            shards.append(_shard(config, thin, fields, cache_key(thin, request, fingerprint)))
-    return shards
+    return load_or_collect(in_order(places)[0], "pretraining", config.kind, task, protocol, workers)
 
 
 def _request(config: DataConfig, cameras: tuple[str, ...], pictures: bool) -> ObservationRequest:
@@ -60,7 +61,19 @@ def _request(config: DataConfig, cameras: tuple[str, ...], pictures: bool) -> Ob
     return describe(config.kind).resolve(request)
 
 
-def _fingerprint(config: DataConfig, request: ObservationRequest) -> str:
+def seen(
+    places: Places, demos: Demos, request: ObservationRequest, fingerprint: str, workers: int
+) -> dict[str, np.ndarray]:
+    """The request's fields (n, ...) at the demonstrations' steps, rendered where they are missing."""
+    fields = rendered(places, demos, request, fingerprint)
+    if fields is None:
+        pool, _ = open_pool(demos.env, demos.task, request, workers, None, TIMEOUT)
+        with pool:
+            fields = load_or_render(places, demos, request, pool, fingerprint)
+    return fields
+
+
+def fingerprint_of(config: DataConfig, request: ObservationRequest) -> str:
     """The simulator's and renderer's, which all tasks share."""
     pool, fingerprint = open_pool(config.kind, config.tasks[0], request, 1, None, TIMEOUT)
     pool.close()

@@ -37,15 +37,30 @@ def check_sources(configs: Sequence[DataConfig]) -> None:
             raise ConfigError(f"{config.name}.root={config.root} is no folder")
 
 
-def open_frames(configs: Sequence[DataConfig], places: Places, pictures: bool, workers: int) -> Frames:
-    """The frames of all sources, prepared where they are not there. pictures: also what a teacher needs."""
+def open_frames(
+    configs: Sequence[DataConfig], places: Places, pictures: bool, workers: int, triplets: bool = False
+) -> Frames:
+    """The frames of all sources, prepared where they are not there. pictures: also what a teacher needs. triplets:
+    virtual views, past actions and what a text says, in place of clouds. Raises `ConfigError` for a source without.
+    """
     check_sources(configs)
+    if triplets and (without := [config.name for config in configs if config.kind != "metaworld"]):
+        raise ConfigError(
+            f"{', '.join(without)}: no actions and no objects' places are read from such data, which this pre-training "
+            "needs; the data of MetaWorld have them (`bench list data`)"
+        )
     shards: list[Shard] = []
     for config in configs:
-        shards += _open(config, places, pictures, workers)
+        shards += _open_triplets(config, places, workers) if triplets else _open(config, places, pictures, workers)
         licences = sorted({shard.licence for shard in shards if shard.source == config.name})
         say(f"{config.name}: {sum(map(len, shards)):,} frames so far; licence: {'; '.join(licences)}")
     return Frames(tuple(shards), {config.name: config.weight for config in configs})
+
+
+def _open_triplets(config: DataConfig, places: Places, workers: int) -> list[Shard]:
+    from benchmark.pretrain.data import metaworld_triplets
+
+    return metaworld_triplets.open_shards(config, places, workers)
 
 
 def _open(config: DataConfig, places: Places, pictures: bool, workers: int) -> list[Shard]:
