@@ -253,9 +253,9 @@ def test_bad_input_is_named_in_a_line(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(runs, "open_frames", lambda *_: clamp_scenes.frames())
     pretrain(job(), tmp_path)
     path, specs = job().weights(tmp_path), encoder_specs(CLAMPSmall.card)
+    with torch.device("meta"):
+        paper = CLAMP(specs)
     with pytest.raises(BadWeights, match="width 32 with patches of 10 pixels, and clamp has width 768 with 16"):
-        with torch.device("meta"):
-            paper = CLAMP(specs)
         paper.load_weights([path])
     wider = {**specs, "past_actions": dataclasses.replace(specs["past_actions"], shape=(50, 14))}
     with pytest.raises(BadWeights, match="pre-trained on actions of 4 numbers, and this robot's have 14"):
