@@ -15,12 +15,13 @@ from benchmark.system.progress import say
 from envs.files import why_no_file
 from methods import text
 from methods.card import MethodCard
+from methods.clamp import tokens
 from methods.clar import teacher
 from methods.errors import BadWeights
 from methods.registry import class_of
 from methods.weights import check, locate, sha256
 
-EXTRA = {card.name: card for card in (text.CARD, teacher.CARD)}
+EXTRA = {card.name: card for card in (text.CARD, teacher.CARD, tokens.CARD)}
 """What needs weight files and is no representation."""
 
 

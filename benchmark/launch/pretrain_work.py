@@ -26,6 +26,7 @@ from benchmark.settings.machine import resolve_workers
 from benchmark.settings.pretraining import config_class
 from benchmark.settings.runtime import Runtime
 from benchmark.system.progress import say
+from methods.weights import weights_folder
 
 WORK = "benchmark.launch.pretrain_work"
 
@@ -62,6 +63,7 @@ def prepare(sweep: Sweep, number: int) -> int:
     check_code(sweep)
     job, runtime = _job(sweep, number)
     jobs = [_job(sweep, other)[0] for other in range(len(sweep.entries))]
+    weights_folder(runtime.weights_dir)  # a text's tokens are looked for there
     fields = [open_objective(one.method, one.config).fields for one in jobs]
     caches, workers = Paths(sweep.out, sweep.data).caches, resolve_workers(runtime)
     for triplets in sorted({needs_triplets(names) for names in fields}):

@@ -17,7 +17,7 @@ import numpy as np
 
 from envs.errors import UserError
 from methods.card import MethodCard, WeightFile
-from methods.errors import BadWeights, PackageMissing
+from methods.errors import BadWeights, PackageMissing, WeightsMissing
 from methods.weights import choose_weights
 
 TOKENIZERS = ("mt5", "hashed")
@@ -82,8 +82,8 @@ class MT5:
             package: Any = importlib.import_module("sentencepiece")
         except ImportError as error:
             raise PackageMissing(
-                "pretrain.tokenizer=mt5 needs the package sentencepiece: pip install sentencepiece; or give "
-                "pretrain.tokenizer=hashed, which needs nothing and is another text encoder"
+                "tokenizer=mt5 needs the package sentencepiece: pip install sentencepiece; or give "
+                "tokenizer=hashed, which needs nothing and is another text encoder"
             ) from error
         try:
             self._encode: Callable[[str], Sequence[int]] = package.SentencePieceProcessor(model_file=str(file)).encode
@@ -98,7 +98,11 @@ def open_tokenizer(name: str, folder: Path) -> Tokenizer:
     """folder: where weights are. Raises `WeightsMissing`, `PackageMissing` or `BadWeights`."""
     if name == "hashed":
         return HashedWords()
-    return MT5(choose_weights(CARD, None, folder).files[0])
+    try:
+        return MT5(choose_weights(CARD, None, folder).files[0])
+    except WeightsMissing as error:
+        words = str(error).partition(", or run it untrained")[0]
+        raise WeightsMissing(f"{words}. Without them: tokenizer=hashed, which is another text encoder") from error
 
 
 def vocabulary_of(name: str) -> int:

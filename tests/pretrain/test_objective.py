@@ -40,6 +40,7 @@ LOOP = (
     "job",
     "judge_retrieval",
     "retrieval",
+    "cross_retrieval",
     "teacher_features",
     "objectives",
 )
@@ -52,8 +53,14 @@ WORDS = (
     '"clouds',
     "points",
     "contrast.",
+    "methods.clamp",
+    "clamp_pretraining",
+    '"views',
+    '"tokens',
+    '"past_actions',
+    '"object_',
 )
-"""Of CLAR: modules, tensors, parts of its model."""
+"""Of CLAR and CLAMP: modules, tensors, parts of their models."""
 
 
 @pytest.fixture(autouse=True)
