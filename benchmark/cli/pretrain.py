@@ -1,4 +1,4 @@
-"""`bench pretrain`: train an encoder on demonstrations, without actions."""
+"""`bench pretrain`: train an encoder on demonstrations."""
 
 from __future__ import annotations
 
