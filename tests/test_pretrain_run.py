@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 SMALL = [
@@ -116,3 +117,36 @@ def test_the_ablation_from_nothing_to_its_table(tmp_path: Path) -> None:
     assert "all 2 cells have their records" in again.stdout
     swept = bench("sweep", "--suite", "clar-ablation", "--method", "clar", cwd=tmp_path, rc=2)
     assert "bench weights clar-teacher --fetch" in swept.stderr
+
+
+@pytest.mark.gl
+@pytest.mark.sim
+@pytest.mark.slow
+def test_clamps_triplets_come_from_the_simulators_demonstrations(tmp_path: Path) -> None:
+    from benchmark.pretrain.data.sources import load_data, open_frames
+    from benchmark.records.paths import Paths
+    from envs.metaworld import WORKSPACE
+
+    few = ["tasks=[drawer-open,stick-push]", "demos=3", "held_out=1", "stride=50", "cameras=[corner]"]
+    data = [f"metaworld-34.{one}" for one in few]
+    short = ["epochs=1", "warmup_epochs=0", "steps_per_epoch=2", "batch_size=4", "bias=-3"]
+    words = ["pretrain", "--method", "clamp-small", "--data", "metaworld-34", "--json", *data, *short]
+    card = json.loads(bench(*words, cwd=tmp_path).stdout)
+    assert card["data"]["metaworld-34"]["frames"] == 2 * 3 * 4, "tasks, demonstrations, steps"
+    weights = "runs/pretrain/clamp-small/metaworld-34-full/metaworld-34-full.pt"
+    found = json.loads(bench("retrieval", "--weights", weights, "--select", "all", "--json", cwd=tmp_path).stdout)
+    assert found["trained_on_it"] and found["gallery"] == 2 * 4 and len(found["results"]) == 12
+
+    caches = Paths(tmp_path / "runs", tmp_path / "runs" / "data").caches
+    drawer, stick = open_frames([load_data("metaworld-34", data)], caches, False, 1, True).shards
+    assert stick.fields["object_names"][0].tolist() == ["stick", "thermos"]
+    assert drawer.fields["step"].tolist() == [0, 50, 100, 150] * 3
+    past, progress = drawer.fields["past_actions"], drawer.fields["progress"]
+    assert not past[0].any() and past[1].any(axis=-1).all(), "zeros before the first step, 50 actions behind the 50th"
+    assert progress[:4].tolist() == pytest.approx([0, 50 / 199, 100 / 199, 150 / 199])
+    views, valid = drawer.fields["views"][0], drawer.fields["views_valid"][0]
+    assert valid[:4].any(axis=(1, 2)).all() and not valid[4].any(), "a single arm has no right wrist"
+    low, high = map(np.array, (WORKSPACE.low, WORKSPACE.high))
+    place = drawer.fields["object_places"][0, 0] * (high - low) + low
+    distance = np.linalg.norm(views[valid][:, 1:] - place, axis=-1).min()
+    assert distance < 0.05, "the handle is where the views show something"

@@ -1,4 +1,4 @@
-"""`bench pretrain`: train an encoder on demonstrations, without actions; or a whole policy, with them."""
+"""`bench pretrain`: train an encoder, or a whole policy, on demonstrations."""
 
 from __future__ import annotations
 
