@@ -122,7 +122,7 @@ class Samples:
     @functools.cached_property
     def ends(self) -> tuple[Tensor, Tensor]:
         """Of each frame its episode's first action, and the one behind its last: (N,) int64 on the CPU."""
-        own, lengths = self.episodes.owners[self.at], np.array(self.episodes.lengths, np.int64)
+        own, lengths = self.episodes.owners[self.at.numpy()], np.array(self.episodes.lengths, np.int64)
         first = self.episodes.starts[own]
         return torch.from_numpy(first), torch.from_numpy(first + lengths[own])
 
