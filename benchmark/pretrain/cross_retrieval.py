@@ -92,8 +92,9 @@ def cross_retrieval(model: ObjectiveModel, loader: Loader, selection: str, devic
     return {"gallery": len(rows), "tasks": len(tasks), "selection": selection, "results": results}
 
 
-def cross_table(found: dict[str, Any]) -> Table:
-    rows = tuple(
+def recall_rows(found: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """Of a retrieval table: query, recall with its interval, chance, how many queries."""
+    return tuple(
         (
             row["query"],
             f"{100 * row['recall']:.1f} [{100 * row['low']:.0f}, {100 * row['high']:.0f}]",
@@ -102,6 +103,10 @@ def cross_table(found: dict[str, Any]) -> Table:
         )
         for row in found["results"]
     )
+
+
+def cross_table(found: dict[str, Any]) -> Table:
+    rows = recall_rows(found)
     notes = [
         f"One gallery of {found['gallery']} held-out examples of {found['tasks']} tasks, selected by "
         f"{found['selection']}. a-to-b@k: of an example's a, its b is among the k nearest b.",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.pretrain.batches import Loader
-from benchmark.pretrain.cross_retrieval import cross_retrieval, cross_table, write_matrix
+from benchmark.pretrain.cross_retrieval import cross_retrieval, cross_table, recall_rows, write_matrix
 from benchmark.pretrain.data.config import DataConfig
 from benchmark.pretrain.data.sources import load_data, open_frames
 from benchmark.pretrain.job import NO_TEACHER
@@ -106,15 +106,7 @@ def _sources(card: dict[str, Any], data: Sequence[str] | None, overrides: Sequen
 def retrieval_table(found: dict[str, Any]) -> Table:
     if "selection" in found:
         return cross_table(found)
-    rows = tuple(
-        (
-            row["query"],
-            f"{100 * row['recall']:.1f} [{100 * row['low']:.0f}, {100 * row['high']:.0f}]",
-            f"{100 * row['chance']:.1f}",
-            str(row["queries"]),
-        )
-        for row in found["results"]
-    )
+    rows = recall_rows(found)
     notes = [
         f"{found['galleries']} galleries of {found['gallery']} held-out clouds, one of each trajectory; "
         f"{found['instructions']} instructions; teacher {found['teacher']}.",
