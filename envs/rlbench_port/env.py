@@ -66,7 +66,7 @@ class RLBenchPort:
     """
 
     name: ClassVar[str] = "rlbench4-port"
-    version: ClassVar[str] = "rlbench4-port==2"
+    version: ClassVar[str] = "rlbench4-port==3"
     """Raised whenever a change of this package changes what an action leads to, or what is seen."""
     packages: ClassVar[tuple[str, ...]] = ("mujoco",)
     tasks: ClassVar[tuple[str, ...]] = tuple(sorted(TASKS))

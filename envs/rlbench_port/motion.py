@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.rlbench_port import arm
 from envs.rlbench_port.places import TIMESTEP
-from envs.rlbench_port.planner import timed
+from envs.rlbench_port.planner import DECIMALS, timed
 from envs.rlbench_port.rotations import from_matrix, nearer
 
 SUBSTEPS = 5
@@ -100,9 +100,9 @@ class Robot:
         return self.data.qpos[start:stop].copy()
 
     def put(self, joint: str, position: np.ndarray) -> None:
-        """As `where`; at rest."""
+        """As `where`; at rest. Rounded as the planner's solutions are, and for the same reason."""
         start, stop = self._span(joint)
-        self.data.qpos[start:stop] = position
+        self.data.qpos[start:stop] = np.round(position, DECIMALS)
         first = int(self.model.joint(joint).dofadr[0])
         self.data.qvel[first : first + (6 if stop - start == 7 else 1)] = 0
 

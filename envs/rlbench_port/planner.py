@@ -20,6 +20,9 @@ CLOSE = (5e-4, 2e-3)
 """Metres and radians: what counts as the pose."""
 SPEED, ACCELERATION = 1.0, 4.0
 """Along a path in the space of joints: rad/s, rad/s^2."""
+DECIMALS = 7
+"""Digits of a joint's angle, radians, that a solution keeps. numpy's linear algebra has other kernels for other CPUs,
+which differ in the last bits; rounded, a seed names the same episode on all of them. The tip is off by under 1 um."""
 
 
 class Planner:
@@ -82,7 +85,7 @@ class Planner:
             error[:3] = place - at
             error[3:] = rotation_vector(canonical(multiply(rotation, inverse(turned))))
             if np.linalg.norm(error[:3]) < CLOSE[0] and np.linalg.norm(error[3:]) < CLOSE[1]:
-                return q
+                return np.round(q, DECIMALS)
             mujoco.mj_comPos(self._model, self._data)
             mujoco.mj_jacSite(self._model, self._data, self._jacobian[:3], self._jacobian[3:], self._tip)
             jacobian = self._jacobian[:, : arm.JOINTS]
