@@ -33,6 +33,7 @@ POLICIES: dict[str, str] = {
     "act": "baselines.act.whole:ACT",
     "act-head": "baselines.act.over:ACTHead",
     "aloha-unleashed": "baselines.aloha_unleashed.policy:AlohaUnleashed",
+    "chunk-mlp": "baselines.chunk_mlp:ChunkMLP",
     "vla-backbone": "baselines.vla_backbone.policy:VLABackbone",
 }
 """By the contract `methods.policy`: in the place of a method where they are whole, else of a head."""
