@@ -16,7 +16,7 @@ from envs.named_cameras import named_cameras
 from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
-from envs.rlbench_port.places import CAMERAS, CROP, WORKSPACE
+from envs.rlbench_port.places import CAMERAS, CROP, VIRTUAL, WORKSPACE
 from envs.rlbench_port.rotations import canonical, inverse, multiply
 from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest, SpecMismatch
 
@@ -81,6 +81,8 @@ class RLBenchPort:
             "points",
             "points_valid",
             "point_colors",
+            "views",
+            "views_valid",
             "proprio",
             "ground_truth",
         }
@@ -132,19 +134,20 @@ class RLBenchPort:
         self._planner = Planner()
         self.robot = Robot(self.model)
         numbers = [self.model.camera(name).id for name, _ in cameras]
-        self.sensors = Sensors(self.model, self.robot.data, numbers, request)
+        self.sensors = Sensors(self.model, self.robot.data, numbers, request, hand=self._hand)
         self._layout: Layout
         self.played = 0
 
     @classmethod
     def resolve(cls, request: ObservationRequest) -> ObservationRequest:
-        """With the crop that is used where the request names none. Raises `SpecMismatch`."""
+        """With the crop and the virtual cameras that are used where the request names none. Raises `SpecMismatch`."""
         if isinstance(request.crop, str):
             raise SpecMismatch(
                 f"{cls.name} has no crop named {request.crop!r}; give [x0,y0,z0,x1,y1,z1] in metres, robot frame, or "
                 "null"
             )
-        return dataclasses.replace(request, crop=request.crop or CROP)
+        virtual = VIRTUAL if request.virtual is None else request.virtual
+        return dataclasses.replace(request, crop=request.crop or CROP, virtual=virtual)
 
     @classmethod
     def specs(cls, request: ObservationRequest) -> dict[str, FieldSpec]:
@@ -215,6 +218,9 @@ class RLBenchPort:
 
     def succeeded(self) -> bool:
         return self._layout.goal.done(self.robot)
+
+    def _hand(self) -> dict[str, np.ndarray]:
+        return {"wrist-left": self.robot.robot_from_tip()}
 
     def _watch(self) -> bool:
         return self._layout.goal.watch(self.robot)

@@ -94,6 +94,13 @@ class Robot:
         """The fingertips' place (3,), metres, and rotation x, y, z, w with w >= 0, robot frame."""
         return self.data.site_xpos[self._tip].copy(), from_matrix(self.data.site_xmat[self._tip].reshape(3, 3))
 
+    def robot_from_tip(self) -> np.ndarray:
+        """(4, 4)."""
+        found = np.eye(4)
+        found[:3, :3] = self.data.site_xmat[self._tip].reshape(3, 3)
+        found[:3, 3] = self.data.site_xpos[self._tip]
+        return found
+
     def where(self, joint: str) -> np.ndarray:
         """A joint's position: (1,) radians of a hinge; of a free body x, y, z, metres, and rotation w, x, y, z."""
         start, stop = self._span(joint)

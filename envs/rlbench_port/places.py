@@ -13,6 +13,7 @@ import numpy as np
 
 from envs.camera import Orbit
 from envs.spec import Crop
+from envs.views import VirtualCamera
 
 BASE = np.array([-0.268, -0.005, 0.752])
 """Of the robot in RLBench's world frame, metres, from close_box trajectories that RoboVerse publishes."""
@@ -65,3 +66,12 @@ which nobody does, is ours."""
 
 WRIST_FOV = 60.0
 """Degrees. The camera `wrist` is fixed to the hand (`arm.py`)."""
+
+VIRTUAL = (
+    VirtualCamera("overhead", (0.55, 0.0, 1.0), (0.55, 0.0, 0.0), up=(1.0, 0.0, 0.0)),
+    VirtualCamera("back-right", (1.1, -0.6, 0.7), (0.55, 0.0, 0.0)),
+    VirtualCamera("front-left", (0.0, 0.6, 0.7), (0.55, 0.0, 0.0)),
+    VirtualCamera("wrist-left", (0.12, 0.0, -0.2), (0.0, 0.0, 0.05), on_hand=True),
+)
+"""CLAMP's views (section III-B) of this table: from 1 m above its middle, from two opposite corners 0.70 m over it, and
+behind the gripper, in the frame of the fingertips. "Front" is the robot's side, "left" is +y; there is one arm."""

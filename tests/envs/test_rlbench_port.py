@@ -48,8 +48,35 @@ class Keyframes(EnvContract):
 @pytest.mark.gl
 class TestSeeing(Keyframes):
     task = "close-box"
-    fields = ("rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors", "proprio")
+    fields = (
+        *("rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors"),
+        *("views", "views_valid", "proprio"),
+    )
     cameras = ("front", "wrist")
+
+
+@pytest.mark.gl
+def test_the_virtual_camera_on_the_hand_sees_the_fingers_wherever_the_hand_is() -> None:
+    """And the one from above sees the table's middle in its middle; a single arm has no right hand."""
+    fields = ("views", "views_valid")
+    env = make("rlbench4-port", "close-box", ObservationRequest(fields, ("front", "left_shoulder", "right_shoulder")))
+    env.reset(3)
+    for _ in range(2):
+        seen = env.observe()
+        view, filled = seen["views"], seen["views_valid"]
+        assert filled[:4].any((1, 2)).all() and not filled[4].any()
+        hand = env.robot.robot_from_tip()
+        near = (view[3][filled[3]][:, 1:] - hand[:3, 3]) @ hand[:3, :3]
+        fingers = (abs(near[:, 0]) < 0.03) & (abs(near[:, 1]) < 0.1) & (near[:, 2] > -0.06) & (near[:, 2] < 0.02)
+        assert fingers.sum() > 20
+        row, column = np.argwhere(filled[0]).T
+        x, y = view[0, row, column, 1:3].T
+        depth = view[0, row, column, 0]
+        focal = 112 / np.tan(np.deg2rad(30))
+        np.testing.assert_allclose(np.floor(112 - focal * (x - 0.55) / depth), row, atol=1)
+        np.testing.assert_allclose(np.floor(112 - focal * y / depth), column, atol=1)
+        env.step(env.expert_action())
+    env.close()
 
 
 @pytest.mark.sim
