@@ -102,7 +102,7 @@ def ledger_(
         bool, typer.Option("--methods", help="method by method: what it is, needs, and how much was measured")
     ] = False,
 ) -> None:
-    """List which numbers reported in a paper are reproduced, and which were not run and why."""
+    """List which reported numbers are reproduced, and which not run."""
     from benchmark.records.gather import MEASURED
     from benchmark.report.tables.clar_2 import RLBENCH
     from benchmark.report.tables.forms import render
