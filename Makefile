@@ -38,7 +38,7 @@ fast: setup
 # the committed records as pages, with films of a few cells: report/index.html
 report: setup
 	$(VENV)/bin/python -m pip --disable-pip-version-check install -q -e '.[report]' -c constraints.txt
-	$(BENCH) report --with-reference --films hammer/dp3 --films reach/dp3 --films box-close/state
+	$(BENCH) report --with-reference --videos hammer/dp3 --videos reach/dp3 --videos box-close/state
 
 # the documentation as a site, site/index.html; a link that leads nowhere is an error
 docs: setup

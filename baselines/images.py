@@ -22,7 +22,7 @@ OBSERVE = MethodOption(
     "observe",
     "rgb",
     ("rgb", "rgbd"),
-    "rgbd: depth as a grey picture, 255 / (1 + metres), through the same network; its feature stands behind rgb's",
+    "rgbd: depth as a grey image, 255 / (1 + metres), through the same network; its feature stands behind rgb's",
     changes=(("rgbd", "observes", ("rgb", "depth")),),
 )
 

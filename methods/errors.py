@@ -88,7 +88,7 @@ def not_finite(kind: type, when: str) -> BadFeature:
 def other_shape(kind: type, found: object, rows: int, width: int) -> BadFeature:
     return BadFeature(
         f"the feature of {_place(kind)} is {found} for {rows} rows, ({rows}, {width}) = (B, feature_dim) is expected; "
-        "mend its encode"
+        "fix its encode"
     )
 
 

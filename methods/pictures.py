@@ -57,7 +57,7 @@ def refuse_apart(name: str, observes: Iterable[str], specs: Mapping[str, FieldSp
     if not takes and (apart := fields_of(stacks, specs)):
         raise SpecMismatch(
             f"{name} reads {' and '.join(stacks)} as one stack, but these cameras have different sizes, so that each "
-            f"picture is a field of its own: give all cameras one size (suite.observation.sizes=null), or have the "
+            f"image is a field of its own: give all cameras one size (suite.observation.sizes=null), or have the "
             f"method read the fields {', '.join(apart)} (methods.pictures.Pictures reads both) and say "
             "camera_sizes = True"
         )

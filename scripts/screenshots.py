@@ -42,8 +42,9 @@ def main() -> None:
 
     program = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
-        films = ["--films", "hammer/dp3"]
-        command = [sys.executable, "-m", "benchmark", "report", "--records", "results/measured", "--to", folder, *films]
+        videos = ["--videos", "hammer/dp3"]
+        made = ["--records", "results/measured", "--to", folder, *videos]
+        command = [sys.executable, "-m", "benchmark", "report", *made]
         subprocess.run(command, check=True, cwd=ROOT)
         browser = started.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         index = (Path(folder) / "index.html").as_uri()

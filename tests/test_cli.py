@@ -239,7 +239,7 @@ def test_two_processes_on_one_cell(undisturbed: dict[str, Any], tmp_path: Path) 
     assert the_record(tmp_path) == undisturbed
     code, out, _ = bench("run", "--method", "state", *TINY, cwd=tmp_path)
     assert code == 0
-    assert "(was there)" in out
+    assert "(up to date, not re-run)" in out
 
 
 @pytest.mark.sim

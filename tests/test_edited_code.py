@@ -83,14 +83,14 @@ def place(tmp_path: Path) -> Path:
 def test_an_edited_method_stops_and_says_what_changed(place: Path) -> None:
     first = run(place, "--method", "mine.py:Mine")
     assert first.returncode == 0, first.stderr
-    assert "(was there)" in run(place, "--method", "mine.py:Mine").stdout
+    assert "(up to date, not re-run)" in run(place, "--method", "mine.py:Mine").stdout
     (before,) = records(place)
     (kept,) = (place / "runs/records").rglob("mlp-s0.source")
     assert (kept / "mine.py").read_text() == MINE and (kept / "shared_net.py").read_text() == "width = 1.0\n"
 
     (place / "shared_net.py").write_text("width = 2.0\n")  # a module that the file imports, of the same length
     second = run(place, "--method", "mine.py:Mine")
-    assert second.returncode == 1 and "(was there)" not in second.stdout
+    assert second.returncode == 1 and "(up to date, not re-run)" not in second.stdout
     for words in ("shared_net.py changed since", "-width = 1.0", "+width = 2.0", "--overwrite", "another name"):
         assert words in second.stdout + second.stderr, words
     assert records(place) == [before], "the old record is untouched"
@@ -101,7 +101,7 @@ def test_an_edited_method_stops_and_says_what_changed(place: Path) -> None:
     assert after["training"]["train_loss"] != before["training"]["train_loss"]
     assert after["identity"]["method"]["source"] != before["identity"]["method"]["source"]
     assert (kept / "shared_net.py").read_text() == "width = 2.0\n"
-    assert "(was there)" in run(place, "--method", "mine.py:Mine").stdout
+    assert "(up to date, not re-run)" in run(place, "--method", "mine.py:Mine").stdout
 
 
 def test_half_finished_work_is_never_continued_by_other_code(place: Path) -> None:
@@ -161,7 +161,7 @@ def test_two_classes_are_two_methods_or_refused(place: Path) -> None:
     assert done.returncode == 2 and "are both called mine" in done.stderr, done.stderr
     assert run(place, "--method", "mine.py:Mine").returncode == 0
     done = run(place, "--method", "mine.py:Other")
-    assert done.returncode == 1 and "(was there)" not in done.stdout and len(records(place)) == 1
+    assert done.returncode == 1 and "(up to date, not re-run)" not in done.stdout and len(records(place)) == 1
 
 
 def test_a_simulator_that_is_edited_during_the_run_stops_it(tmp_path: Path) -> None:

@@ -333,7 +333,7 @@ def test_csv_begins_with_what_it_is_and_pandas_reads_the_rest(records: Path) -> 
     assert text.startswith("# ") and text.splitlines()[len(head)].startswith("method,number,")
     pandas = pytest.importorskip("pandas")
     frame = pandas.read_csv(io.StringIO(text), comment="#")
-    assert list(frame.columns)[:2] == ["method", "number"] and "printed" in set(frame["number"])
+    assert list(frame.columns)[:2] == ["method", "number"] and "reported" in set(frame["number"])
 
 
 def test_a_cell_with_a_hash_is_no_comment() -> None:
@@ -374,11 +374,11 @@ def test_marks_are_those_of_the_table() -> None:
     table = Table(
         "t",
         ("method", "number"),
-        (("a untrained", "printed"), ("b (reference)", "60.0 [50, 69] † 1/4")),
+        (("a untrained", "reported"), ("b (reference)", "60.0 [50, 69] † 1/4")),
         ("(1) an erratum.",),
         bold=frozenset({(1, 1)}),
     )
-    assert set(marks(table)) == {"untrained", "printed", "(reference)", "[low, high]", "†", "(1)", "bold"}
+    assert set(marks(table)) == {"untrained", "reported", "(reference)", "[low, high]", "†", "(1)", "bold"}
     assert as_data(named(table, "s", "quick"))["departs_from_paper"]
 
 

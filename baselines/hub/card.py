@@ -39,7 +39,7 @@ class HubCard(MethodCard):
         text, default = str(given["size"]), str(self.input.size)
         size = int(text) if text.isdecimal() and len(text) < 6 else 0
         if text != default and not self.patch:
-            raise ValueError(f"method.size={text}: {self.name} takes pictures of {default} pixels alone")
+            raise ValueError(f"method.size={text}: {self.name} takes images of {default} pixels alone")
         if not 1 <= size <= LARGEST:
             raise ValueError(f"method.size={text} is no number of pixels from 1 to {LARGEST} ({self.name})")
         if text != default and size % self.patch:

@@ -144,7 +144,7 @@ def files(name: str) -> tuple[WeightFile, ...]:
         WeightFile(file, f"{where}/{file}", licence, note=note)
         for file, note in (
             (CONFIG, "describes the network"),
-            (PICTURES, "describes its pictures"),
+            (PICTURES, "describes its images"),
             ("model.safetensors", ""),
         )
     )

@@ -22,7 +22,7 @@ def picture_input(name: str, said: Mapping[str, Any]) -> ImageInput:
     if not _three(mean) or not _three(std):
         raise BadMethod(f"{name}: its preprocessor_config.json has no image_mean and image_std of three numbers")
     if abs(float(said.get("rescale_factor", 1 / 255)) * 255 - 1) > 1e-3 or not said.get("do_rescale", True):
-        raise BadMethod(f"{name}: its pictures are not scaled to 0..1 (rescale_factor); that is not known here")
+        raise BadMethod(f"{name}: its images are not scaled to 0..1 (rescale_factor); that is not known here")
     number = said.get("resample", 3)
     if number not in INTERPOLATION:
         raise BadMethod(f"{name}: it resizes with resample={number}; 2 (bilinear) and 3 (bicubic) are known here")

@@ -129,7 +129,7 @@ def _input(timm: Any, name: str, model: Any) -> ImageInput:
     config = timm.data.resolve_data_config(model=model)
     channels, height, width = config["input_size"]
     if channels != 3 or height != width:
-        raise BadMethod(f"timm:{name} takes pictures of {channels} x {height} x {width}; square ones of 3 are given")
+        raise BadMethod(f"timm:{name} takes images of {channels} x {height} x {width}; square ones of 3 are given")
     modes = {"center": "short-side", "squash": "stretch"}
     if config["crop_mode"] not in modes or config["interpolation"] not in ("bicubic", "bilinear"):
         raise BadMethod(

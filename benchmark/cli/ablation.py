@@ -56,7 +56,7 @@ def suite(
 ) -> None:
     """Run an ablation: its pre-trainings, then every cell with them.
 
-    `bench table 5` renders it. Issued again, it goes on.
+    `bench table 5` renders it. Run again, it resumes.
     """
     run_ablation(
         name,
@@ -162,7 +162,7 @@ def run_ablation(
             number, new = follow(first, sys.argv[1:], resources(profile))
             say(
                 f"job {number} {'submits' if new else 'waits already to submit'} the cells once all have succeeded; if "
-                "one fails, mend it and issue the same command again"
+                "one fails, fix it and run the same command again"
             )
             return
         if outcome["failed"] or outcome["busy"]:

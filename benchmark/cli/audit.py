@@ -1,4 +1,4 @@
-"""`bench audit`: doubt a number, replay it."""
+"""`bench audit`: re-verify records by replaying recorded actions."""
 
 from __future__ import annotations
 

@@ -45,20 +45,24 @@ def compare(
         str | None, typer.Option("--shift", help="compare drops under it: corner2, instructions=shuffled, ...")
     ] = None,
     looks: Annotated[
-        bool, typer.Option("--looks", help="methods, retrained: decide at 3, 5 and 10 seeds, levels .005, .015, .03")
+        bool, typer.Option("--looks", help="methods, retrained: test at 3, 5 and 10 seeds, levels .005, .015, .03")
     ] = False,
     until_decided: Annotated[
         bool,
-        typer.Option("--until-decided", help="these checkpoints play on until one is better; says nothing of seeds"),
+        typer.Option(
+            "--until-decided", help="more episodes of these checkpoints until one is better; says nothing about seeds"
+        ),
     ] = False,
     alpha: Annotated[
         float,
-        typer.Option("--alpha", parser=real(BETWEEN_0_AND_1), metavar="P", help="with --until-decided: false alarms"),
+        typer.Option(
+            "--alpha", parser=real(BETWEEN_0_AND_1), metavar="P", help="with --until-decided: rate of false alarms"
+        ),
     ] = 0.05,
     batch: Annotated[
         int,
         typer.Option(
-            "--batch", parser=whole(1, 10_000), metavar="N", help="with --until-decided: episodes between two looks"
+            "--batch", parser=whole(1, 10_000), metavar="N", help="with --until-decided: episodes between two tests"
         ),
     ] = 25,
     most: Annotated[

@@ -48,7 +48,7 @@ def verify(
     everything: Annotated[bool, typer.Option("--all", help="every method, as a table")] = False,
     against: Annotated[
         Path | None,
-        typer.Option("--against", parser=kinds.old_file, metavar="FILE", help="another machine's certificate"),
+        typer.Option("--against", parser=kinds.old_file, metavar="FILE", help="another machine's check, of one method"),
     ] = None,
     weights: WeightsOption = None,
     folder: WeightsDir = None,
@@ -57,7 +57,7 @@ def verify(
     as_json: Json = False,
     overrides: Overrides = None,
 ) -> None:
-    """Check an encoder's implementation. Parameter count, fixed features, frozen proof, determinism, pixel range."""
+    """Check an encoder's implementation. Parameter count, fixed features, frozen or not, determinism, pixel range."""
     from benchmark.encoders import certificates
     from benchmark.report.tables.forms import render
     from benchmark.settings.overrides import key_value
@@ -70,7 +70,7 @@ def verify(
     if everything == (name is not None):
         raise ConfigError("give one method, or --all")
     if against is not None and name is None:
-        raise ConfigError("--against compares one method's certificate; name the method")
+        raise ConfigError("--against compares one method's check; name the method")
     place = weights_folder(folder)
     theirs = certificates.read_certificate(against) if against else None
     if name is None:
@@ -84,7 +84,7 @@ def verify(
         print_json(found[0]) if as_json else echo(certificates.render_certificate(found[0]))
         path = out / "certificates" / f"{found[0]['method']}-{found[0]['weights']}.json"
         write_json(path, found[0])
-        say(f"certificate: {path}")
+        say(f"implementation check: {path}")
     differences = compare(found[0], theirs) if theirs is not None else []
     for difference in differences:
         say(f"differs from {against}: {difference}")

@@ -23,9 +23,7 @@ from benchmark.settings.catalog import register_baselines
 @app.command()
 @explained
 def doctor(
-    what: Annotated[
-        str | None, typer.Argument(metavar="[rlbench|aloha]", help="whether that simulator runs here")
-    ] = None,
+    what: Annotated[str | None, typer.Argument(metavar="[rlbench|aloha]", help="check that simulator, too")] = None,
     python: Annotated[
         str | None, typer.Option("--python", help="with rlbench: the interpreter that has it, if another")
     ] = None,
@@ -39,7 +37,7 @@ def doctor(
     as_json: Json = False,
     out: Out = Path("runs"),
 ) -> None:
-    """Check this machine and its installation. Each failure prints the command that mends it."""
+    """Check this machine and its installation. Each failure prints the command that fixes it."""
     from benchmark.system.doctor import examine, render_findings
     from benchmark.system.doctor_aloha import examine_aloha
     from benchmark.system.errors import ConfigError

@@ -22,7 +22,7 @@ def migrate(
     folders: Annotated[
         list[Path], typer.Argument(parser=folder, metavar="FOLDER...", help="of records, such as runs/records")
     ],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be written, and write nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be written, and write nothing")] = False,
     as_json: Json = False,
 ) -> None:
     """Rewrite old records in the present schema.

@@ -17,10 +17,10 @@ from benchmark.settings.catalog import register_baselines
 @explained
 def new(
     what: Annotated[str, typer.Argument(parser=kinds.word("method"), metavar="method", help="what to begin")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="what tables will call it")],
-    rgb: Annotated[bool, typer.Option("--rgb", help="pictures, trained end to end")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="its name in tables")],
+    rgb: Annotated[bool, typer.Option("--rgb", help="images, trained end to end")] = False,
     points: Annotated[bool, typer.Option("--points", help="point clouds, trained end to end")] = False,
-    frozen: Annotated[bool, typer.Option("--frozen", help="pictures, pre-trained weights, never trained")] = False,
+    frozen: Annotated[bool, typer.Option("--frozen", help="images, pre-trained weights, never trained")] = False,
     to: Annotated[
         Path, typer.Option("--to", parser=kinds.folder, metavar="DIR", help="a folder that is there; default: here")
     ] = Path(),

@@ -70,7 +70,7 @@ Records = Annotated[
     typer.Option("--records", parser=kinds.folder, metavar="FOLDER", help="of records; default: OUT/records"),
 ]
 WithReference = Annotated[
-    bool, typer.Option("--with-reference", help="also this project's own records (results/measured), marked so")
+    bool, typer.Option("--with-reference", help="also this project's own records (results/measured), marked")
 ]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Hydra overrides")]
 

@@ -68,7 +68,7 @@ def plan_(
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Plan seeds, episodes and hours for a comparison. Those with which `bench compare` finds --detect points."""
+    """Power analysis: seeds, episodes and hours for a comparison. To detect --detect points by `bench compare`."""
     from benchmark.report.comparisons.power import plan, plan_table, scope_of_suite
     from benchmark.report.comparisons.seed_spreads import Assumed, assumed, spreads
     from benchmark.report.tables.forms import render

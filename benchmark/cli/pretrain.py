@@ -86,7 +86,7 @@ def pretrain(
     as_json: Json = False,
     settings: Settings = None,
 ) -> None:
-    """Pre-train an encoder, or a policy, for `bench run --weights`. Issued again, it goes on where it stopped."""
+    """Pre-train an encoder, or a policy, for `bench run --weights`. Run again, it resumes where it stopped."""
     import os
 
     from benchmark.cli.pretrain_policy import Asked, pretrain_whole, refuse_mixed
@@ -241,11 +241,11 @@ def attention(
     camera: Annotated[str, typer.Option("--camera")] = "corner",
     steps: Annotated[str, typer.Option("--steps", help="of the expert's episode")] = "0,25,50,75",
     to: Annotated[
-        Path, typer.Option("--to", parser=kinds.folder, metavar="DIR", help="for the pictures and the page")
+        Path, typer.Option("--to", parser=kinds.folder, metavar="DIR", help="for the images and the page")
     ] = Path("attention"),
     as_json: Json = False,
 ) -> None:
-    """Draw an encoder's attention over cloud and picture. (CLAR, figure 6), as PNGs and as a page whose clouds turn."""
+    """Draw an encoder's attention over cloud and image. (CLAR, figure 6), as PNGs and as a page whose clouds turn."""
     from benchmark.cli.options import parse_seeds
     from benchmark.pretrain.attention_maps import look, watch, write_looks
     from benchmark.pretrain.loading import load_pretraining
@@ -264,8 +264,8 @@ def attention(
 def _in_words(card: dict[str, Any], weights: Path, computed: bool) -> str:
     last = card["history"][-1]
     lines = [
-        f"{weights}: {'trained now' if computed else 'was there'}, {card['epochs']} epochs, {card['steps']:,} steps, "
-        f"{card['seconds'] / 60:.0f} min",
+        f"{weights}: {'trained now' if computed else 'up to date, not re-run'}, {card['epochs']} epochs, "
+        f"{card['steps']:,} steps, {card['seconds'] / 60:.0f} min",
         "last epoch: " + ", ".join(f"{name} {value:.4g}" for name, value in sorted(last["train"].items())),
     ]
     if last["valid"]:

@@ -65,8 +65,8 @@ def in_words(card: dict[str, Any], weights: Path, computed: bool) -> str:
     tasks = sum(len(source["tasks"]) for source in card["data"].values())
     return "\n".join(
         [
-            f"{weights}: {'trained now' if computed else 'was there'}, {card['steps']:,} steps on {tasks} tasks, "
-            f"{card['seconds'] / 60:.0f} min",
+            f"{weights}: {'trained now' if computed else 'up to date, not re-run'}, {card['steps']:,} steps "
+            f"on {tasks} tasks, {card['seconds'] / 60:.0f} min",
             f"training loss {last['train']['loss']:.4g}{held}",
             f"use it on other tasks: bench run --suite SUITE --policy {card['method']} --weights {weights}{options}",
         ]

@@ -21,13 +21,15 @@ def report(
     ),
     films: Annotated[
         list[str] | None,
-        typer.Option("--films", help="play the kept actions of these cells again and film them (part of a path)"),
+        typer.Option(
+            "--videos", "--films", help="replay the recorded actions of these cells as videos (part of a path)"
+        ),
     ] = None,
     simulator: Annotated[
-        list[str] | None, typer.Option("--simulator", help="with --films: path/to/file.py:Class that may be run")
+        list[str] | None, typer.Option("--simulator", help="with --videos: path/to/file.py:Class that may be run")
     ] = None,
     python: Annotated[
-        str | None, typer.Option("--python", help="with --films: the simulator's interpreter, if another")
+        str | None, typer.Option("--python", help="with --videos: the simulator's interpreter, if another")
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="show it in a browser")] = False,
     records: Records = None,
@@ -64,7 +66,7 @@ def report(
     if as_json:
         print_json({"page": str(page), "cells": len(placed), "films": len(media), "left_out": notes})
     else:
-        echo(f"{page}: {len(placed)} cells, {len(media)} filmed, in {seconds:.0f} s")
+        echo(f"{page}: {len(placed)} cells, {len(media)} with videos, in {seconds:.0f} s")
         for note in notes:
             echo(f"  {note}")
     if open_:

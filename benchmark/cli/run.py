@@ -59,7 +59,7 @@ def run(
     device: Device = "auto",
     log: Annotated[str, typer.Option("--log", help="none | tensorboard | wandb: curves while it runs")] = "none",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="compute again what is there")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="run again what is up to date")] = False,
     no_rollouts: Annotated[
         bool, typer.Option("--no-rollouts", help="only train, and give the losses on held-out demonstrations")
     ] = False,
@@ -71,7 +71,7 @@ def run(
     as_json: Json = False,
     overrides: Overrides = None,
 ) -> None:
-    """Train and score methods on a suite. Issued again, it does only what is missing."""
+    """Train and score methods on a suite. Run again, it does only what is missing."""
     from benchmark.experiment.make_cells import make_cells, preflight
     from benchmark.experiment.outline import outline
     from benchmark.experiment.retest_shifted import moved_cameras

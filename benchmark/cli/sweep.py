@@ -86,7 +86,7 @@ def sweep(
         typer.Argument(metavar="[KEY=VALUE]...", help="Hydra overrides, and launcher.FIELD=VALUE for any sbatch field"),
     ] = None,
 ) -> None:
-    """Run methods x tasks x seeds, here or on Slurm. Issued again, it goes on."""
+    """Run methods x tasks x seeds, here or on Slurm. Run again, it resumes."""
     flags = {
         "partition": partition,
         "gpus": gpus,

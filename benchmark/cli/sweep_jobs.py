@@ -115,7 +115,7 @@ def retry(
 @explained
 def logs(
     cell: Annotated[str, typer.Argument(help="a cell's label or a part of it, such as reach/dp3")],
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="go on as it is written, until Ctrl-C")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="follow the log until Ctrl-C")] = False,
     name: Annotated[str | None, typer.Option("--sweep", help="default: the newest")] = None,
     out: Out = Path("runs"),
 ) -> None:

@@ -90,8 +90,11 @@ def table(
 @explained
 def ledger_(
     form: Format = "markdown",
+    paper: Annotated[str, typer.Option("--paper", help="clar | clamp")] = "clar",
     protocol: Annotated[str | None, typer.Option("--protocol", help="default: the paper's for the suite")] = None,
-    suite: Annotated[str | None, typer.Option("--suite", help="default: metaworld-15, then rlbench-4")] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="default: metaworld-15, then rlbench-4; of clamp: aloha-6")
+    ] = None,
     records: Annotated[
         list[Path] | None, typer.Option("--records", help="folders of records; default: results/measured")
     ] = None,
@@ -99,28 +102,32 @@ def ledger_(
         bool, typer.Option("--methods", help="method by method: what it is, needs, and how much was measured")
     ] = False,
 ) -> None:
-    """List which printed numbers are reproduced, and which not yet."""
+    """List which reported numbers are reproduced, and which not run."""
     from benchmark.records.gather import MEASURED
     from benchmark.report.tables.clar_2 import RLBENCH
     from benchmark.report.tables.forms import render
     from benchmark.report.tables.ledger import ledger
     from benchmark.report.tables.method_status import method_status
-    from benchmark.report.tables.papers import SUITES
+    from benchmark.report.tables.only_printed import check_number
+    from benchmark.report.tables.papers import PROTOCOLS, SUITES
     from benchmark.report.tables.protocol_note import KEYFRAMES, PAPERS, named
     from benchmark.settings.catalog import cards, whole_policies
     from benchmark.settings.labels import base_of
     from benchmark.settings.load import load_settings
 
+    check_number(paper, 1)
     register_baselines()
     found = read_records(records or [MEASURED], Path())
-    for number, name in enumerate(
-        [suite] if suite else [SUITES["clar", 1]] if methods else [SUITES["clar", 1], RLBENCH]
-    ):
-        papers = KEYFRAMES if name == RLBENCH else PAPERS
+    usual = [SUITES[paper, 1]] if methods or paper != "clar" else [SUITES[paper, 1], RLBENCH]
+    for number, name in enumerate([suite] if suite else usual):
+        papers = KEYFRAMES if name == RLBENCH else PROTOCOLS.get((paper, 1), PAPERS)
         label = protocol or papers
         chosen = load_settings(name, base_of(label), "mlp").suite
-        make = method_status if methods else ledger
-        result = make(found, [*cards(), *whole_policies()] if methods else cards(), chosen, label)
+        if methods:
+            result = method_status(found, [*cards(), *whole_policies()], chosen, label)
+        else:
+            own = cards() if paper == "clar" else [*cards(), *whole_policies()]
+            result = named(ledger(found, own, chosen, label, paper), name, label, papers)
         if number and form in ("terminal", "markdown"):
             echo("")
-        echo(render(result if methods else named(result, name, label, papers), form, width()), nl=False)
+        echo(render(result, form, width()), nl=False)

@@ -275,7 +275,7 @@ def forecast(
     return (
         f"{task}: {wanted:,} demonstrations to collect, some {duration(wanted * seconds / at_once)} on {at_once} cores "
         f"({seconds:.1f} s and {len(episode['actions'])} steps for the first), {wanted * own / 1e9:.2f} GB while it is "
-        f"going on, then {wanted * packed.tell() / 1e9:.2f} GB in {path}; pictures and clouds are rendered when a "
+        f"going on, then {wanted * packed.tell() / 1e9:.2f} GB in {path}; images and clouds are rendered when a "
         "method first asks for them. It can be stopped and goes on where it was"
     )
 

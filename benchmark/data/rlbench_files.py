@@ -136,7 +136,7 @@ def _picture(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ConfigError(f"{path} is no picture that can be read ({error})") from error
+        raise ConfigError(f"{path} is no image that can be read ({error})") from error
 
 
 def _number(path: Path) -> int:

@@ -166,7 +166,7 @@ def _count_pictures(episode: Episode, camera: str, moments: int) -> None:
             )
         there = sum(1 for _ in folder.glob("*.png"))
         if there != moments:
-            raise Unusable(f"has {moments} observations and {there} pictures in {folder.name}: it was cut off")
+            raise Unusable(f"has {moments} observations and {there} images in {folder.name}: it was cut off")
 
 
 def _seen(episode: Episode, step: int, request: ObservationRequest, proprio: np.ndarray) -> Observation:
@@ -181,7 +181,7 @@ def _seen(episode: Episode, step: int, request: ObservationRequest, proprio: np.
         if view.rgb.shape[:2] != request.size_of(camera) or view.depth.shape != request.size_of(camera):
             height, width = view.rgb.shape[:2]
             raise ConfigError(
-                f"{episode.folder}: the pictures of {camera} have {height} x {width} pixels, and the suite "
+                f"{episode.folder}: the images of {camera} have {height} x {width} pixels, and the suite "
                 f"{' x '.join(map(str, request.size_of(camera)))}: give suite.observation.height={height} "
                 f"suite.observation.width={width}, here and to `bench run`, or generate the data with --image_size"
             )

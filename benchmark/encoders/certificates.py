@@ -60,7 +60,7 @@ def read_certificate(path: Path) -> dict[str, Any]:
     except (KeyError, TypeError) as error:
         why = f"it has no {error.args[0]}" if isinstance(error, KeyError) else "its fields are of other kinds"
         raise ConfigError(
-            f"--against {path} is no certificate ({why}); `bench verify METHOD` leaves one in OUT/certificates"
+            f"--against {path} is no implementation check ({why}); `bench verify METHOD` writes one to OUT/certificates"
         ) from error
     return dict(found)
 
@@ -113,9 +113,9 @@ def certificates_table(found: Sequence[dict[str, Any]]) -> Table:
     )
     notes = (
         "count: parameters against the published number. ok, fail, or - where the rule does not apply.",
-        "weights: none = trained from scratch; random = the published file is not here, so features prove nothing.",
+        "weights: none = trained from scratch; random = the published file is not here, and not checked.",
     )
-    return Table("Encoders verified", columns, tuple(rows), notes, text_columns=8)
+    return Table("Implementation checks of the encoders", columns, tuple(rows), notes, text_columns=8)
 
 
 def render_certificate(c: dict[str, Any]) -> str:

@@ -83,7 +83,7 @@ def export_demos(
             discard(unfinished / file)
         with explain(folder):
             unfinished.rename(folder)
-    left_out = "" if seen else f"{env.name} draws no pictures, so it has no videos"
+    left_out = "" if seen else f"{env.name} draws no images, so it has no videos"
     return Exported(folder, *done, said, left_out)
 
 

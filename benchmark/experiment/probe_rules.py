@@ -206,7 +206,7 @@ def _feature(it: Probed, feature: object, what: str) -> None:
         if feature.dim() == 3:
             why = "those look like tokens: pool them, and give tokens in encode_tokens"
         elif feature.dim() == 2 and feature.shape[0] == 2:
-            why = f"set feature_dim to {feature.shape[1]}, or mend encode"
+            why = f"set feature_dim to {feature.shape[1]}, or fix encode"
         elif feature.shape[:1] != (2,):
             why = "the batch is lost: keep the first axis"
         raise it.wrong(f"{what} gives {_shape(feature)} for 2 rows, (2, {width}) = (B, feature_dim) is expected; {why}")

@@ -74,7 +74,7 @@ class Outcome:
         if self.done:
             parts.append(render(cells_table(all_by_task(record for _, record, _ in self.done), "Results"), "terminal"))
             parts.append("records (a .png curve and the retest's .actions.npz lie beside each):")
-            parts += [f"  {path}{'' if new else '  (was there)'}" for path, _, new in self.done]
+            parts += [f"  {path}{'' if new else '  (up to date, not re-run)'}" for path, _, new in self.done]
             if self.edited:
                 parts.append(self.edited_note())
         parts += [f"FAILED {cell}: {error}" for cell, error in self.failed]

@@ -138,7 +138,7 @@ def status_table(sweep: Sweep, found: list[State], everything: bool = False) -> 
     if counts["failed"]:
         notes.append(f"run the failed ones again: bench retry {sweep.name}")
     if counts["stopped"] + counts["waiting"] and not counts["running"]:
-        notes.append("to go on with what nobody works on, issue the same command again")
+        notes.append("to resume what no process works on, run the same command again")
     columns = ("cell", "state", "epoch", "last", "left", "restarts", "detail")
     return Table(title, columns, rows, tuple(notes), text_columns=7)
 

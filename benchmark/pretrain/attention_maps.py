@@ -103,7 +103,7 @@ def _picture(found: Look, title: str) -> bytes:
     plain.set_title("picture", fontsize=9)
     over.imshow(found.rgb)
     over.imshow(found.heat, cmap="jet", alpha=0.25 + 0.45 * found.heat, vmin=0, vmax=1)
-    over.set_title("attention in the picture", fontsize=9)
+    over.set_title("attention in the image", fontsize=9)
     for axes in (plain, over):
         axes.set_axis_off()
     space: Any = figure.add_subplot(1, 3, 3, projection="3d")
@@ -125,7 +125,7 @@ def _page(looks: Sequence[Look], pictures: Sequence[bytes], title: str) -> str:
         for found in looks
     ]
     sections = "\n".join(
-        f'<section><h2>step {found.step}</h2><img alt="picture, attention in it and on the cloud" '
+        f'<section><h2>step {found.step}</h2><img alt="image, attention in it and on the cloud" '
         f'src="data:image/png;base64,{base64.b64encode(data).decode()}">'
         f'<canvas tabindex="0" width="420" height="360" data-cloud="{number}" aria-label="cloud; drag or arrow keys">'
         "</canvas></section>"

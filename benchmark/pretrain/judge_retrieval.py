@@ -110,7 +110,7 @@ def retrieval_table(found: dict[str, Any]) -> Table:
     notes = [
         f"{found['galleries']} galleries of {found['gallery']} held-out clouds, one of each trajectory; "
         f"{found['instructions']} instructions; teacher {found['teacher']}.",
-        "image@k: a picture's own cloud is among its k nearest. text@k: one of the k nearest clouds is of that "
+        "image@k: an image's own cloud is among its k nearest. text@k: one of the k nearest clouds is of that "
         "instruction. [low, high]: 95 % interval over queries, which share galleries.",
     ]
     if not found["trained_on_it"]:

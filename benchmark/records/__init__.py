@@ -1,1 +1,1 @@
-"""What a finished cell leaves, how it is read with doubt, and how it is audited."""
+"""What a finished cell leaves, what is checked when it is read, and how it is audited."""

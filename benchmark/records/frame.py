@@ -24,7 +24,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "seed": ("int64", "training seed"),
     "kind": (
         "str",
-        "`evaluation` in training, `retest` on fresh seeds, `shift` a retest under another camera or "
+        "`evaluation` in training, `retest` on fresh episodes, `shift` a retest under another camera or "
         "instruction, `further` episodes played after the retest",
     ),
     "shift": ("str", "of a `shift`: the camera, `instructions=...`, or `seeds=training`; empty in all other rows"),
@@ -33,7 +33,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "last": ("bool", "it is the last checkpoint"),
     "k": ("int64", "successes"),
     "n": ("int64", "episodes that could be run"),
-    "errors": ("int64", "episodes that could not be run; they count neither way"),
+    "errors": ("int64", "episodes that could not be run; they count as neither success nor failure"),
     "failed_actions": ("int64", "failures, among the n, of which the simulator could not carry out an action"),
     "rate": ("float64", "k / n in 0..1; missing where n is 0"),
     "train_loss": ("float64", "mean loss of the epoch, of all tasks of the policy; `evaluation` only"),

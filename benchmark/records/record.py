@@ -69,7 +69,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Record:
-    """All that a table, an audit or a doubter needs to know about one cell.
+    """All that a table or an audit needs to know about one cell.
 
     identity: the settings a number depends on; identity_hash names them. Which records may be averaged is decided in
         `benchmark.report.comparisons.comparable`. weights: `files` (name -> sha256) and `untrained` (random weights
@@ -124,7 +124,7 @@ class Record:
 
     @property
     def best(self) -> Tally:
-        """The paper's number: the maximum over evaluations. It over-states; tables print it with a star."""
+        """The paper's number: the maximum over evaluations, which is optimistically biased, so tables print a star."""
         return next(e.tally for e in self.evaluations if e.epoch == self.selected_epoch)
 
     @property

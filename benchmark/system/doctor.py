@@ -175,7 +175,7 @@ def render_findings(findings: list[Finding]) -> str:
     for finding in findings:
         lines.append(f"{finding.verdict.upper():<5} {finding.check:<9} {finding.found}")
         if finding.mend and finding.verdict != "ok":
-            lines.append(f"      mend it:  {finding.mend}")
+            lines.append(f"      fix it:   {finding.mend}")
     failed = sum(f.verdict == "fail" for f in findings)
     lines.append("everything is in order" if not failed else f"{failed} of {len(findings)} checks failed")
     return "\n".join(lines)

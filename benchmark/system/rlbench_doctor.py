@@ -75,7 +75,7 @@ def examine_rlbench(python: str | None, live: Callable[[str | None], Finding]) -
             findings.append(Finding(check.__name__, "fail", f"{type(error).__name__}: {error}", VENV))
     failed = [finding.check for finding in findings if finding.verdict == "fail"]
     if failed:
-        said = f"not tried: first mend {', '.join(failed)}"
+        said = f"not tried: first fix {', '.join(failed)}"
         return [*findings, Finding("simulator", "warn", said, "bench doctor rlbench   # again")]
     return [*findings, live(python)]
 
@@ -148,7 +148,7 @@ def check_qt(facts: Facts) -> Finding:
     variables = facts["variables"]
     platform = (variables["QT_QPA_PLATFORM"] or "").partition(":")[0]
     if platform not in ("", "xcb"):
-        found = f"QT_QPA_PLATFORM={platform}: CoppeliaSim would run, and every picture would be black"
+        found = f"QT_QPA_PLATFORM={platform}: CoppeliaSim would run, and every image would be black"
         return Finding("Qt", "fail", found, "unset QT_QPA_PLATFORM")
     for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_PLUGIN_PATH"):
         if variables[name] and not any(Path(part).is_dir() for part in variables[name].split(":")):

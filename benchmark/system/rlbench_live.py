@@ -54,7 +54,7 @@ def _examine(pool: Pool) -> tuple[str, bool]:
     """What draws, and whether a demonstration could be repeated. Raises `Wrong`."""
     pictures = [_first_moment(pool, seed) for seed in SEEDS]
     if all(np.array_equal(pictures[0], one) for one in pictures[1:]):
-        raise Wrong(f"the pictures of {len(SEEDS)} episodes are the same: nothing is placed or drawn anew")
+        raise Wrong(f"the images of {len(SEEDS)} episodes are the same: nothing is placed or drawn anew")
     if any(_ask(pool, "step", STAY)[1] for _ in range(2)):
         raise Wrong("the box is closed by an arm that stays where it is")
     _ask(pool, "reset", SEEDS[0])
@@ -65,7 +65,7 @@ def _examine(pool: Pool) -> tuple[str, bool]:
         said = f"the fingertips went {np.round(100 * moved, 1)} cm ({ended or 'no error'})"
         raise Wrong(f"told to go down by 5 cm, {said}")
     if np.array_equal(pool.workers[0].observation["rgb"], before["rgb"]):
-        raise Wrong("the picture did not change when the arm moved")
+        raise Wrong("the image did not change when the arm moved")
     said = str(_ask(pool, "fingerprint"))
     if not any(f"CoppeliaSim {known}" in said for known in ("4.1.", "unknown")):
         raise Wrong(f"PyRep is made for CoppeliaSim 4.1, and this is another: {said}")
@@ -78,7 +78,7 @@ def _first_moment(pool: Pool, seed: int) -> np.ndarray:
     seen = pool.workers[0].observation
     rgb, depth, focal = seen["rgb"][0], seen["depth"][0], float(seen["intrinsics"][0, 0, 0])
     if rgb.std() < 8 or not 10 < rgb.mean() < 245:
-        raise Wrong(f"the front picture is no scene: mean {rgb.mean():.0f}, deviation {rgb.std():.0f} of 255")
+        raise Wrong(f"the front image is no scene: mean {rgb.mean():.0f}, deviation {rgb.std():.0f} of 255")
     hit = depth[np.isfinite(depth)]
     if hit.size < 0.2 * depth.size or hit.min() < 0.05:
         raise Wrong(f"the front depth is no scene: {hit.size} of {depth.size} pixels hit something")

@@ -150,7 +150,7 @@ def test_episodes_that_are_not_whole_are_passed_over_and_named(copy: Path, tmp_p
     for damage, said in (
         (lambda: (folder / "low_dim_obs.pkl").write_bytes(cut[: len(cut) // 2]), "episode1/low_dim_obs.pkl is no demo"),
         (lambda: (folder / "low_dim_obs.pkl").unlink(), "episode1/low_dim_obs.pkl is not there"),
-        (lambda: (folder / "front_rgb" / "20.png").unlink(), "has 34 observations and 33 pictures in front_rgb"),
+        (lambda: (folder / "front_rgb" / "20.png").unlink(), "has 34 observations and 33 images in front_rgb"),
     ):
         shutil.rmtree(folder)
         shutil.copytree(made.episode_folder(copy, 0), folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from benchmark.records.read import BadRecord, read
 from benchmark.records.record import Record
 from benchmark.records.replay_actions import Simulator
 from benchmark.records.shifted_retests import read_shifts, shifts_path, write_shifts
+from benchmark.report.page.facts import slug
+from benchmark.report.page.film import film, filmed
 from benchmark.settings.load import load_settings
 from benchmark.settings.seeds import TRAINED_ON, derive
 from benchmark.settings.suite import Suite
@@ -145,3 +148,20 @@ def test_depth_is_what_rays_hit(seeing: Any) -> None:
     errors = depth_errors(mujoco, seeing.model, seeing.data, seeing.observe())
     assert np.median(errors) < 1e-4
     assert np.quantile(errors, 0.95) < 1e-3
+
+
+def test_a_video_shows_both_cameras_and_is_made_again_if_an_earlier_version_made_it(
+    recorded: Any, tmp_path: Path
+) -> None:
+    av = pytest.importorskip("av", reason="no PyAV")
+    record, path = recorded[0]["state"], recorded[1]["state"]
+    assert film([(path, record)], tmp_path, [ENV]) == []
+    found = filmed(record, path, tmp_path)
+    assert found is not None and len(found["films"]) == 3 and found["note"] == ""
+    with av.open(str(tmp_path / found["films"][0]["file"])) as video:
+        assert (video.streams.video[0].height, video.streams.video[0].width) == (224, 448)
+    assert all(one["label"].endswith("steps, 20 steps a second") for one in found["films"])
+    earlier = tmp_path / f"{slug(record)}.json"
+    earlier.write_text(json.dumps({key: value for key, value in found.items() if key != "pace"}))
+    assert film([(path, record)], tmp_path, [ENV]) == []
+    assert filmed(record, path, tmp_path) == found

@@ -254,7 +254,8 @@ def test_an_exported_policy_acts_as_it_did(folder: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_films(folder: Path, tmp_path: Path) -> None:
-    """Of pictures in the film's own size; where a method sees a cloud, in the sizes that the cloud is made of."""
+    """Of both cameras in the video's own size; where a method sees a cloud, in the sizes that the cloud is made of, and
+    then cameras of unequal heights do not stand side by side."""
     av = pytest.importorskip("av", reason="no PyAV")
     path, record = records(folder)["toy-frozen/mlp"]
     seen = {
@@ -267,7 +268,7 @@ def test_films(folder: Path, tmp_path: Path) -> None:
     }
     with_cloud = dataclasses.replace(record, identity={**record.identity, "observation": seen})
     assert [seen_by(one).size_of("hand") for one in (record, with_cloud)] == [(224, 224), (20, 40)]
-    for one, size, name in ((record, (224, 224), "a"), (with_cloud, (32, 24), "b")):  # sides are even
+    for one, size, name in ((record, (224, 448), "a"), (with_cloud, (32, 24), "b")):  # sides are even
         assert film([(path, one)], tmp_path / name, [SEEING]) == []
         found = filmed(one, path, tmp_path / name)
         assert found is not None and found["films"] and bool(found["clouds"]) == (one is with_cloud)

@@ -254,7 +254,7 @@ def test_half_a_data_set_is_none(exported: Path, tmp_path: Path, damage: Any, sa
 def test_without_pictures_there_are_no_videos(toy_settings: Settings, paths: Paths) -> None:
     small = dataclasses.replace(toy_settings.protocol, train_demos=1, valid_demos=0)
     done = export_demos(dataclasses.replace(toy_settings, protocol=small), ["near"], paths, paths.out / "blind", 1)
-    assert "no pictures" in done.left_out and read_dataset(done.folder).frames == 60
+    assert "no images" in done.left_out and read_dataset(done.folder).frames == 60
     assert not (done.folder / "videos").exists()
 
 

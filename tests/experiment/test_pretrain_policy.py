@@ -250,7 +250,7 @@ observation: {{cameras: [front, hand], height: 32, width: 24}}
     assert code == 0 and "4 steps on 1 tasks" in out, err
     assert "bench run --suite SUITE --policy aloha-unleashed --weights runs/pretrain/aloha-unleashed/first" in out
     assert out.rstrip().endswith("policy.size=small policy.sampler=ddim-10 policy.chunk=8 policy.execute=8"), out
-    assert "was there" in here(*words, *shared)[1]
+    assert "up to date, not re-run" in here(*words, *shared)[1]
     weights = "runs/pretrain/aloha-unleashed/first/first.pt"
     run = ["run", "--policy", NAME, "--weights", weights, "--protocol", "quick", *shared]
     code, _, err = here(*run, "--suite", "./seen.yaml")

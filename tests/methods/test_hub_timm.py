@@ -194,7 +194,7 @@ def test_what_names_a_number() -> None:
         (["timm:test_vit.nowhere"], "unknown model of timm 'test_vit.nowhere'. Did you mean 'test_vit"),
         (["timm:test_vit", "method.size=100"], "have 16 pixels, which do not divide it; take 96 or 112"),
         (["timm:test_vit", "method.size=big"], "method.size=big is no number of pixels"),
-        (["timm:resnet18", "method.size=100"], "takes pictures of 224 pixels alone"),
+        (["timm:resnet18", "method.size=100"], "takes images of 224 pixels alone"),
         (["timm:resnet18", "method.training=lora"], "method.training=lora is none of frozen, finetune"),
         (["timm:resnet18", "method.features=cls"], "method.features=cls is none of mean, tokens"),
         (["timm:test_vit"], "bench weights timm-test_vit.r160_in1k --fetch"),

@@ -141,7 +141,7 @@ def test_cameras_of_different_sizes(tmp_path: Path) -> None:
     assert [shard.fields["rgb"].shape[1:] for shard in each.shards] == [(1, 60, 80, 3), (1, 30, 40, 3)]
     (fused,) = open_frames([config(tmp_path / "data", "cloud=fused")], tmp_path / "cache", False, 1).shards
     assert fused.fields["points_valid"].any(1).all()
-    with pytest.raises(ConfigError, match="pictures of 30 x 40, 60 x 80, and a frame of several cameras has one size"):
+    with pytest.raises(ConfigError, match="images of 30 x 40, 60 x 80, and a frame of several cameras has one size"):
         open_frames([config(tmp_path / "data", "cloud=fused")], tmp_path / "cache", True, 1)
 
 

@@ -448,5 +448,5 @@ def test_no_code_that_a_record_names_is_run(file: Path, tmp_path: Path) -> None:
     assert done.exit_code == 4 and "--simulator" in done.stdout
     films = ["report", "--records", records, "--films", "state", "--to", str(tmp_path / "page")]
     done = CliRunner().invoke(app, films)
-    assert done.exit_code == 0 and "not filmed" in done.output, done.output
+    assert done.exit_code == 0 and "no video of" in done.output, done.output
     assert not mark.exists()

@@ -75,7 +75,7 @@ def test_with_seeds_the_question_is_of_the_methods_and_the_note_says_which() -> 
     }
     assert not_below_best(runs, ["reach"]) == {"a", "b"}
     (note,) = bold_notes([runs], [["reach"]])
-    assert "would the method be better if every arm were trained again" in note and "checkpoints" not in note
+    assert "would the method be better if all methods were trained again" in note and "checkpoints" not in note
     single = {name: {"reach": of["reach"][:1]} for name, of in runs.items()}
     assert not_below_best(single, ["reach"]) == {"a"}, "of these two checkpoints one is better"
     (note,) = bold_notes([single], [["reach"]])

@@ -29,7 +29,7 @@ QUIET += ["--disable-background-networking"]
 TABLE = Table(
     "Printed",
     ("method", "number", "%"),
-    (("x", "printed", "1"), ("x", "retest", "2"), ("y", "printed", "3"), ("", "retest", "missing")),
+    (("x", "reported", "1"), ("x", "retest", "2"), ("y", "reported", "3"), ("", "retest", "not run")),
     rules=frozenset({2}),
 )
 

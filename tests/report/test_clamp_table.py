@@ -59,7 +59,7 @@ def test_printed_beside_measured_and_what_was_learnt(placed: list[tuple[Path, Re
     found = rows(table)
     assert apart == [] and OTHER_DEMONSTRATIONS in table.notes
     assert list(next(iter(found.values()))) == [*ALOHA.task_names, "mean (6)"]
-    assert found["ACT", "printed"] == ["34", "82", "9.3", "38.7", "70", "44.7", "46.4"]
+    assert found["ACT", "reported"] == ["34", "82", "9.3", "38.7", "70", "44.7", "46.4"]
     at = [ALOHA.task_names.index(task) for task in TASKS]
     retests = found["dp3, mlp", "retest"]
     assert [retests[column].split(" ")[0] for column in at] == ["60.0", "2.0"]

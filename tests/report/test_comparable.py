@@ -95,7 +95,7 @@ def test_two_seeds_that_are_not_alike_are_never_averaged(what: str) -> None:
     table, _ = clar_table_1([good, odd], SUITE, "clar")
     shown = {row[:2]: row[3] for row in table.rows if "dp3" in row[0]}
     assert shown["dp3, mlp", "retest"].startswith("93.0 ["), "not averaged"
-    assert shown["dp3, mlp s1, hammer", "apart"].startswith("0.0 ["), "and not hidden"
+    assert shown["dp3, mlp s1, hammer", "excluded"].startswith("0.0 ["), "and not hidden"
     assert any(what.split()[0] in note for note in table.notes)
 
 

@@ -108,7 +108,7 @@ def test_what_was_made_under_other_conditions_is_in_no_mean_but_named_and_listed
     (group,) = facts.groups([*placed, place(odd, tmp_path / "records")])
     assert group["methods"] == before and "reach/dp3/mlp-s3" in group["apart"][0]
     page = build([*placed, (tmp_path / "x.json", odd)], [], [], tmp_path / "r")
-    assert "left out, made under other" in page.read_text() and "reach/dp3/mlp-s3" in page.read_text()
+    assert "excluded because made under other" in page.read_text() and "reach/dp3/mlp-s3" in page.read_text()
     assert len(read_script(tmp_path / "r/assets/data.js")["cells"]) == 4, "its own page is there all the same"
 
 
@@ -228,7 +228,7 @@ def test_a_cell_whose_actions_are_gone_is_named_and_the_others_go_on(tmp_path: P
     copy = tmp_path / "mlp-s0.json"
     shutil.copy(path, copy)
     (said,) = film([(copy, record)], tmp_path / "media")
-    assert said.startswith(f"not filmed: {record.task}/dp3: ") and "actions.npz" in said
+    assert said.startswith(f"no video of {record.task}/dp3: ") and "actions.npz" in said
 
 
 @pytest.mark.gl

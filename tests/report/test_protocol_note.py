@@ -31,7 +31,7 @@ def test_the_protocol_of_keyframes_is_the_papers_for_rlbench_alone() -> None:
 
 def test_a_protocol_that_is_not_here_is_another_one_too() -> None:
     assert departure("theirs") == (
-        "protocol theirs is not the paper's: its numbers do not compare with the printed ones.",
+        "protocol theirs is not the paper's: its numbers do not compare with the reported ones.",
     )
 
 

@@ -20,17 +20,17 @@ def test_rows_stand_below_what_is_printed_and_own_methods_after_them() -> None:
     records = [one("reach", "dp3"), one("hammer", "dp3"), one("reach", "proprio-only")]
     odd = dataclasses.replace(one("reach", "dp3", seed=4), identity={**records[0].identity, "precision": "bf16"})
     chosen = choose([*records, odd], lambda r: "DP3" if r.method == "dp3" else "own")
-    body = lay_out(chosen, GROUPS, ["R3M", "DP3"], lambda name: (name, "printed", "1", "2", "3", "4"), lines)
+    body = lay_out(chosen, GROUPS, ["R3M", "DP3"], lambda name: (name, "reported", "1", "2", "3", "4"), lines)
     assert [row[:2] for row in body.rows] == [
-        ("R3M", "printed"),
+        ("R3M", "reported"),
         ("", "retest"),
-        ("DP3", "printed"),
+        ("DP3", "reported"),
         *[("dp3, mlp", number) for number in ("best*", "retest", "last")],
         *[("proprio-only, mlp", number) for number in ("best*", "retest", "last")],
-        ("dp3, mlp s4, reach", "apart"),
+        ("dp3, mlp s4, reach", "excluded"),
     ]
     assert body.rows[1] == ("", "retest", *[MISSING] * 4)
-    assert all(row[5] == MISSING for row in body.rows if row[1] not in ("printed",)), "no tasks, no number"
+    assert all(row[5] == MISSING for row in body.rows if row[1] not in ("reported",)), "no tasks, no number"
     assert body.rules == {2, 6, 9} and body.partial
     assert len(chosen.apart) == 1 and chosen.kept == records
 

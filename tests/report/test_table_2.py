@@ -47,13 +47,13 @@ def test_printed_beside_measured(both: list[Record]) -> None:
     table, apart = clar_table_2(both, SUITES[RLBENCH], "clar-rlbench")
     found = rows(table)
     assert apart == []
-    assert found["CLAR", "printed"] == ["96", "100", "100", "32", "82"]
-    assert found["pointnet, mlp", "best*"] == ["80.0", "80.0", "80.0", "missing", "80.0 † 3/4"]
+    assert found["CLAR", "reported"] == ["96", "100", "100", "32", "82"]
+    assert found["pointnet, mlp", "best*"] == ["80.0", "80.0", "80.0", "not run", "80.0 † 3/4"]
     assert [cell.split(" ")[0] for cell in found["pointnet, mlp", "retest"]] == [
         "70.0",
         "71.0",
         "72.0",
-        "missing",
+        "not",
         "71.0",
     ]
 
@@ -74,13 +74,13 @@ def test_table_one_takes_its_column_from_rlbench_and_never_from_the_port(both: l
     assert cells[3].startswith("30.0 [") and cells[3].endswith("† 1/15"), "the mean is over MetaWorld's tasks alone"
     assert any(note.startswith("RLBench: suite rlbench-4") for note in table.notes)
     only_port, _ = clar_table_1([one for one in both if one.suite == PORT], METAWORLD, "clar")
-    assert {cells[-1] for (_, number), cells in rows(only_port).items() if number == "retest"} == {"missing"}
+    assert {cells[-1] for (_, number), cells in rows(only_port).items() if number == "retest"} == {"not run"}
 
 
 def test_another_protocol_fills_the_column_only_under_that_protocol(both: list[Record]) -> None:
     changed = [dataclasses.replace(one, protocol="clar-rlbench+epochs=3") for one in both]
     table, _ = clar_table_1(changed, METAWORLD, "clar")
-    assert {cells[-1] for (_, number), cells in rows(table).items() if number == "retest"} == {"missing"}
+    assert {cells[-1] for (_, number), cells in rows(table).items() if number == "retest"} == {"not run"}
     table, _ = clar_table_1(changed, METAWORLD, "clar+epochs=3")
     assert rows(table)["pointnet, mlp", "retest"][-1].startswith("71.0")
 

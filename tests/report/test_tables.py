@@ -107,11 +107,11 @@ def test_table_1_is_the_golden_one(form: str, records: list[Record]) -> None:
 def test_the_numbers_in_it(records: list[Record]) -> None:
     table, _ = clar_table_1(records, SUITE, "clar")
     rows = {(r[0], r[1]): r[2:] for r in csv.reader(plain(render(table, "csv")))}
-    assert rows["CLAR", "printed"] == ["96.0", "80.8", "71.2", "82.6", "82.0"]
+    assert rows["CLAR", "reported"] == ["96.0", "80.8", "71.2", "82.6", "82.0"]
     assert rows["dp3, mlp", "best*"][0] == "92.0"  # mean of 25..21 of 25
     assert rows["dp3, mlp", "retest"][0].startswith("88.0 [")
     assert rows["dp3, mlp", "retest"][1] == "70.0 [60, 78] † 1/5"  # Wilson of 70/100
-    assert rows["dp3, mlp", "retest"][2] == "missing"
+    assert rows["dp3, mlp", "retest"][2] == "not run"
     assert rows["dp3, mlp", "last"][3] == "83.3 † 6/15"  # (96 + 92 + 88 + 84 + 80 + 60) / 6
     assert rows["pointnet, mlp", "retest"][1].startswith("30.6 [")  # 30 of 98: errors are not failures
     assert any("hammer/pointnet (2)" in note for note in table.notes)
@@ -125,7 +125,7 @@ def test_every_printed_number_and_erratum_is_shown(records: list[Record]) -> Non
     notes = " ".join(table.notes)
     for words in ("55.5", "50.5 fits neither", "truncated", "takes RGB", "25 rollouts"):
         assert words in notes
-    assert text.count("missing") == 11 * 5
+    assert text.count("not run") == 11 * 5
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_records_made_under_other_conditions_are_named_and_left_out(change: dict
     table, apart = clar_table_1([*records, odd], SUITE, "clar")
     assert table.rows[: len(before.rows)] == before.rows, "never averaged in"
     (shown,) = table.rows[len(before.rows) :]
-    assert shown[:2] == ("dp3, mlp s1, hammer", "apart") and shown[3].startswith("0.0 [")
+    assert shown[:2] == ("dp3, mlp s1, hammer", "excluded") and shown[3].startswith("0.0 [")
     assert apart
     assert "hammer/dp3/mlp-s1" in apart[0]
 
@@ -155,7 +155,7 @@ def test_many_records_apart_are_counted(records: list[Record]) -> None:
     odd = [dataclasses.replace(r, task=task) for r in odd for task in ("reach", "hammer", "assembly")]
     made = [record(task, "dp3", (20, 80, 20)) for task in SUITE.task_names]
     table, _ = clar_table_1([*made, *odd, *records[:5]], SUITE, "clar")
-    assert [row[1] for row in table.rows].count("apart") == 13 and table.rows[-1][0] == "and 3 more (--cells)"
+    assert [row[1] for row in table.rows].count("excluded") == 13 and table.rows[-1][0] == "and 3 more (--cells)"
 
 
 def test_other_protocols_and_seeds(records: list[Record]) -> None:
@@ -234,11 +234,11 @@ def test_every_table_of_both_papers_prints_what_the_paper_prints(paper: str, num
     rows = list(csv.reader(plain(done.stdout)))
     values = reported(paper, f"Table {ROMAN[number]}")
     assert values
-    printed = [row for row in rows if len(row) > 1 and row[1] == "printed"]
+    printed = [row for row in rows if len(row) > 1 and row[1] == "reported"]
     assert len(printed) == len({value.method for value in values})
     cells = " ".join(" ".join(row) for row in printed)
     assert all(f"{value.value:g}" in cells for value in values)
-    assert any("missing" in row for row in rows), "nothing is measured here, and it says so"
+    assert any("not run" in row for row in rows), "nothing is measured here, and it says so"
 
 
 def test_tables_that_no_paper_has() -> None:
@@ -260,6 +260,6 @@ def test_a_partial_mean_of_a_record_that_is_apart_is_explained_too() -> None:
     other = dataclasses.replace(record("reach", "dp3", (20, 70, 15), seed=1))
     odd = dataclasses.replace(other, identity={**other.identity, "precision": "bf16"})
     table, apart = clar_table_1([*alike, odd], SUITE, "clar")
-    assert apart and any("† 1/15" in cell for row in table.rows if row[1] == "apart" for cell in row)
-    assert not any("†" in cell for row in table.rows if row[1] != "apart" for cell in row)
+    assert apart and any("† 1/15" in cell for row in table.rows if row[1] == "excluded" for cell in row)
+    assert not any("†" in cell for row in table.rows if row[1] != "excluded" for cell in row)
     assert any(note.startswith("† ") for note in table.notes)

@@ -161,8 +161,8 @@ class TestTheSimulatorIsTried:
         ("fault", "said"),
         [
             ("reset:black", "the picture of front is black"),
-            ("reset:grey", "the front picture is no scene"),
-            ("reset:frozen", "the pictures of 3 episodes are the same"),
+            ("reset:grey", "the front image is no scene"),
+            ("reset:frozen", "the images of 3 episodes are the same"),
             ("step:hang", "gave no whole answer in 10 s"),
             ("step:segfault", "SIGSEGV"),
             ("step:RuntimeError", "The call failed on the V-REP side"),

@@ -117,4 +117,4 @@ def _wrong_videos(folder: Path, fps: int, key: str, episodes: list[dict[str, Any
         if not file.is_file():
             yield f"{file.relative_to(folder)} is missing"
         elif importlib.util.find_spec("av") is not None and (there := frames_in(file)) < round(end * fps):
-            yield f"{file.relative_to(folder)} has {there} pictures, and its episodes have {round(end * fps)}"
+            yield f"{file.relative_to(folder)} has {there} images, and its episodes have {round(end * fps)}"

@@ -32,7 +32,7 @@ class Video:
         """Raises `ConfigError` for odd sides, which H.264's colours (4:2:0) do not have."""
         if height % 2 or width % 2:
             raise ConfigError(
-                f"pictures of {height} x {width} pixels cannot be a video, whose sides are even: give "
+                f"images of {height} x {width} pixels cannot be a video, whose sides are even: give "
                 "suite.observation.height, .width or .sizes"
             )
         self._av, self._path = encoder(), path

@@ -43,7 +43,7 @@ class Calibrated(Recording):
     def steps(self) -> int:
         counts = {name: len(list((self.folder / name / "depth").glob("*.png"))) for name in self.cameras}
         if len(set(counts.values())) > 1 or not min(counts.values()):
-            raise ConfigError(f"{self.folder}: cameras have {counts} pictures of depth; all need equally many")
+            raise ConfigError(f"{self.folder}: cameras have {counts} images of depth; all need equally many")
         return min(counts.values())
 
     @cached_property

@@ -93,7 +93,7 @@ def _fill(folder: Path, title: str, moments: list[Moment], crop: Crop, num_point
                     if value.shape != arrays[name].shape[1:]:
                         raise ConfigError(
                             f"{moment.trajectory}: {name} is {value.shape}, and {arrays[name].shape[1:]} before it; "
-                            "one source has pictures of one size"
+                            "one source has images of one size"
                         )
                     arrays[name][len(kept)] = value
                     sums[name] = zlib.crc32(value.data, sums[name])
@@ -133,8 +133,8 @@ def _fields(moment: Moment, crop: Crop, num_points: int, names: tuple[str, ...])
     if len(sizes := {view.depth.shape for view in views}) > 1:
         said = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))
         raise ConfigError(
-            f"{moment.trajectory}: its cameras have pictures of {said}, and a frame of several cameras has one size of "
-            "picture; with cloud: each there is a frame of each camera"
+            f"{moment.trajectory}: its cameras have images of {said}, and a frame of several cameras has one size of "
+            "image; with cloud: each there is a frame of each camera"
         )
     return found | {
         "rgb": np.stack([v.rgb for v in views]),

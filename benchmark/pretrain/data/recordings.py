@@ -75,7 +75,7 @@ class Recording(ABC):
         ]
         if np.mean(seen) < ENOUGH:
             raise ConfigError(
-                f"{self.folder}: in {len(seen) - sum(seen)} of {len(seen)} moments the gripper is in no picture, or "
+                f"{self.folder}: in {len(seen) - sum(seen)} of {len(seen)} moments the gripper is in no image, or "
                 "behind what is seen there. Are the cameras' poses the other way round, or in another frame?"
             )
 

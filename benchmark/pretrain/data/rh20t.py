@@ -150,7 +150,7 @@ class Scene(Recording):
         if gaps and np.median(gaps) > BESIDE:
             raise ConfigError(
                 f"{self.folder}: the nearest surface around the gripper is {np.median(gaps):.2f} m from it in the "
-                "pictures; is depth in another unit than millimetres (quarters of one for L515, serials f...)?"
+                "images; is depth in another unit than millimetres (quarters of one for L515, serials f...)?"
             )
 
     def fingerprint(self, name: str) -> bytes:
@@ -244,7 +244,7 @@ def _resized(intrinsics: np.ndarray, width: int, height: int, where: str) -> np.
     best = min(candidates, key=lambda k: abs(k[0, 2] / width - 0.5) + abs(k[1, 2] / height - 0.5))
     if abs(best[0, 2] / width - 0.5) > 0.15 or abs(best[1, 2] / height - 0.5) > 0.15:
         raise ConfigError(
-            f"{where}: the optical axis goes through ({best[0, 2]:.0f}, {best[1, 2]:.0f}) of pictures of {width} x "
+            f"{where}: the optical axis goes through ({best[0, 2]:.0f}, {best[1, 2]:.0f}) of images of {width} x "
             f"{height}: its intrinsics are of another camera or another size"
         )
     return best

@@ -46,7 +46,7 @@ def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
         if id(record) in apart:
             notes[apart[id(record)]].append(f"{record.task}/{record.method}/{record.head}-s{record.seed}")
     said = [
-        f"left out, made under other conditions ({why}): {', '.join(sorted(names))}."
+        f"excluded because made under other conditions ({why}): {', '.join(sorted(names))}."
         for why, names in sorted(notes.items())
     ]
     return [r for r in records if id(r) not in apart], said

@@ -123,8 +123,8 @@ def robustness_table(found: Sequence[Robustness], notes: Sequence[str], title: s
         rows.append(("", METHODS, "", "", "", "", *points(one.methods_retrained)))
     own = [
         "drop: success without the shift minus under it, in points. difference in difference: the first's drop minus "
-        "the second's, on the same episodes; negative: the first loses less. Holm: adjusted for all pairs, each "
-        "question for itself. A method that never succeeds has nothing to lose: look at the rates too.",
+        "the second's, on the same episodes; negative: the first loses less. Holm: p adjusted for all pairs, "
+        "separately for each question. A method that never succeeds has nothing to lose: compare the rates too.",
         ABOUT,
     ]
     if any(one.methods_retrained is None for one in found):

@@ -11,7 +11,8 @@ from benchmark.report.tables.table import Table
 
 ABOUT = (
     f"{CHECKPOINTS}: are these trained policies better on other episodes? {METHODS}: would the method be better if "
-    "every arm were trained again? A small p of the first says nothing about the second."
+    "both were trained again? A small p-value of the first says nothing about the second. p > 0.05 after Holm's "
+    "correction: not significant, which is no proof of equality."
 )
 LEAST = 1e-6
 
@@ -51,9 +52,9 @@ def comparison_table(found: Sequence[Comparison], notes: Sequence[str], title: s
 
 def _own(found: Sequence[Comparison]) -> list[str]:
     notes = [
-        "points: mean over tasks of the difference of success rates. Holm: adjusted for all pairs of this table, each "
-        "question for itself. P(improves): that a training run of the first beats one of the second on a task, ties "
-        "half.",
+        "points: mean over tasks of the difference of success rates. Holm: p adjusted for all pairs of this table, "
+        "separately for each question. P(improves): probability that a training run of the first beats one of the "
+        "second on a task, ties count half.",
         ABOUT,
     ]
     for question, answers in (

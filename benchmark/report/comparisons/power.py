@@ -111,7 +111,7 @@ def plan_table(found: dict[str, Any]) -> Table:
         "cells, rollouts and hours are of both.",
         f"--spread {100 * found['spread']:.1f}: a task's true rate varies by so many points over training seeds "
         f"({found['spread_source']}). More rollouts do not help against it.",
-        f"Assumed: {100 * found['discordant']:g} % of paired episodes are won by one method alone (--discordant), and "
+        f"Assumed: in {100 * found['discordant']:g} % of paired episodes one method alone succeeds (--discordant), and "
         f"how much better one method is varies by {100 * found['interaction']:g} points over episodes (--interaction).",
         "Levels are of one pair; Holm over several asks for more, and --looks for a little more.",
     ]
@@ -120,7 +120,6 @@ def plan_table(found: dict[str, Any]) -> Table:
         if found["timed_on"]
         else "hours: no record has been timed yet; `bench run --dry-run` measures."
     )
-    title = (
-        f"To find a difference of {100 * found['detect']:g} points on {found['suite']}, protocol {found['protocol']}"
-    )
+    where = f"{found['suite']}, protocol {found['protocol']}"
+    title = f"Power analysis: to detect a difference of {100 * found['detect']:g} points on {where}"
     return Table(title, columns, rows, tuple(notes), text_columns=0)

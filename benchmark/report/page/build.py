@@ -105,7 +105,7 @@ def _list(notes: Sequence[str]) -> str:
     if not notes:
         return ""
     items = "\n".join(f"<li>{html.escape(note)}</li>" for note in notes)
-    return f'<section id="left-out"><h2>Left out</h2><ul>{items}</ul></section>'
+    return f'<section id="left-out"><h2>Excluded</h2><ul>{items}</ul></section>'
 
 
 def _write(path: Path, text: str) -> None:

@@ -33,7 +33,7 @@ def slug(record: Record) -> str:
 
 
 def row(record: Record) -> dict[str, Any]:
-    """A cell in the list of all. `gap`: best* minus retest; `expected`: what choosing the luckiest look alone gives."""
+    """A cell in the list of all. `gap`: best* minus retest; `expected`: the selection bias alone."""
     test, best, last = record.retest.tally, record.best, record.last
     low, high = wilson(test.k, test.n)
     looks = [e.tally.n for e in record.evaluations if e.tally.n]

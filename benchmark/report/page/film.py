@@ -1,6 +1,6 @@
 """Rollouts as videos, and the cloud that a method saw: the kept actions are played again in the simulator.
 
-Neither weights nor torch are needed. A film shows the episode's seed and outcome as they are in the record; one whose
+Neither weights nor torch are needed. A video shows the episode's seed and outcome as they are in the record; one whose
 outcome is another now is left out and named.
 """
 
@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -35,11 +37,39 @@ Cloud = tuple[np.ndarray, np.ndarray]
 """Points (N, 3) and which of them are no padding (N,)."""
 
 EACH = 3
-"""Successes, and failures, that are filmed of a cell."""
+"""Successes, and failures, of a cell that are shown."""
 RATE = 20
-"""Frames a second."""
+"""Frames a second of a video that shows every step."""
+FASTEST = 25
+"""Frames a second, at most, of a video in real time."""
+SHORT = 10.0
+"""Seconds: an episode that cannot last so long is shown step by step, because in real time little of it is seen."""
 SIZE = 224
 """Pixels of a picture's edge, where the record's method sees no cloud."""
+CAMERAS = 2
+"""At most so many are shown side by side."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """every: steps from one frame to the next. rate: frames a second. said: how fast that is, in words."""
+
+    every: int
+    rate: Fraction
+    said: str
+
+
+def pace(control_rate: float | None, horizon: int) -> Pace:
+    """Real time where an episode can be long, else every step, slower than real time.
+
+    control_rate: steps a second, None where the simulator has no constant one. horizon: steps of the longest episode.
+    """
+    if control_rate is None:
+        return Pace(1, Fraction(RATE), f"{RATE} steps a second")
+    if horizon / control_rate < SHORT:
+        return Pace(1, Fraction(RATE), f"{RATE / control_rate:.2g} x real speed")
+    every = math.ceil(control_rate / FASTEST)
+    return Pace(every, Fraction(control_rate).limit_denominator(1000) / every, "real time")
 
 
 def films_wanted(placed: facts.Placed, words: Sequence[str]) -> list[tuple[Path, Record]]:
@@ -51,14 +81,14 @@ def films_wanted(placed: facts.Placed, words: Sequence[str]) -> list[tuple[Path,
         ]
         if not own:
             raise ConfigError(
-                f"--films {word}: no cell is called so; it is a part of protocol/suite/task/method/head-s0"
+                f"--videos {word}: no cell is called so; it is a part of protocol/suite/task/method/head-s0"
             )
         found += [one for one in own if one not in found]
     return found
 
 
 def film(cells: facts.Placed, folder: Path, simulators: Sequence[str] = (), python: str | None = None) -> list[str]:
-    """Videos under `folder` of the cells that have none yet. Those that cannot be filmed are named.
+    """Videos under `folder` of the cells that have none yet. Those of which none can be made are named.
 
     simulators: those in files, `path/to/file.py:Class`, that may be run. python: the interpreter that holds the
     simulator, None for this one.
@@ -67,21 +97,21 @@ def film(cells: facts.Placed, folder: Path, simulators: Sequence[str] = (), pyth
     left: list[str] = []
     if cells:
         _encoder()
-    with bar("films", len(cells)) as advance:
+    with bar("videos", len(cells)) as advance:
         for path, record in cells:
-            if filmed(record, path, folder) is None:
+            if "pace" not in (filmed(record, path, folder) or {}):  # earlier versions knew one speed
                 try:
                     write_json(folder / f"{facts.slug(record)}.json", _film(record, path, folder, with_))
                 except StorageError:
                     raise  # the pages would meet the same disk
                 except (WorkerError, OSError, KeyError, ValueError, ImportError, zipfile.BadZipFile) as error:
-                    left.append(f"not filmed: {record.task}/{record.method}: {error}")
+                    left.append(f"no video of {record.task}/{record.method}: {error}")
             advance()
     return left
 
 
 def filmed(record: Record, path: Path, folder: Path) -> dict[str, Any] | None:
-    """What an earlier call filmed of these very actions: what the cell's page shows of it; None if it did not."""
+    """What an earlier call made of these very actions: what the cell's page shows of it; None if it did not."""
     try:
         kept = json.loads((folder / f"{facts.slug(record)}.json").read_text())
         whole = kept["actions"] == _fingerprint(path) and all((folder / one["file"]).exists() for one in kept["films"])
@@ -108,20 +138,24 @@ def _film(record: Record, path: Path, folder: Path, with_: Simulator) -> dict[st
     odd: list[str] = []
     with explain(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    shown = pace(describe(env, with_.python).control_rate, record.horizon)
+    to_the_end = record.success_rule == "last-step"
     with Pool(EnvConfig(env, record.task, seen_by(record, with_.python), with_.python), 1) as pool:
         for seed, won, steps, _ in chosen(record.retest.episodes):
-            frames, views, flags = replayed(pool, seed, actions[seed])
+            frames, views, flags = replayed(pool, seed, actions[seed], shown.every)
             word = "success" if won else "failure"
-            if (flags[-1] if record.success_rule == "last-step" else any(flags)) != bool(won):
+            if (flags[-1] if to_the_end else any(flags)) != bool(won):
                 odd.append(f"seed {seed}: a {word} in the record, and not when its actions are played here")
                 continue
             file = f"{name}-{seed}.mp4"
             with explain(folder / file):
-                write_video(folder / file, frames)
-            films.append({"file": file, "label": f"{word}, seed {seed}, {steps} steps"})
+                write_video(folder / file, frames, shown.rate)
+            films.append({"file": file, "label": f"{word}, seed {seed}, {steps} steps, {shown.said}"})
             if views and not clouds:
-                clouds += [packed(*views[step], f"seed {seed}, step {step}") for step in (0, len(views) // 2)]
-    return {"actions": _fingerprint(path), "films": films, "clouds": clouds, "note": "; ".join(odd)}
+                middle = len(views) // 2
+                clouds += [packed(*views[n], f"seed {seed}, step {n * shown.every}") for n in (0, middle)]
+    made = {"actions": _fingerprint(path), "pace": shown.said}
+    return {**made, "films": films, "clouds": clouds, "note": "; ".join(odd)}
 
 
 def chosen(episodes: Sequence[Row]) -> list[Row]:
@@ -132,10 +166,10 @@ def chosen(episodes: Sequence[Row]) -> list[Row]:
 
 def seen_by(record: Record, python: str | None = None) -> ObservationRequest:
     """Pictures of the record's cameras, and the cloud where its method looks at one: the cameras then have the sizes
-    that they had, which the cloud depends on. The first camera is filmed.
+    that they had, which the cloud depends on.
     """
     observed = dict(record.identity["observation"])
-    cameras = tuple(observed.get("cameras") or describe(record.env, python).cameras[:1])
+    cameras = tuple(observed.get("cameras") or describe(record.env, python).cameras[:CAMERAS])
     fields: tuple[str, ...] = ("rgb", "proprio")
     options: dict[str, Any] = {"height": SIZE, "width": SIZE}
     if "points" in observed["fields"]:
@@ -145,39 +179,57 @@ def seen_by(record: Record, python: str | None = None) -> ObservationRequest:
     return ObservationRequest(fields, cameras, render="fast", **options)
 
 
-def replayed(pool: Pool, seed: int, actions: np.ndarray) -> tuple[list[np.ndarray], list[Cloud], list[bool]]:
-    """Pictures (H, W, 3) and clouds before each action and after the last, and the success flag of each step."""
+def replayed(
+    pool: Pool, seed: int, actions: np.ndarray, every: int = 1
+) -> tuple[list[np.ndarray], list[Cloud], list[bool]]:
+    """Pictures (H, W, 3) and clouds at the start, after each `every`-th action (A,) and after the last; and success
+    flags: with `every` above 1 those of steps without a picture are there only where they are True.
+    """
     (worker,) = pool.workers
     frames: list[np.ndarray] = []
     views: list[Cloud] = []
     flags: list[bool] = []
 
     def look() -> None:
-        frames.append(each_picture("rgb", worker.observation)[0].copy())
+        frames.append(side_by_side(each_picture("rgb", worker.observation)))
         if "points" in worker.observation:
             views.append((worker.observation["points"].copy(), worker.observation["points_valid"].copy()))
 
     worker.ask("reset", seed)
     worker.answer()
     look()
-    for action in actions:
-        worker.ask("step", action)
-        flags.append(bool(worker.answer()[1]))
-        look()
+    at = 0
+    while at < len(actions):
+        ahead = actions[at : at + every - at % every]
+        worker.ask("steps", ahead, True)  # stops at a success, whose flag would else be that of the last step
+        _, success, _, played = worker.answer()
+        flags.append(bool(success))
+        at += played
+        if played == len(ahead):  # else the simulator drew nothing
+            look()
     return frames, views, flags
 
 
-def write_video(path: Path, frames: Sequence[np.ndarray]) -> None:
+def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """The first cameras' pictures (H, W, 3) from left to right; those of another height than the first's are left out.
+
+    Returns a copy (H, W, 3): the pictures may be a worker's memory.
+    """
+    first = pictures[0]
+    return np.concatenate([one for one in pictures[:CAMERAS] if one.shape[0] == first.shape[0]], axis=1)
+
+
+def write_video(path: Path, frames: Sequence[np.ndarray], rate: Fraction = Fraction(RATE)) -> None:
     """H.264, which browsers play; its sides are even, so the last row or column of others is left out. The last frame
-    is held for a second.
+    is held for a second. rate: frames a second.
     """
     av = _encoder()
     height, width = (max(2, edge - edge % 2) for edge in frames[0].shape[:2])
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
-        stream = file.add_stream("libx264", rate=Fraction(RATE))
+        stream = file.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": "26", "preset": "veryfast"}
-        for picture in [*frames, *[frames[-1]] * RATE]:
+        for picture in [*frames, *[frames[-1]] * round(rate)]:
             even = np.ascontiguousarray(picture[:height, :width])
             for packet in stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")):
                 file.mux(packet)
@@ -204,5 +256,5 @@ def _encoder() -> Any:
     try:
         import av
     except ImportError as error:
-        raise ConfigError("--films needs PyAV: python -m pip install 'repbench[report]' (or av==18.1.0)") from error
+        raise ConfigError("--videos needs PyAV: python -m pip install 'repbench[report]' (or av==18.1.0)") from error
     return av

@@ -51,7 +51,7 @@ def expected_best(rate: float, evaluations: int, rollouts: int) -> float:
 
 
 def inflation(rate: float, evaluations: int, rollouts: int) -> float:
-    """By how much best* over-states a policy whose true rate never changes: what choosing the luckiest look gives."""
+    """Selection bias of best* for a policy whose true rate never changes: what choosing the best evaluation gives."""
     return expected_best(rate, evaluations, rollouts) - rate
 
 

@@ -121,18 +121,18 @@ def bold_notes(methods: Iterable[Mapping[str, Runs]], groups: Sequence[Sequence[
     if not asked:
         return []
     tests = {
-        True: "would the method be better if every arm were trained again (training seeds crossed with episodes)",
+        True: "would the method be better if all methods were trained again (training seeds crossed with episodes)",
         False: f"are these checkpoints better (exact McNemar over tasks; {ONE_SEED})",
     }
     said = "; where a method of the column has one seed: ".join(tests[kind] for kind in sorted(asked, reverse=True))
     notes = [
-        "bold: every method that may be the best of its column: no other is significantly above it, all pairs on the "
-        f"same episodes, Holm over the pairs, 5 %. It answers: {said}. Only where two or more methods have all tasks."
+        "bold: every method that may be the best of its column: no other is significantly better (all pairs on the "
+        f"same episodes, 5 %, Holm's correction). It answers: {said}. Only where two or more methods have all tasks."
     ]
     if weak:
         notes.append(
             f"three seeds cannot separate {MANY} or more methods on one task or of joint policies: that all are bold "
-            "does not say they are alike."
+            "does not show that they are equal."
         )
     return notes
 

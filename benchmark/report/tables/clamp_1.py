@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,10 +22,18 @@ PRE_TRAINED = ("ACT", "ALOHA Unleashed")
 """Rows of policies that have another row, "Pretrained ...", with weights that were trained on other tasks."""
 SMALL = "small"
 """Size of a policy that is made for two cores and is not the paper's."""
+RACK = "plate-on-rack"
 OTHER_DEMONSTRATIONS = (
-    "demonstrations are this benchmark's scripted experts', the paper's a vision-language-action model's that nobody "
-    "has; plate-on-rack's objects and rule are ours (docs/aloha.md). Measured numbers compare with each other."
+    "demonstrations are of this benchmark's scripted experts, the paper's of a vision-language-action model that is "
+    "not public: measured numbers compare with each other, not with the reported ones (docs/aloha.md)."
 )
+OTHER_RENDERER = (
+    "images are MuJoCo's, with a field of view of 60 degrees; the paper names neither renderer nor field of view."
+)
+OTHER_RACK = f"{RACK}: objects and success rule are ours, since the paper's are not published."
+STAND_INS = re.compile(r"stand-ins for ([\w ]+)")
+"""In the simulator's version where visual meshes of aloha_sim were missing."""
+MEAN_NOTE = "The mean of a reported row is computed here, from its six numbers; the paper gives none."
 TRAINED_NOTE = (
     "training episodes: the re-evaluated checkpoint where its demonstrations began. A rate that is low there, too, "
     "says that the policy has not learnt, and not that the task is hard."
@@ -39,17 +48,42 @@ def row_of(record: Record) -> str:
     return f"Pretrained {name}" if name in PRE_TRAINED and record.weights.get("pretraining") else name
 
 
+def printed_means(suite: Suite) -> dict[str, float]:
+    """Row -> mean of its six numbers in the paper, in %; the paper prints none."""
+    printed = {(n.method, n.column): n.value for n in reported("clamp", "Table I")}
+    return {name: mean([printed[name, task] for task in suite.task_names]) for name, _ in printed}
+
+
+def differences(records: Sequence[Record]) -> list[str]:
+    """Footnotes: what is not the paper's in the experiment behind these records, as far as it is in any of them."""
+    if not records:
+        return []
+    notes = [OTHER_DEMONSTRATIONS]
+    if any(r.identity.get("observation", {}).get("cameras") for r in records):
+        notes.append(OTHER_RENDERER)
+    if any(r.task == RACK for r in records):
+        notes.append(OTHER_RACK)
+    versions = (str(r.identity.get("env", {}).get("version", "")) for r in records)
+    replaced = sorted({found[1].strip() for version in versions if (found := STAND_INS.search(version))})
+    if replaced:
+        notes.append(
+            f"simulated without aloha_sim's visual meshes of {'; '.join(replaced)}: other shapes stand in their place, "
+            "and the objects' masses differ."
+        )
+    return notes
+
+
 def clamp_table_1(records: Sequence[tuple[Path, Record]], suite: Suite, protocol: str) -> tuple[Table, list[str]]:
     """Printed beside measured; what was left out comes beside the table."""
     here = [(path, r) for path, r in records if r.suite == suite.name and r.protocol == protocol]
     chosen = choose([r for _, r in here], row_of, {id(r): path for path, r in here})
     printed = {(n.method, n.column): n.value for n in reported("clamp", "Table I")}
+    means = printed_means(suite)
     groups = [[task] for task in suite.task_names] + [list(suite.task_names)]
-    names = list(dict.fromkeys(method for method, _ in printed))
 
     def as_printed(name: str) -> Line:
         cells = [printed[name, task] for task in suite.task_names]
-        return (name, "printed", *[f"{value:g}" for value in cells], f"{mean(cells):.1f}")
+        return (name, "reported", *[f"{value:g}" for value in cells], f"{means[name]:.1f}")
 
     def measured(label: str, found: Members) -> list[Line]:
         own = found.retested(TRAINED_ON)
@@ -59,11 +93,11 @@ def clamp_table_1(records: Sequence[tuple[Path, Record]], suite: Suite, protocol
             *([(label, "training episodes", *learnt)] if set(learnt) != {MISSING} else []),
         ]
 
-    body = lay_out(chosen, groups, names, as_printed, measured)
+    body = lay_out(chosen, groups, list(means), as_printed, measured)
     of_kind = {"retest": {label: found.retested() for label, found in chosen.by_label().items()}}
     notes = [f"({number}) {erratum.text}." for number, erratum in enumerate(errata("clamp", "Table I"), start=1)]
-    notes += [OTHER_DEMONSTRATIONS, TRAINED_NOTE] if chosen.kept else []
-    notes += ["The mean of a printed row is ours, of its six numbers."]
+    notes += [*differences(chosen.kept), TRAINED_NOTE] if chosen.kept else []
+    notes += [MEAN_NOTE]
     notes += [PARTIAL] if body.partial else []
     notes += [*shared_notes(chosen, of_kind, groups), *failures(chosen.kept), *chosen.apart]
     title = f"CLAMP Table I, success in %, protocol {protocol}"

@@ -1,7 +1,7 @@
 """Tables from records: what was run, cell by cell, and CLAR's Table I.
 
-Three numbers, always: best* is the paper's (the maximum over evaluations, which over-states), retest the selected
-checkpoint on fresh seeds (the headline, with the interval of its rollouts), last the last checkpoint.
+Three numbers, always: best* is the paper's (the maximum over evaluations, which is optimistically biased), retest the
+selected checkpoint on fresh episodes (the headline, with the interval of its rollouts), last the last checkpoint.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
     columns = ("task", "method", "head", "protocol", "best*", "retest", "last", "errors", *failed, "steps")
     notes = [BEST_NOTE, f"[low, high]: 95 % interval of one cell's rollouts; {ONE_SEED}."]
     if any(r.errors for r in records):
-        notes.append("errors: episodes that could not be run; they count neither as success nor as failure.")
+        notes.append("errors: episodes that could not be run; they count as neither success nor failure.")
     if some_failed:
         notes.append("failed actions: failures that ended by an action which the simulator could not carry out.")
     notes += said_below(short)
@@ -73,7 +73,7 @@ def clar_table_1(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
 
     def as_printed(name: str) -> Line:
         cells = [f"{printed[name, c]:.1f}{marks.get((name, c), '')}" if (name, c) in printed else "–" for c in COLUMNS]
-        return (name + marks.get((name, ""), ""), "printed", *cells)
+        return (name + marks.get((name, ""), ""), "reported", *cells)
 
     def measured(label: str, found: Members) -> list[Line]:
         return three_lines(label, found.records, groups, [True] * len(groups))

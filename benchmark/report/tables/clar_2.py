@@ -16,7 +16,7 @@ RLBENCH = "rlbench-4"
 """The suite whose numbers may stand beside the printed ones."""
 RLBENCH_TASKS = ("close-box", "close-laptop-lid", "toilet-seat-down", "water-plants")
 NOT_RLBENCH = (
-    "another simulator than the paper's, with a robot and objects of its own: no printed number stands beside these, "
+    "another simulator than the paper's, with a robot and objects of its own: no reported number stands beside these, "
     "and none of them stands in a column of RLBench's."
 )
 
@@ -30,7 +30,7 @@ def clar_table_2(records: Sequence[Record], suite: Suite, protocol: str) -> tupl
     groups = groups_of(suite.task_names)
 
     def as_printed(name: str) -> Line:
-        return (name, "printed", *[f"{printed[name, c]:g}" for c in (*suite.task_names, "mean")])
+        return (name, "reported", *[f"{printed[name, c]:g}" for c in (*suite.task_names, "mean")])
 
     body = lay_out(
         chosen,
@@ -56,7 +56,7 @@ def failures(records: Sequence[Record]) -> list[str]:
     notes = []
     if any(r.errors for r in records):
         bad = sorted({f"{r.task}/{r.method} ({r.errors})" for r in records if r.errors})
-        notes.append(f"episodes that could not be run, counted neither way: {', '.join(bad)}.")
+        notes.append(f"episodes that could not be run, counted as neither success nor failure: {', '.join(bad)}.")
     if any(r.failed_actions for r in records):
         ended = sorted({f"{r.task}/{r.method} ({r.failed_actions})" for r in records if r.failed_actions})
         notes.append(f"failures that ended by an action which the simulator could not carry out: {', '.join(ended)}.")

@@ -1,4 +1,4 @@
-"""CLAR's Table III: one policy for several tasks, told by instructions which one to do."""
+"""CLAR's Table III: one policy for several tasks, with the instruction as an input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     groups = groups_of(suite.task_names)
 
     def as_printed(name: str) -> Line:
-        return (name, "printed", *[f"{printed[name, c]:g}" for c in (*suite.task_names, "mean")])
+        return (name, "reported", *[f"{printed[name, c]:g}" for c in (*suite.task_names, "mean")])
 
     body = lay_out(
         chosen,
@@ -38,9 +38,9 @@ def clar_table_3(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     own = [f"({number}) {erratum.text}." for number, erratum in enumerate(errata("clar", "Table III"), start=1)]
     own += [
         "One policy for all tasks; one checkpoint is selected, by the mean over tasks. held-out: the same episodes, "
-        "told in paraphrases that were never trained on. shuffled: told what another task was trained on.",
+        "with paraphrases that were never trained on. shuffled: with an instruction of another task.",
         "drop: retest minus the same episodes with the other instructions, in points, episode by episode. A "
-        "policy whose success does not drop when it is told of another task does not listen.",
+        "policy whose success does not drop with another task's instruction ignores instructions.",
     ]
     partial = [PARTIAL] if body.partial else []
     if any(r.weights.get("text", {}).get("encoder") == "hash" for r in chosen.kept):

@@ -29,7 +29,7 @@ def clar_table_4(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     def as_printed(name: str) -> Line:
         return (
             name,
-            "printed",
+            "reported",
             *[
                 f"{printed[name, f'{c} shifted']:g} ({printed[name, c]:g}){marks.get((name, f'{c} shifted'), '')}"
                 for c in (*suite.task_names, "mean")
@@ -48,7 +48,7 @@ def clar_table_4(records: Sequence[tuple[Path, Record]], suite: Suite, protocol:
     of_kind = {n: {k: v.retested(camera) for k, v in chosen.by_label().items()} for n, camera in cameras.items()}
     own = [f"({number}) {text}." for number, text in enumerate(wrong.values(), start=1)]
     own += [
-        "printed: under the shifted camera, and in brackets under the trained one. retest: the selected checkpoint on "
+        "reported: under the shifted camera, and in brackets under the trained one. retest: the selected checkpoint on "
         "the same fresh episodes under either camera.",
         "drop: trained camera minus shifted one, in points, paired episode by episode.",
     ]

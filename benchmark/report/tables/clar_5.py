@@ -26,7 +26,7 @@ def clar_table_5(records: Sequence[Record], suite: Suite, protocol: str, method:
     groups = groups_of(suite.task_names)
 
     def as_printed(row: str) -> Line:
-        return (row, "printed", *["–"] * len(suite.task_names), f"{printed[row]:.0f}")
+        return (row, "reported", *["–"] * len(suite.task_names), f"{printed[row]:.0f}")
 
     def measured(label: str, found: Members) -> list[Line]:
         return three_lines(label, found.records, groups, [False] * len(groups))

@@ -7,13 +7,13 @@ import re
 from benchmark.report.tables.table import Table
 
 MEANINGS = {
-    "†": (r"†", "mean over the tasks measured so far (tasks/all); not comparable with the printed mean"),
-    "best*": (r"best\*", "maximum over the evaluations, the papers' number, which over-states"),
-    "retest": (r"^retest", "the selected checkpoint on fresh seeds: the number to compare"),
+    "†": (r"†", "mean over the tasks run so far (tasks/all); not comparable with the reported mean"),
+    "best*": (r"best\*", "maximum over the evaluations, the papers' number, which is optimistically biased"),
+    "retest": (r"^retest", "the selected checkpoint, re-evaluated on fresh episodes: the number to compare"),
     "last": (r"^last", "the last checkpoint"),
-    "printed": (r"^printed$", "the paper's number, not measured here"),
-    "apart": (r"^apart$", "a record made under other conditions than the table's, averaged into nothing; see notes"),
-    "missing": (r"^missing$", "no record of it is here"),
+    "reported": (r"^reported$", "the number in the paper, not measured here"),
+    "excluded": (r"^excluded$", "a record made under other conditions than the table's, in no average; see notes"),
+    "not run": (r"^not run$", "no record of it is here"),
     "–": (r"^–$", "there is no such number"),
     "[low, high]": (r"\[[+-]?[\d.]+, [+-]?[\d.]+\]", "95 % interval; notes say of what"),
     "untrained": (r" untrained", "the encoder's weights are random"),

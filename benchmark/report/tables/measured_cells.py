@@ -10,10 +10,10 @@ from benchmark.report.statistics.intervals import mean
 from benchmark.report.tables.bold import retests
 from benchmark.report.tables.mean_cells import rates_interval
 
-MISSING = "missing"
+MISSING = "not run"
 NUMBERS = ("best*", "retest", "last")
 MOST_APART = 12
-PARTIAL = "† mean over the tasks measured so far (tasks/all); not comparable with the printed mean."
+PARTIAL = "† mean over the tasks run so far (tasks/all); not comparable with the reported mean."
 
 
 def tasks_cell(by_task: Mapping[str, Sequence[Record]], tasks: Sequence[str], number: str, marks: bool = True) -> str:
@@ -59,9 +59,9 @@ def apart_rows(
     rows = []
     for r in others[:MOST_APART]:
         cells = [tasks_cell({r.task: [r]}, tasks, "retest", marks=False) for tasks in columns]
-        rows.append((f"{r.method}, {r.head} s{r.seed}, {r.task}{reference_mark([r])}", "apart", *cells))
+        rows.append((f"{r.method}, {r.head} s{r.seed}, {r.task}{reference_mark([r])}", "excluded", *cells))
     left = len(others) - MOST_APART
-    return rows + ([(f"and {left} more (--cells)", "apart", *[""] * len(columns))] if left > 0 else [])
+    return rows + ([(f"and {left} more (--cells)", "excluded", *[""] * len(columns))] if left > 0 else [])
 
 
 def mark(records: Sequence[Record]) -> str:

@@ -9,7 +9,7 @@ from benchmark.report.tables.table import Table
 from benchmark.settings.suite import Suite
 from methods.card import MethodCard
 
-KINDS = {"2d": "pictures", "3d": "points", "control": "control"}
+KINDS = {"2d": "images", "3d": "points", "control": "control"}
 
 
 def method_status(records: Sequence[Record], cards: Sequence[MethodCard], suite: Suite, protocol: str) -> Table:

@@ -1,4 +1,4 @@
-"""Any table of the two papers whose suite cannot be run yet: what is printed, and "missing" beside it."""
+"""Any table of the two papers whose suite cannot be run yet: what is reported, and "not run" beside it."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def printed_table(paper: str, number: int) -> Table:
             f"{by_cell[method, c].value:g}{marks.get((method, c), '')}" if (method, c) in by_cell else "–"
             for c in columns
         ]
-        rows.append((method + marks.get((method, ""), ""), "printed", *cells))
+        rows.append((method + marks.get((method, ""), ""), "reported", *cells))
         rows.append(("", "retest", *[MISSING] * len(columns)))
     unit = UNITS.get(values[0].unit, values[0].unit)
-    notes.append(f"missing: needs {NEEDS[paper, number]}.")
+    notes.append(f"not run: needs {NEEDS[paper, number]}.")
     title = f"{paper.upper()} {name}, {unit}"
     rules = frozenset(range(2, len(rows), 2))
     return Table(title, ("method", "number", *columns), tuple(rows), tuple(notes), rules, text_columns=2)

@@ -27,7 +27,7 @@ SUITES = {
     ("clar", 5): "clar-ablation",
     ("clamp", 1): ALOHA,
 }
-"""The suite whose records fill a table; the others are printed beside "missing"."""
+"""The suite whose records fill a table; the others are shown beside "not run"."""
 PROTOCOLS = {("clar", 2): KEYFRAMES, ("clamp", 1): "clamp"}
 """The paper's protocol of a table, where it is not `clar`."""
 

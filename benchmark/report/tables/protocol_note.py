@@ -36,7 +36,7 @@ def departure(protocol: str, papers: str = PAPERS) -> tuple[str, ...]:
             usual = _said(getattr(paper, key, None)) if hasattr(paper, key) else None
             differs[key] = f"{key} {value} for {usual}" if usual else f"{key} {value}" if value else key
     why = f" ({', '.join(differs.values())})" if differs else ""
-    return (f"protocol {protocol} is not the paper's{why}: its numbers do not compare with the printed ones.",)
+    return (f"protocol {protocol} is not the paper's{why}: its numbers do not compare with the reported ones.",)
 
 
 def for_rlbench(protocol: str) -> str:

@@ -20,8 +20,9 @@ from benchmark.report.tables.measured_cells import MISSING, apart_rows
 from benchmark.report.tables.table import Table
 
 BEST_NOTE = (
-    "best*: maximum over evaluations, the papers' number; it over-states (by 13 to 17 points for true rates of 50 to "
-    "80 % with 15 evaluations of 25). retest: the selected checkpoint on fresh seeds. last: the last checkpoint."
+    "best*: maximum over evaluations, the papers' number; it is optimistically biased (selection bias: 13 to 17 points "
+    "for true rates of 50 to 80 % with 15 evaluations of 25). retest: the selected checkpoint, re-evaluated on fresh "
+    "episodes. last: the last checkpoint."
 )
 
 Line = tuple[str, ...]

@@ -22,10 +22,10 @@ function fill(c) {
     ),
   );
   $("luck").textContent =
-    "The interval is of these episodes: one training seed says nothing about training again." +
+    "The interval is of these episodes: one training seed says nothing about retraining." +
     (c.expected == null
       ? ""
-      : ` best* is ${(100 * c.gap).toFixed(1)} points above the retest; choosing the luckiest evaluation alone would give ${(100 * c.expected).toFixed(1)}.`);
+      : ` best* is ${(100 * c.gap).toFixed(1)} points above the retest; selection bias alone would give ${(100 * c.expected).toFixed(1)}.`);
   const wilson = (k, n) => {
     const z = 1.959963984540054,
       p = k / n,
@@ -118,7 +118,6 @@ function fill(c) {
               loop: "",
               playsinline: "",
               preload: "metadata",
-              width: 224,
               "aria-label": f.label,
             }),
             make("figcaption", {}, f.label),
@@ -136,7 +135,7 @@ function fill(c) {
       make(
         "p",
         { class: "note" },
-        `Not filmed. bench report --films ${c.task}/${c.method} plays the kept actions again and films them.`,
+        `No video. bench report --videos ${c.task}/${c.method} replays the recorded actions and makes them.`,
       ),
     );
 

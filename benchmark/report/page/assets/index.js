@@ -243,8 +243,8 @@ function inflated(g) {
   const known = own.filter(c => c.expected != null);
   $("inflation-text").textContent = known.length
     ? `best* is on average ${(100 * mean(known.map(c => c.gap))).toFixed(1)} points above the retest of the same checkpoint, ` +
-      `over ${known.length} cells. The luck of choosing the best of several looks alone would give ${(100 * mean(known.map(c => c.expected))).toFixed(1)} points (dotted) ` +
-      "if every checkpoint were as good as the selected one; where checkpoints differ, less of it is luck. Solid: no gap."
+      `over ${known.length} cells. Selection bias alone (choosing the best of several evaluations) would give ${(100 * mean(known.map(c => c.expected))).toFixed(1)} points (dotted) ` +
+      "if every checkpoint were as good as the selected one; where checkpoints differ, it is smaller. Solid: no gap."
     : "";
 }
 
@@ -292,7 +292,7 @@ function summary(g) {
   const own = cells.filter(c => c.suite === g.suite && c.protocol === g.protocol);
   $("summary-text").textContent =
     `Retest in %, its 95 % interval, successes of episodes${own.some(c => c.seed) ? ", training seeds (s)" : ""}. ` +
-    "A field chooses its cells in the list below.";
+    "A click on a field filters the list below.";
   $("heat").tHead.replaceChildren(
     make(
       "tr",
@@ -325,11 +325,11 @@ function summary(g) {
     few = best.filter(m => m.tasks < m.of).map(named),
     single = best.filter(m => m.mean != null && !m.over_seeds).map(named);
   const notes = [
-    few.length ? `Their mean is over some of the tasks alone: ${few.join("; ")}.` : "",
+    few.length ? `Their mean is over some of the tasks only: ${few.join("; ")}.` : "",
     single.length
-      ? `One training seed on some task, so that the mean's interval is of these checkpoints' episodes and says nothing about training again: ${single.join("; ")}.`
+      ? `One training seed on some task, so that the mean's interval is of these checkpoints' episodes and says nothing about retraining: ${single.join("; ")}.`
       : "",
-    errors ? `${errors} episodes could not be run; they count neither way.` : "",
+    errors ? `${errors} episodes could not be run; they count as neither success nor failure.` : "",
     ...g.apart,
   ];
   $("summary-notes").replaceChildren(...notes.filter(Boolean).map(n => make("li", {}, n)));
@@ -490,7 +490,7 @@ function fold() {
   for (const table of document.querySelectorAll("table.paper")) {
     let part = [];
     const close = () => {
-      if (part.some(row => [...row.cells].slice(2).every(cell => cell.textContent === "missing"))) {
+      if (part.some(row => [...row.cells].slice(2).every(cell => cell.textContent === "not run"))) {
         hidden += 1;
         for (const row of part) row.classList.add("unmeasured");
       }
