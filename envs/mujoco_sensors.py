@@ -150,5 +150,5 @@ class Sensors:
         poses = np.stack([cameras[name].pose(on(name)) for name in names])
         shape = (len(views.NAMES), views.SIZE, views.SIZE)
         pictures, filled = np.zeros((*shape, 4), np.float32), np.zeros(shape, bool)
-        pictures[there], filled[there] = views.render_views(cloud, poses)
+        pictures[there], filled[there] = views.render_views(cloud, poses, splat=self.request.splat)
         return pictures, filled
