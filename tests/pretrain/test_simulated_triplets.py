@@ -190,7 +190,9 @@ def test_clamp_is_pretrained_on_fourteen_numbers_and_a_policy_takes_it(
 # -- what is refused
 
 
-def test_a_task_that_was_pretrained_on_is_not_scored_on_aloha(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_aloha_a_pretrained_task_and_views_drawn_otherwise_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(CLAMPSmall, "config", clamp_scenes.ENCODER)
     monkeypatch.setattr(CLAMPSmall, "text_config", clamp_scenes.TEXT)
     seen = dataclasses.replace(clamp_scenes.shard(task="pen-on-plate", actions=14), source="aloha-pretrain")
@@ -201,6 +203,14 @@ def test_a_task_that_was_pretrained_on_is_not_scored_on_aloha(tmp_path: Path, mo
     weights = str(job.weights(tmp_path))
     with pytest.raises(ConfigError, match=r"was pre-trained on demonstrations of pen-on-plate \(aloha-pretrain\)"):
         make_cells(load_settings("aloha-pretrain", "quick", "mlp"), ["pen-on-plate"], ["clamp-small"], [0], weights)
+    drawn = [f"suite.observation.{name}" for name in ("height=480", "width=848", "splat=3")]
+    chosen = ["drawer-open"], ["clamp-small"], [0], weights
+    with pytest.raises(ConfigError, match=f"height=224, width=224, splat=1.: give {' '.join(drawn)}"):
+        make_cells(load_settings("aloha-6", "quick", "mlp"), *chosen)
+    with pytest.raises(ConfigError, match=r"\(splat=5\): give suite.observation.splat=3"):
+        make_cells(load_settings("aloha-6", "quick", "mlp", [*drawn[:2], "suite.observation.splat=5"]), *chosen)
+    (cell,) = make_cells(load_settings("aloha-6", "quick", "mlp", drawn), *chosen)
+    assert cell.request.splat == 3
 
 
 def test_its_tasks_are_the_suites_and_none_of_those_that_are_evaluated() -> None:

@@ -45,12 +45,12 @@ def open_shards(config: DataConfig, places: Places, workers: int) -> list[Shard]
     """
     check_objects(config)
     cameras = [config.cameras] if config.cloud == "fused" else [(name,) for name in config.cameras]
-    fingerprint = fingerprint_of(config, _request(config, cameras[0]))
+    fingerprint = fingerprint_of(config, request_of(config, cameras[0]))
     parts = []
     for task in config.tasks:
         demos = collected(config, task, places, workers)
         thin = demos.every(config.stride)
-        parts += [_Part(demos, thin, _request(config, chosen)) for chosen in cameras]
+        parts += [_Part(demos, thin, request_of(config, chosen)) for chosen in cameras]
     say_what_is_missing(config.name, places, [(part.thin, part.request) for part in parts], fingerprint)
     shards = []
     for part in parts:
@@ -72,7 +72,7 @@ def check_objects(config: DataConfig) -> None:
         )
 
 
-def _request(config: DataConfig, cameras: tuple[str, ...]) -> ObservationRequest:
+def request_of(config: DataConfig, cameras: tuple[str, ...]) -> ObservationRequest:
     """With the simulator's crop and virtual cameras as numbers, so that others are other frames."""
     request = ObservationRequest(
         fields=(*VIEWS, "ground_truth"),
