@@ -30,7 +30,7 @@ def rates(config: DataConfig, task: str, seconds: float) -> tuple[float, float, 
     Ours restores states, draws depth, merges, crops and thins the cloud, draws the five views, and writes and checks
     the cache (`benchmark.data.observations`). The first floor restores the states and has `mujoco.Renderer` draw bare
     depth of the same cameras in the same size; the second draws the five views of ready clouds, too. All three in
-    turns, until a third of the seconds has gone into each.
+    turns, until each has taken a third of the seconds or more.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -40,7 +40,11 @@ def rates(config: DataConfig, task: str, seconds: float) -> tuple[float, float, 
         pool, fingerprint = open_pool(config.kind, task, request, 1, None, TIMEOUT)
         with pool:
             depth, five = _bare(config, demos, request)
-            kinds = (lambda: render(folder / "round", demos, request, pool, fingerprint), depth, five)
+
+            def ours() -> None:
+                render(folder / "round", demos, request, pool, fingerprint)
+
+            kinds = ours, depth, five
             for work in kinds:  # what is made at first use
                 work()
             spent, rounds = [0.0] * 3, [0] * 3
@@ -52,8 +56,8 @@ def rates(config: DataConfig, task: str, seconds: float) -> tuple[float, float, 
                     work()
                     spent[number] += _cpu_seconds() - before
                     rounds[number] += 1
-    ours, first, second = (demos.episodes.rows * n / s for n, s in zip(rounds, spent, strict=True))
-    return ours, first, second
+    rate, first, second = (demos.episodes.rows * n / s for n, s in zip(rounds, spent, strict=True))
+    return rate, first, second
 
 
 def _bare(

@@ -272,7 +272,7 @@ def test_bad_input_is_named_in_a_line(tmp_path: Path, monkeypatch: pytest.Monkey
     other = clamp_scenes.frames(clamp_scenes.shard(actions=14))
     monkeypatch.setattr(judge_retrieval, "open_frames", lambda *_: other)
     runtime = Runtime("cpu", "fp32", 1, 1, 60.0, str(tmp_path / "weights"))
-    with pytest.raises(BadActions, match="actions of 14 numbers, and this encoder reads 4: they are of another robot"):
+    with pytest.raises(ConfigError, match="actions of 14 numbers, and this encoder reads 4: they are of another robot"):
         judge(path, None, [], None, 1, 0, runtime, tmp_path / "data")
     with torch.device("meta"):
         paper = CLAMP(specs)
