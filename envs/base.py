@@ -61,7 +61,7 @@ class Env(Protocol):
     why: no episode of it is ever replayed, its records say so, and an audit does. If it can tell how an episode really
     began, it has `initial_state() -> (D,) float64`, valid after `reset`; these are kept beside a record.
 
-    Four more things are optional. One that can go on without looking, faster than `step`, has
+    Five more things are optional. One that can go on without looking, faster than `step`, has
     `step_unseen(action) -> Step`, the same step with an empty observation: a policy that plans several actions needs
     none in between. A simulator whose expert plans a whole episode has
     `expert_episode(seed) -> ExpertEpisode` and may do without `expert_action`: it resets, and returns the episode up to
@@ -69,6 +69,9 @@ class Env(Protocol):
     specs take `rgb` and `depth` from `envs.pictures.picture_specs`, and what it draws goes through `as_fields` there.
     Of any other simulator such a request is refused before it gets there. One whose steps are all equally long has
     `control_rate`, steps a second: exported demonstrations say it (`bench export demos`), and no number depends on it.
+    One whose `ground_truth` holds objects' places has a classmethod `objects(task)`, a tuple of (name, entry): a name
+    in words, and the entry of `ground_truth` at which x, y, z of its place begin, metres, robot frame. What the task
+    moves comes first. CLAMP's pre-training puts them into its texts.
     """
 
     name: ClassVar[str]

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from envs.classes import specs_of
+from envs.classes import BadSimulator, specs_of
 from envs.errors import UserError
 from envs.local_code import content
 from envs.options import variable
@@ -52,6 +52,18 @@ class ClassFacts:
 
     def instruction(self, task: str) -> str:
         return self._kind.instruction(task)
+
+    def objects(self, task: str) -> tuple[tuple[str, int], ...]:
+        """() of a simulator that names none. Raises `BadSimulator` for what is not as `envs.base.Env` says."""
+        ask = getattr(self._kind, "objects", None)
+        found = () if ask is None else ask(task)
+        try:
+            pairs = tuple((name, entry) for name, entry in found)
+        except (TypeError, ValueError):
+            pairs = ((None, None),)
+        if not all(isinstance(name, str) and name and type(entry) is int and entry >= 0 for name, entry in pairs):
+            raise BadSimulator(f"{self._name}: objects of {task} are {found!r}; each is (name, entry of ground_truth)")
+        return pairs
 
     def versions(self) -> dict[str, Any]:
         """`version` as the class says it, `packages`: versions of the distributions it names, and `fpsample`: the

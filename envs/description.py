@@ -68,6 +68,10 @@ class EnvDescription:
     def instruction(self, task: str) -> str:
         return str(self._ask("instruction", task))
 
+    def objects(self, task: str) -> tuple[tuple[str, int], ...]:
+        """Names in words, and where in `ground_truth` the place of each begins; () where the simulator names none."""
+        return tuple((str(name), int(entry)) for name, entry in self._ask("objects", task))
+
 
 def describe(name: str, python: str | None = None) -> EnvDescription:
     """A registered simulator, or `path/to/file.py:Class`.

@@ -16,6 +16,7 @@ from envs import camera, views
 from envs.base import Step
 from envs.installed import InstalledVersion
 from envs.lift3d_crop import LIFT3D
+from envs.metaworld_objects import objects
 from envs.metaworld_tasks import INSTRUCTIONS
 from envs.mujoco_sensors import Sensors, sensor_specs
 from envs.named_cameras import named_cameras
@@ -169,6 +170,10 @@ class MetaWorld:
     @classmethod
     def instruction(cls, task: str) -> str:
         return INSTRUCTIONS[task]
+
+    @classmethod
+    def objects(cls, task: str) -> tuple[tuple[str, int], ...]:
+        return objects(task)
 
     def reset(self, seed: int) -> Observation:
         self._env.seed(int(seed))

@@ -6,8 +6,6 @@ stick-push have two, all others one.
 
 from __future__ import annotations
 
-import numpy as np
-
 OBJECTS: dict[str, tuple[str, ...]] = {
     "assembly": ("ring",),
     "basketball": ("basketball",),
@@ -65,7 +63,6 @@ FIRST, STRIDE = 4, 7
 """In `ground_truth`: hand 3 and opening 1, then each object's place 3 and rotation 4."""
 
 
-def object_places(task: str, ground_truth: np.ndarray) -> np.ndarray:
-    """(..., 21) `ground_truth` of a task to the places of `OBJECTS[task]`, (..., n, 3) metres, robot frame."""
-    starts = [FIRST + STRIDE * number for number in range(len(OBJECTS[task]))]
-    return np.stack([ground_truth[..., start : start + 3] for start in starts], axis=-2)
+def objects(task: str) -> tuple[tuple[str, int], ...]:
+    """As `envs.base.Env` describes it."""
+    return tuple((name, FIRST + STRIDE * number) for number, name in enumerate(OBJECTS[task]))

@@ -136,19 +136,23 @@ class Sensors:
                 found["point_colors"] = points.pad(np.concatenate(colours)[chosen], request.num_points)[0]
         return found
 
-    def _virtual_views(self, cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def virtual_poses(self) -> np.ndarray:
+        """robot_from_camera (V, 4, 4) of the virtual cameras that there are, in the order of `views.NAMES`."""
         cameras = {one.name: one for one in self.request.virtual or ()}
         if self._hand is None:
             raise ValueError("virtual views need the hand's place")
         hand = self._hand()
-        there = [number for number, name in enumerate(views.NAMES) if name in cameras]
 
         def on(name: str) -> np.ndarray | None:
             return hand.get(name) if isinstance(hand, Mapping) else hand
 
-        names = [views.NAMES[number] for number in there]
-        poses = np.stack([cameras[name].pose(on(name)) for name in names])
+        return np.stack([cameras[name].pose(on(name)) for name in views.NAMES if name in cameras])
+
+    def _virtual_views(self, cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        named = {one.name for one in self.request.virtual or ()}
+        there = [number for number, name in enumerate(views.NAMES) if name in named]
         shape = (len(views.NAMES), views.SIZE, views.SIZE)
         pictures, filled = np.zeros((*shape, 4), np.float32), np.zeros(shape, bool)
-        pictures[there], filled[there] = views.render_views(cloud, poses)
+        poses = self.virtual_poses()
+        pictures[there], filled[there] = views.render_views(cloud, poses, splat=self.request.splat)
         return pictures, filled

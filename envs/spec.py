@@ -170,6 +170,8 @@ class ObservationRequest:
         They are kept in one way, however they were said: `height` and `width` are those of the first camera, `sizes`
         has the others that differ, and is () where all have one size. Where they differ, `rgb` and `depth` are fields
         of each camera, `rgb@corner` (`envs.pictures`).
+    splat: pixels along the side of the square that a point covers in `views`, an odd number; of a cloud of few points a
+        larger one leaves fewer holes.
     """
 
     fields: tuple[str, ...]
@@ -184,6 +186,7 @@ class ObservationRequest:
     goal_marker: bool = True
     virtual: tuple[views.VirtualCamera, ...] | None = None
     sizes: Sizes = later(())  # noqa: RUF009 (a field)
+    splat: int = later(1)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.fields) - set(FIELD_NAMES))
@@ -196,6 +199,8 @@ class ObservationRequest:
             value = getattr(self, option)
             if type(value) is not int or not 1 <= value <= most:
                 raise SpecMismatch(f"{option}={value!r} must be a whole number, at least 1 and at most {most:,}")
+        if self.splat % 2 == 0:
+            raise SpecMismatch(f"splat={self.splat} must be odd: a point lies in the middle of its square")
         if self.sizes != ():
             try:
                 said = settled(self.cameras, self.height, self.width, self.sizes)
@@ -259,6 +264,7 @@ class ObservationRequest:
         if "points" not in self.fields:
             irrelevant |= {"num_points", "sampler"}
         irrelevant |= set() if self.clouds else {"crop"}
+        irrelevant |= set() if "views" in self.fields else {"splat"}
         found = {key: value for key, value in kept.items() if key not in irrelevant}
         if self.clouds:
             found["crop"] = self._plain_crop()
@@ -293,7 +299,7 @@ FIELD_NAMES: Mapping[str, str] = {
     "ground_truth": "(G,) float32, simulator state a policy could not see on a robot",
 }
 
-_SIZES = {"height": LARGEST, "width": LARGEST, "num_points": 1_000_000}
+_SIZES = {"height": LARGEST, "width": LARGEST, "num_points": 1_000_000, "splat": views.LARGEST_SPLAT}
 _CHOICES = {
     "sampler": ("bucket", "exact"),
     "render": ("paper", "fast"),

@@ -3,7 +3,8 @@
 Merged cloud, crop, voxel grid of 1 mm, at most 0.3 million points, then pictures of (depth, x, y, z) by a z-buffer.
 The paper gives the views' places only in words and no field of view; each simulator's cameras here are this
 benchmark's choice: overhead from 1 m, the two others from opposite corners of the table 0.70 m above it, the wrist's
-beside the gripper, 60 degrees. One pixel for each point, zeros where there is none, with a mask beside it.
+beside the gripper, 60 degrees. One pixel for each point, or a square of `splat` x `splat` around it, of which the paper
+says nothing; zeros where there is none, with a mask beside it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ CHUNK = 65536
 
 NEAR = np.float32(1e-3)
 """Metres in front of a camera; what is nearer or behind it is not seen."""
+
+LARGEST_SPLAT = 15
+"""Pixels along a side."""
 
 NAMES = ("overhead", "back-right", "front-left", "wrist-left", "wrist-right")
 """The order of the tiles (CLAMP, Fig. 2). A single arm has the left wrist; the right one's view stays empty."""
@@ -99,8 +103,12 @@ def render_views(
     valid: np.ndarray | None = None,
     size: int = SIZE,
     fovy: float = FOVY,
+    splat: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pictures of a cloud by a z-buffer: the nearest point of each pixel wins, of equal ones the first.
+
+    splat: odd; a point covers so many pixels along each side of a square around its own, so that what lies behind a
+    surface does not show between its points. A point whose own pixel is outside of the picture covers none.
 
     points (N, 3) float32, robot frame; extrinsics (V, 4, 4) robot_from_camera, OpenCV axes; valid (N,) bool leaves
     padding out. Gives views (V, size, size, 4) float32 of depth along the optical axis and x, y, z in the robot
@@ -127,8 +135,28 @@ def render_views(
             views[view, pixel, 0] = depth.take(won)
             views[view, pixel, 1:] = points.take(index.take(won), axis=0)
             filled[view, pixel] = True
+        if splat > 1:
+            source = _nearest_around(nearest.reshape(size, size), splat)
+            views[view], filled[view] = views[view].take(source, axis=0), filled[view].take(source)
 
     return views.reshape(-1, size, size, 4), filled.reshape(-1, size, size)
+
+
+def _nearest_around(depth: np.ndarray, splat: int) -> np.ndarray:
+    """For each pixel of depth (S, S), inf where nothing is, the flat number of the pixel with the least depth in the
+    square of `splat` x `splat` around it: its own if none is nearer, else of equal ones the first by rows.
+    """
+    size, reach = len(depth), splat // 2
+    around = np.pad(depth, reach, constant_values=np.inf)
+    best, source = depth.copy(), np.arange(size * size).reshape(size, size)
+    numbers = np.pad(source, reach)
+    for row in range(splat):
+        for column in range(splat):
+            window = slice(row, row + size), slice(column, column + size)
+            nearer = around[window] < best
+            best[nearer] = around[window][nearer]
+            source[nearer] = numbers[window][nearer]
+    return source.ravel()
 
 
 def _project(

@@ -17,6 +17,7 @@ from envs.mujoco_sensors import Sensors, sensor_specs
 from envs.pictures import field_names
 from envs.render import choose_backend
 from envs.spec import ActionSpec, Crop, FieldSpec, Observation, ObservationRequest
+from envs.views import VirtualCamera
 
 ARMS = ("left", "right")
 JOINTS = tuple(f"{arm}_{number}" for arm in ARMS for number in range(7))
@@ -26,6 +27,12 @@ AXES = ("0 0 1", "0 1 0", "0 1 0", "1 0 0", "0 1 0", "1 0 0")
 BENT = np.array([0, -0.7, 0.8, 0, 0.1, 0])
 """About which the goals are drawn: over the table."""
 LENGTHS = (0.02, 0.15, 0.15, 0.03, 0.05, 0.04)
+VIRTUAL = (
+    VirtualCamera("overhead", (0.0, 0.0, 1.0), (0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0)),
+    VirtualCamera("back-right", (0.5, 0.4, 0.7), (0.0, 0.0, 0.0)),
+    VirtualCamera("front-left", (-0.5, -0.4, 0.7), (0.0, 0.0, 0.0)),
+    *(VirtualCamera(f"wrist-{arm}", (-0.1, 0.0, 0.1), (0.0, 0.0, 0.0), on_hand=True) for arm in ARMS),
+)
 
 
 def _arm(name: str, x: float, turn: float) -> str:
@@ -80,7 +87,7 @@ class Bimanual:
     camera_sizes: ClassVar[bool] = True
     provides: ClassVar[frozenset[str]] = frozenset(
         {"rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors"}
-        | {"proprio", "ground_truth"}
+        | {"views", "views_valid", "proprio", "ground_truth"}
     )
     proprio_names: ClassVar[tuple[str, ...]] = JOINTS
     action_spec: ClassVar[ActionSpec] = ActionSpec(
@@ -105,12 +112,17 @@ class Bimanual:
         self.model = mujoco.MjModel.from_xml_string(_scene())
         self.data = mujoco.MjData(self.model)
         self.sensors = Sensors(
-            self.model, self.data, [self.model.camera(name).id for name in request.cameras], self.request
+            self.model,
+            self.data,
+            [self.model.camera(name).id for name in request.cameras],
+            self.request,
+            hand=self._hands,
         )
 
     @classmethod
     def resolve(cls, request: ObservationRequest) -> ObservationRequest:
-        return dataclasses.replace(request, crop=request.crop or Crop((-0.5, -0.4, 0.0), (0.5, 0.4, 0.6)))
+        crop = request.crop or Crop((-0.5, -0.4, 0.0), (0.5, 0.4, 0.6))
+        return dataclasses.replace(request, crop=crop, virtual=request.virtual or VIRTUAL)
 
     @classmethod
     def specs(cls, request: ObservationRequest) -> dict[str, FieldSpec]:
@@ -124,6 +136,18 @@ class Bimanual:
     @classmethod
     def instruction(cls, task: str) -> str:
         return "touch both balls"
+
+    @classmethod
+    def objects(cls, task: str) -> tuple[tuple[str, int], ...]:
+        return ("left ball", 0), ("right ball", 3)
+
+    def _hands(self) -> dict[str, np.ndarray]:
+        found = {}
+        for arm in ARMS:
+            site, pose = self.data.site(f"{arm}_tip"), np.eye(4)
+            pose[:3, :3], pose[:3, 3] = site.xmat.reshape(3, 3), site.xpos
+            found[f"wrist-{arm}"] = pose
+        return found
 
     def reset(self, seed: int) -> Observation:
         draw = np.random.default_rng(seed)

@@ -80,19 +80,25 @@ PERF_PRETRAINED = ("clar", "clar-small")
 @app.command()
 @explained
 def perf(
-    what: Annotated[str, typer.Argument(help="rollouts | encoders | pretrain")] = "rollouts",
+    what: Annotated[str, typer.Argument(help="rollouts | encoders | pretrain | views")] = "rollouts",
     method: Annotated[str, typer.Option("--method", help="with pretrain: clar | clar-small")] = "clar",
     batch: Annotated[
         int, typer.Option("--batch", parser=whole(2, 65_536), metavar="N", help="with pretrain: samples of a step")
     ] = 128,
     suite: Annotated[str, typer.Option("--suite", help="metaworld-15 | rlbench4-port")] = "metaworld-15",
-    task: Annotated[str | None, typer.Option("--task", help="default: hammer; of the port all four")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="default: hammer; of the port all four; with views: middle-drawer-open")
+    ] = None,
     compare: Annotated[str | None, typer.Option("--compare", help="naive: also the loop the field uses")] = None,
     seconds: Annotated[
         float,
         typer.Option("--seconds", parser=real(Range(0, 3_600, True)), metavar="S", help="of each measurement"),
     ] = 8.0,
     as_json: Json = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="with views: aloha-pretrain.KEY=VALUE, env.aloha.KEY=VALUE"),
+    ] = None,
 ) -> None:
     """Measure speed as a ratio to floors of the same run."""
     from benchmark.perf.measure import (
@@ -100,19 +106,23 @@ def perf(
         measure_encoders,
         measure_keyframes,
         measure_pretraining,
+        measure_views,
         render_report,
     )
+    from benchmark.pretrain.data.sources import check_sources, load_data
     from benchmark.system.errors import ConfigError
     from envs.description import describe
     from envs.registry import UnknownName
 
     if compare not in (None, "naive"):
         raise ConfigError(f"--compare {compare}: there is only naive")
-    if what not in ("rollouts", "encoders", "pretrain"):
-        raise ConfigError(f"bench perf {what}: there are rollouts, encoders and pretrain")
+    if what not in ("rollouts", "encoders", "pretrain", "views"):
+        raise ConfigError(f"bench perf {what}: there are rollouts, encoders, pretrain and views")
+    if settings and what != "views":
+        raise ConfigError(f"{settings[0]}: bench perf {what} takes no settings, only bench perf views does")
     if suite not in PERF_SUITES:
         raise UnknownName("suite of bench perf", suite, PERF_SUITES)
-    simulator = PERF_SUITES[suite]
+    simulator = "aloha" if what == "views" else PERF_SUITES[suite]
     if task is not None and task not in (tasks := describe(simulator).tasks):
         raise UnknownName(f"task of {simulator}", task, tasks)
     if method not in PERF_PRETRAINED:
@@ -122,6 +132,14 @@ def perf(
         report = measure_pretraining(method, batch, seconds)
     elif what == "encoders":
         report = measure_encoders()
+    elif what == "views":
+        chosen = task or "middle-drawer-open"
+        said = [*(settings or []), f"aloha-pretrain.tasks=[{chosen}]"]
+        if other := [text for text in said if not text.startswith(("aloha-pretrain.", "env.aloha."))]:
+            raise ConfigError(f"{other[0]}: it is aloha-pretrain.KEY=VALUE or env.aloha.KEY=VALUE")
+        config = load_data("aloha-pretrain", said)
+        check_sources([config])
+        report = measure_views(config, chosen, seconds)
     elif suite == "rlbench4-port":
         report = measure_keyframes([task] if task else describe(simulator).tasks, seconds)
     else:

@@ -270,5 +270,7 @@ def _in_words(card: dict[str, Any], weights: Path, computed: bool) -> str:
     ]
     if last["valid"]:
         lines.append("held out:   " + ", ".join(f"{name} {value:.4g}" for name, value in sorted(last["valid"].items())))
-    lines.append(f"use it: bench run --suite metaworld-15 --method {card['method']} --weights {weights}")
+    of_aloha = all(source["kind"] == "aloha" for source in card["identity"]["data"])
+    suite = "aloha-6" if of_aloha else "metaworld-15"
+    lines.append(f"use it: bench run --suite {suite} --method {card['method']} --weights {weights}")
     return "\n".join(lines)

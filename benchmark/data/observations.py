@@ -39,7 +39,7 @@ def load_or_render(
     """
     return obtain(
         places,
-        _name(demos, request, fingerprint),
+        entry_of(demos, request, fingerprint),
         f"observations of {demos.task}",
         lambda folder: _take(folder, demos, request, fingerprint, pool.config.python),
         lambda folder: render(folder, demos, request, pool, fingerprint),
@@ -55,11 +55,12 @@ def rendered(
     """
     for root in in_order(places):
         with contextlib.suppress(Unusable):
-            return _take(root / _name(demos, request, fingerprint), demos, request, fingerprint, python)
+            return _take(root / entry_of(demos, request, fingerprint), demos, request, fingerprint, python)
     return None
 
 
-def _name(demos: Demos, request: ObservationRequest, fingerprint: str) -> str:
+def entry_of(demos: Demos, request: ObservationRequest, fingerprint: str) -> str:
+    """The folder of these observations below one of the places."""
     return f"observations/{cache_key(demos, request, fingerprint)}"
 
 

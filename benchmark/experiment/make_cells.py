@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.count_cells import refuse_too_many
+from benchmark.experiment.pretrained_views import check_views
 from benchmark.settings.head import DiffusionConfig, HeadConfig
 from benchmark.settings.instructions import Language, text_weights
 from benchmark.settings.labels import base_of, named_in_paths
@@ -82,6 +83,7 @@ def make_cells(
     ]
     for cell in cells:
         _check_not_seen(cell)
+        check_views(cell)
     for cell in {cell.method: cell for cell in cells}.values():
         cell.specs()
         head = cell.settings.head

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from benchmark.perf import encoding, floors, keyframes, pretraining, rollouts_and_training
+from benchmark.perf import encoding, floors, keyframes, pretraining, rollouts_and_training, view_frames
+from benchmark.pretrain.data.config import DataConfig
 from benchmark.settings.machine import resolve_workers
 from benchmark.settings.runtime import Runtime
 from benchmark.system.progress import say
@@ -102,6 +103,16 @@ def measure_keyframes(tasks: Sequence[str], seconds: float) -> dict[str, Any]:
         ours, bare = keyframes.rates(task, seconds)
         report.add(f"{task}, the expert's moments with a cloud", ours, bare, "moments/s", 0.75)
     return report.finish(keyframes.ENV, 0)
+
+
+def measure_views(config: DataConfig, task: str, seconds: float) -> dict[str, Any]:
+    """Frames of CLAMP's pre-training on a simulator's demonstrations."""
+    report = Report()
+    ours, depth, both = view_frames.rates(config, task, seconds)
+    size = f"{config.width} x {config.height}"
+    report.add(f"CLAMP's frames, {size}, to the cache, against bare depth", ours, depth, "frames/s", None)
+    report.add("the same, against bare depth and five bare views", ours, both, "frames/s", 0.5)
+    return report.finish(f"{config.name} {task}", 1)
 
 
 def measure_encoders(names: list[str] | None = None, repeats: int = 3) -> dict[str, Any]:

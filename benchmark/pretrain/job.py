@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.pretrain.data.config import DataConfig
-from benchmark.pretrain.data.sources import load_data
+from benchmark.pretrain.data.sources import load_data, options_for
 from benchmark.settings.pretraining import PretrainConfig, config_class, load_pretrain
 from benchmark.system.errors import ConfigError
 from envs.names import safe_name
@@ -99,9 +99,12 @@ def make_job(
     if name is not None:
         safe_name("--name", name, "+=")
     prefixes = tuple(f"{source}." for source in data)
-    own = [text for text in overrides if not text.startswith(prefixes)]
+    own = [text for text in overrides if not text.startswith((*prefixes, "env."))]
     config = load_pretrain(method, [*own, *(f"{part}=false" for part in without)])
     sources = tuple(load_data(source, overrides) for source in data)
+    for text in overrides:
+        if text.startswith("env.") and not any(options_for(source.kind, [text]) for source in sources):
+            raise ConfigError(f"{text}: none of {_listed(data)} is of that simulator")
     return PretrainJob(method, config, sources, teacher if config.taught else NO_TEACHER, name)
 
 

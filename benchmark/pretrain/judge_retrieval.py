@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.pretrain.batches import Loader
 from benchmark.pretrain.cross_retrieval import cross_retrieval, cross_table, recall_rows, write_matrix
 from benchmark.pretrain.data.config import DataConfig
-from benchmark.pretrain.data.sources import load_data, open_frames
+from benchmark.pretrain.data.sources import load_data, open_frames, options_for
 from benchmark.pretrain.job import NO_TEACHER
 from benchmark.pretrain.loading import load_pretraining, objective_of
 from benchmark.pretrain.objectives import check_fields, needs_pictures, needs_triplets
@@ -98,6 +98,7 @@ def _sources(card: dict[str, Any], data: Sequence[str] | None, overrides: Sequen
     for facts in card["identity"]["data"]:
         now = load_data(facts["name"], overrides)
         given = {text.partition("=")[0].rpartition(".")[2] for text in overrides}
+        given |= {"env_options"} if options_for(now.kind, overrides) else set()
         then = {name: value for name, value in facts.items() if name not in given}
         found.append(settle(DataConfig, {**dataclasses.asdict(now), **then}, facts["name"]))
     return found

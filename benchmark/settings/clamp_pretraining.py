@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from benchmark.settings.bounds import Count, Range
 from benchmark.settings.pretraining import PretrainConfig
 from benchmark.system.errors import ConfigError
+from envs.identity import later
 
 if TYPE_CHECKING:
     from envs.spec import FieldSpec
@@ -33,6 +34,7 @@ class ClampPretrainConfig(PretrainConfig):
     tokenizer: str
     position_digits: Annotated[int, Range(0, 9)]
     progress_levels: Annotated[int, Range(1, 1_000_000)]
+    context: Annotated[int, Range(0, 4_096)] = later(0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

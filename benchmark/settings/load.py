@@ -137,7 +137,7 @@ def _suite(values: dict[str, Any]) -> Suite:
         told = settle(Language, {**told, "instructions": texts}, "suite.language")
     # null says nothing: without it the records of a suite are named as those from before there was the option
     seen = values.get("observation") or {}
-    silent = {key for key in ("crop", "sizes") if seen.get(key) is None}
+    silent = {key for key in ("crop", "sizes", "splat") if seen.get(key) is None}
     observation = {key: value for key, value in seen.items() if key not in silent}
     rules = {
         "rules": settle(TaskRules, values.get("rules") or {}, "suite.rules"),

@@ -5,7 +5,6 @@ What every pre-training has is here; each objective adds its own settings in a s
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from benchmark.settings.load import CONF, settle
 from benchmark.settings.overrides import merged
 from benchmark.settings.seeds import LARGEST_SEED
 from benchmark.system.errors import ConfigError
+from envs.identity import named_by
 from envs.registry import UnknownName
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class PretrainConfig:
         return values
 
     def identity(self) -> dict[str, Any]:
-        return {k: v for k, v in dataclasses.asdict(self).items() if k not in ("name", "source", "log_every")}
+        return {k: v for k, v in named_by(self).items() if k not in ("name", "source", "log_every")}
 
 
 def config_class(method: str) -> type[PretrainConfig]:

@@ -17,12 +17,14 @@ from envs.description import describe
 from envs.names import safe_name
 from envs.registry import UnknownName
 from envs.spec import ObservationRequest, SpecMismatch, read_crop
+from envs.views import LARGEST_SPLAT
 
 OBSERVATION: Mapping[str, Any] = {
     "cameras": tuple[str, ...],
     "height": Annotated[int, Range(1, 4_096)],
     "width": Annotated[int, Range(1, 4_096)],
     "num_points": Annotated[int, Range(1, 1_000_000)],
+    "splat": Annotated[int, Range(1, LARGEST_SPLAT)],
     "goal_marker": bool,
     "sampler": str,
     "render": str,

@@ -10,6 +10,7 @@ import numpy as np
 from envs.action_parts import ActionPart
 from envs.aloha import checkout
 from envs.aloha.instructions import INSTRUCTIONS
+from envs.aloha.objects import STRIDE, objects
 from envs.aloha.options import read_options
 from envs.aloha.places import (
     ARMS,
@@ -177,7 +178,7 @@ class Aloha:
         named_cameras(request.cameras, "camera of aloha", CAMERAS, FIXED)
         if request.renders and not request.cameras:
             raise SpecMismatch(f"{sorted(request.fields)} needs at least one camera of {cls.cameras}")
-        truth = 7 * MOST_OBJECTS + 3
+        truth = STRIDE * MOST_OBJECTS + 3
         table = [
             *sensor_specs(request),
             FieldSpec("proprio", (14,), "float32", "rad", "", ", ".join(cls.proprio_names)),
@@ -189,6 +190,10 @@ class Aloha:
     @classmethod
     def instruction(cls, task: str) -> str:
         return INSTRUCTIONS[task]
+
+    @classmethod
+    def objects(cls, task: str) -> tuple[tuple[str, int], ...]:
+        return objects(task)
 
     def reset(self, seed: int) -> Observation:
         self.seed = int(seed)
@@ -263,8 +268,8 @@ class Aloha:
             found["proprio"] = self.world.proprio(self._late.joints)
         if "ground_truth" in self._specs:
             poses = [np.r_[self.world.pose(name)[0], self.world.quaternion(name)] for name in self._task.names]
-            truth = np.zeros(7 * MOST_OBJECTS + 3, np.float32)
-            truth[: 7 * len(poses)] = np.concatenate(poses)
+            truth = np.zeros(STRIDE * MOST_OBJECTS + 3, np.float32)
+            truth[: STRIDE * len(poses)] = np.concatenate(poses)
             truth[-3:] = self.world.slides()
             found["ground_truth"] = truth
         return found

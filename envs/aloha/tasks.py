@@ -15,6 +15,7 @@ from envs.aloha import layouts, props
 from envs.aloha.boxes import box, overlap
 from envs.aloha.instructions import INSTRUCTIONS
 from envs.aloha.layouts import Layout
+from envs.aloha.objects import NAMES, TOOLS
 from envs.aloha.props import Prop
 from envs.aloha.world import World
 
@@ -29,7 +30,6 @@ COMPARTMENTS = {
     "right": box((0.032, 0, -0.01), (0.015, 0.047, 0.025)),
 }
 """In the caddy's frame."""
-TOOLS = ("screwdriver", "magnifier", "can_opener", "thumb_drive", "scissors")
 IN_BOWL = box((-0.0255, -0.0675, 0.0525), (0.03, 0.03, 0.015))
 """In the bowl's frame: a banana that lies in it reaches in here."""
 PLATES_MIDDLE = np.array([-0.0091, 0.0, 0.0])
@@ -135,29 +135,28 @@ def plate_on_rack(world: World) -> bool:
 
 
 def _drawer(name: str, done: Callable[[World], bool]) -> Task:
-    return Task(INSTRUCTIONS[name], props.DRAWER, ("box",), layouts.drawer, done, settles=False)
+    return Task(INSTRUCTIONS[name], props.DRAWER, NAMES[name], layouts.drawer, done, settles=False)
 
 
-def _dining(name: str, moved: str, to: str, done: Callable[[World], bool]) -> Task:
-    others = tuple(one for one in ("pen", "container", "mug", "plate", "banana", "bowl") if one not in (moved, to))
-    return Task(INSTRUCTIONS[name], props.DINING, (moved, to, *others), layouts.dining, done)
+def _dining(name: str, done: Callable[[World], bool]) -> Task:
+    return Task(INSTRUCTIONS[name], props.DINING, NAMES[name], layouts.dining, done)
 
 
 def _tool(name: str, tool: str, compartment: str) -> Task:
-    names = (tool, "caddy", *(one for one in TOOLS if one != tool))
-    return Task(INSTRUCTIONS[name], props.TOOLS, names, layouts.tools, tool_in(tool, compartment), apart=True)
+    done = tool_in(tool, compartment)
+    return Task(INSTRUCTIONS[name], props.TOOLS, NAMES[name], layouts.tools, done, apart=True)
 
 
 CLAMP: dict[str, Task] = {
     "drawer-open": _drawer("drawer-open", drawer_open(2)),
-    "mug-on-plate": _dining("mug-on-plate", "mug", "plate", mug_on_plate),
-    "pen-in-container": _dining("pen-in-container", "pen", "container", pen_in_container),
+    "mug-on-plate": _dining("mug-on-plate", mug_on_plate),
+    "pen-in-container": _dining("pen-in-container", pen_in_container),
     "screwdriver-in-caddy": _tool("screwdriver-in-caddy", "screwdriver", "right"),
     "can-opener-in-caddy": _tool("can-opener-in-caddy", "can_opener", "left"),
     "plate-on-rack": Task(
         INSTRUCTIONS["plate-on-rack"],
         props.RACK,
-        ("plate", "rack"),
+        NAMES["plate-on-rack"],
         layouts.rack,
         plate_on_rack,
         apart=True,
@@ -166,12 +165,12 @@ CLAMP: dict[str, Task] = {
 FURTHER: dict[str, Task] = {
     "screwdriver-in-left-compartment": _tool("screwdriver-in-left-compartment", "screwdriver", "left"),
     "can-opener-in-right-compartment": _tool("can-opener-in-right-compartment", "can_opener", "right"),
-    "banana-in-bowl": _dining("banana-in-bowl", "banana", "bowl", banana_in_bowl),
-    "pen-on-plate": _dining("pen-on-plate", "pen", "plate", pen_on_plate),
+    "banana-in-bowl": _dining("banana-in-bowl", banana_in_bowl),
+    "pen-on-plate": _dining("pen-on-plate", pen_on_plate),
     "bowl-on-rack": Task(
         INSTRUCTIONS["bowl-on-rack"],
         props.BOWL_RACK,
-        ("bowl", "rack"),
+        NAMES["bowl-on-rack"],
         layouts.rack_straight,
         bowl_on_rack,
         apart=True,
@@ -181,7 +180,7 @@ FURTHER: dict[str, Task] = {
     "bottom-drawer-close": Task(
         INSTRUCTIONS["bottom-drawer-close"],
         props.DRAWER,
-        ("box",),
+        NAMES["bottom-drawer-close"],
         layouts.drawer,
         drawer_closed,
         drawers=layouts.drawers,

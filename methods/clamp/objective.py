@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from envs.errors import UserError
 from envs.spec import FieldSpec
 from methods.clamp.description import describe
-from methods.clamp.pretraining import ClampPretraining, Options
+from methods.clamp.pretraining import BadActions, ClampPretraining, Options
 from methods.clamp.representation import CLAMP
 from methods.clamp.text import TextConfig
 from methods.clamp.tokens import Tokenizer, open_tokenizer
@@ -44,18 +44,18 @@ def start_as_big_vision(model: ClampPretraining) -> None:
                 nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
 
 
-class BadActions(UserError, ValueError):
-    """Frames whose actions have another width than the encoder's."""
-
-
 class ClampObjective(Objective):
-    """kind: a CLAMP representation. Frames are triplets of views, past actions and what the text is made of."""
+    """kind: a CLAMP representation. Frames are triplets of views, past actions and what the text is made of.
+
+    specs: of its inputs, those of any robot: how many numbers an action has is taken from the frames.
+    """
 
     when_diverged = "sign=siglip"
     selections = ("task-step", "trajectory", "all")
 
     def __init__(self, kind: type[CLAMP], specs: Mapping[str, FieldSpec], options: Options, text: TextConfig) -> None:
-        self.kind, self.specs, self.options, self.text = kind, specs, options, text
+        self.kind, self.specs, self.options = kind, specs, options
+        self.text = dataclasses.replace(text, context=options.context or text.context)
         self.fields = (*ENCODED, "step", *SAID)
         self.tokenizer: Tokenizer | None = None
         if options.text:
@@ -63,7 +63,7 @@ class ClampObjective(Objective):
 
     def batch(self, rows: Sequence[Row], draws: np.random.Generator) -> Batch:
         """Views, their masks, past actions, and the text's tokens (B, T) if there is a text encoder."""
-        self._check_width(rows[0])
+        self._check_alike(rows)
         found = stacked(rows, ENCODED)
         if self.tokenizer is not None:
             found["tokens"] = torch.from_numpy(
@@ -80,14 +80,17 @@ class ClampObjective(Objective):
     def build(
         self, training: Callable[[], Iterable[Row]], teacher: FrozenTeacher | None, say: Callable[[str], None]
     ) -> ClampPretraining:
-        """The range of actions is that of the frames that are trained on."""
-        representation = self.kind(self.specs)
-        low, high = representation.low.clone(), representation.high.clone()
-        low[:], high[:] = torch.inf, -torch.inf
+        """The range of actions is that of the frames that are trained on, all of which are of one robot."""
+        low = high = first = None
         for row in training():
-            self._check_width(row)
+            first = first or row
+            self._check_alike((first, row))
             past = torch.from_numpy(np.array(row["past_actions"]))
-            low, high = torch.minimum(low, past.amin(0)), torch.maximum(high, past.amax(0))
+            low = past.amin(0) if low is None else torch.minimum(low, past.amin(0))
+            high = past.amax(0) if high is None else torch.maximum(high, past.amax(0))
+        if low is None or high is None:
+            raise ValueError("there are no frames to take the range of actions from")
+        representation = self._representation(len(low))
         representation.low, representation.high = low, high
         representation.fixed = True
         model = ClampPretraining(representation, self.options, self.text)
@@ -95,8 +98,13 @@ class ClampObjective(Objective):
         return model
 
     def load(self, tensors: Mapping[str, Tensor], source: str) -> ClampPretraining:
-        """With the range of actions that is in the checkpoint."""
-        model = ClampPretraining(self.kind(self.specs), self.options, self.text)
+        """With the range of actions, and as many numbers of an action, as in the checkpoint."""
+        embed = tensors.get("representation.actions.embed.weight")
+        model = ClampPretraining(
+            self._representation(embed.shape[1] if embed is not None and embed.dim() == 2 else None),
+            self.options,
+            self.text,
+        )
         model.representation.load_tensors(tensors, source)
         rest: dict[str, Tensor] = {n: t for n, t in tensors.items() if not n.startswith("representation.")}
         for name, part in (("text", model.text), ("logit", model.logit)):
@@ -126,10 +134,20 @@ class ClampObjective(Objective):
                 chosen.append(number)
         return chosen
 
-    def _check_width(self, row: Row) -> None:
-        wanted, found = self.specs["past_actions"].shape, row["past_actions"].shape
-        if found != wanted:
-            raise BadActions(
-                f"frames have past actions of {found[0]} steps of {found[1]} numbers, and this encoder reads "
-                f"{wanted[0]} of {wanted[1]}: they are of another robot"
-            )
+    def _representation(self, actions: int | None) -> CLAMP:
+        """actions: numbers of one, None for as many as the specs say."""
+        past = self.specs["past_actions"]
+        shape = (past.shape[0], actions or past.shape[1])
+        return self.kind({**self.specs, "past_actions": dataclasses.replace(past, shape=shape)})
+
+    def _check_alike(self, rows: Sequence[Row]) -> None:
+        """Raises `BadActions` unless all are of one robot and as many steps as the encoder reads."""
+        steps, shapes = self.specs["past_actions"].shape[0], [row["past_actions"].shape for row in rows]
+        for found in shapes:
+            if found[0] != steps:
+                raise BadActions(f"frames have past actions of {found[0]} steps, and this encoder reads {steps}")
+            if found != shapes[0]:
+                raise BadActions(
+                    f"frames have past actions of {shapes[0][1]} numbers and others of {found[1]}: they are of "
+                    "different robots, and an action encoder is of one; pre-train on data of one simulator"
+                )

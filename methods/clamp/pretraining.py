@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from envs.errors import UserError
 from methods.clamp.loss import SCALES, SIGNS, Scales, siglip
 from methods.clamp.representation import CLAMP
 from methods.clamp.text import TextConfig, TextEncoder
@@ -24,7 +25,10 @@ PAIRS = (("image", "text"), ("image", "action"), ("text", "action"))
 
 @dataclass(frozen=True)
 class Options:
-    """Every choice of the objective; `benchmark/conf/pretrain/clamp.yaml` says which are the paper's and why."""
+    """Every choice of the objective; `benchmark/conf/pretrain/clamp.yaml` says which are the paper's and why.
+
+    context: tokens of a text, 0 for as many as the text encoder's own configuration says.
+    """
 
     text: bool = True
     sign: str = "siglip"
@@ -34,6 +38,7 @@ class Options:
     tokenizer: str = "mt5"
     position_digits: int = 3
     progress_levels: int = 100
+    context: int = 0
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -48,6 +53,10 @@ class Options:
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Of modalities that are contrasted."""
         return tuple(pair for pair in PAIRS if self.text or "text" not in pair)
+
+
+class BadActions(UserError, ValueError):
+    """Frames whose actions have another width than the encoder's, or than those of other frames."""
 
 
 class ClampPretraining(ObjectiveModel):
@@ -76,7 +85,15 @@ class ClampPretraining(ObjectiveModel):
         return {_term(pair): 1 / len(self.options.pairs) for pair in self.options.pairs}
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """views (B, V, S, S, 4), views_valid, past_actions (B, H, A) and tokens (B, T) to unit vectors (B, D)."""
+        """views (B, V, S, S, 4), views_valid, past_actions (B, H, A) and tokens (B, T) to unit vectors (B, D).
+
+        Raises `BadActions` for those of another robot.
+        """
+        reads, given = len(self.representation.low), batch["past_actions"].shape[-1]
+        if given != reads:
+            raise BadActions(
+                f"frames have actions of {given} numbers, and this encoder reads {reads}: they are of another robot"
+            )
         found = {
             "image": self.representation.encode_views(batch),
             "action": self.representation.encode_actions(batch),

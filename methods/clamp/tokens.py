@@ -116,7 +116,10 @@ def _token(piece: str) -> int:
 
 def _filled(pieces: Sequence[int], context: int, text: str) -> np.ndarray:
     if len(pieces) >= context:
-        raise TextTooLong(f"a text of {len(pieces)} tokens does not fit into {context} with its end: {text[:80]}...")
+        raise TextTooLong(
+            f"a text of {len(pieces)} tokens does not fit into {context} with its end, and would into "
+            f"context={len(pieces) + 1}: {text[:80]}..."
+        )
     found = np.full(context, END, np.int64)
     found[: len(pieces)] = pieces
     return found

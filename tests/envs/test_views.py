@@ -8,7 +8,7 @@ import pytest
 from envs import camera, views
 from envs.metaworld import FIXED_VIEWS, MIDDLE, MetaWorld
 from envs.registry import resolve
-from envs.spec import ObservationRequest
+from envs.spec import ObservationRequest, SpecMismatch
 
 FIXED = [view.pose() for view in FIXED_VIEWS]
 CAMERA = camera.look_at(np.array([0.1, -0.2, 1.0]), np.array([0.0, 0.6, 0.0]), np.array([0.0, 0.0, 1.0]))
@@ -42,6 +42,35 @@ def test_the_nearest_point_of_each_pixel_wins(chunk: int, monkeypatch: pytest.Mo
         np.testing.assert_array_equal(mask, expected[..., 0] > 0)
         np.testing.assert_allclose(picture, expected, atol=1e-5)
         assert 20 < mask.sum() < 400, "an uninformative test"
+
+
+@pytest.mark.parametrize("splat", [3, 5])
+def test_a_point_covers_a_square_and_the_nearest_wins(splat: int) -> None:
+    points, size, reach = cloud(), 24, splat // 2
+    single, mask = views.render_views(points, CAMERA[None], size=size)
+    seen, filled = views.render_views(points, CAMERA[None], size=size, splat=splat)
+    depth = np.where(mask[0], single[0, ..., 0], np.inf)
+    for row in range(size):
+        for column in range(size):
+            around = (slice(max(0, at - reach), at + reach + 1) for at in (row, column))
+            square = tuple(around)
+            nearest = depth[square].min()
+            assert filled[0, row, column] == np.isfinite(nearest)
+            if filled[0, row, column]:
+                drawn = single[0][square][depth[square] == nearest]
+                assert seen[0, row, column].tolist() in drawn.tolist()
+            else:
+                assert not seen[0, row, column].any()
+    assert mask.sum() < filled.sum() < filled.size, "an uninformative test"
+
+
+def test_what_a_point_covers_names_views_and_nothing_else() -> None:
+    said = {fields: ObservationRequest(fields, ("corner",), splat=3).canonical() for fields in (("views",), ("rgb",))}
+    assert said["views",]["splat"] == 3 and "splat" not in said["rgb",]
+    assert "splat" not in ObservationRequest(("views",), ("corner",)).canonical(), "names from before there was one"
+    for wrong in (2, 0, 17):
+        with pytest.raises(SpecMismatch, match="splat"):
+            ObservationRequest(("views",), ("corner",), splat=wrong)
 
 
 def test_equal_points_are_drawn_as_the_first() -> None:

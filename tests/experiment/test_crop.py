@@ -14,7 +14,7 @@ import pytest
 from benchmark.data.observations import cache_key
 from benchmark.experiment.make_cells import make_cells
 from benchmark.experiment.retest_shifted import moved_cameras
-from benchmark.pretrain.data.metaworld import _request
+from benchmark.pretrain.data.simulated import _request
 from benchmark.pretrain.data.sources import load_data
 from benchmark.settings.load import choices, load_settings
 from benchmark.settings.suite import Suite

@@ -13,7 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from envs.metaworld_objects import OBJECTS, object_places
+from benchmark.settings.pretraining import load_pretrain
+from envs.aloha.env import MOST_OBJECTS
+from envs.aloha.instructions import INSTRUCTIONS as ALOHA
+from envs.aloha.objects import NAMES
+from envs.description import describe as describe_env
+from envs.metaworld_objects import OBJECTS, objects
 from envs.metaworld_tasks import INSTRUCTIONS
 from methods.clamp.description import NoText, describe
 from methods.clamp.encoder import ActionEncoder, ImageEncoder
@@ -122,9 +127,27 @@ def test_hashed_words_are_the_same_everywhere_and_no_text_is_cut() -> None:
 
 def test_every_task_of_metaworld_names_the_objects_that_it_observes() -> None:
     assert set(OBJECTS) == set(INSTRUCTIONS)
-    truth = np.arange(21.0)
-    assert object_places("push", truth).tolist() == [[4, 5, 6]]
-    assert object_places("hammer", np.stack([truth] * 2)).tolist() == [[[4, 5, 6], [11, 12, 13]]] * 2
+    assert objects("push") == (("puck", 4),)
+    assert describe_env("metaworld").objects("hammer") == (("hammer", 4), ("nail", 11))
+
+
+def test_every_task_of_aloha_names_its_objects_in_the_words_of_its_instruction() -> None:
+    assert set(NAMES) == set(ALOHA)
+    for task, told in ALOHA.items():
+        names, entries = zip(*describe_env("aloha").objects(task), strict=True)
+        assert names[0] in told and all(name in told for name in names[:2] if len(NAMES[task]) > 1), task
+        assert entries == tuple(range(0, 7 * len(names), 7)) and len(set(names)) == len(names) <= MOST_OBJECTS
+
+
+def test_the_small_encoder_takes_the_longest_text_of_aloha() -> None:
+    """Six objects, all of them left of and below the crop's box."""
+    context = load_pretrain("clamp-small").context  # type: ignore[attr-defined]
+    task = "can-opener-in-right-compartment"
+    names = [name for name, _ in describe_env("aloha").objects(task)]
+    text = describe(ALOHA[task], names, np.full((6, 3), -0.123), 1.0)
+    assert HashedWords()(text, context)[-1] == END
+    with pytest.raises(TextTooLong, match="into 96 with its end, and would into context=1"):
+        HashedWords()(text, SMALL.context)
 
 
 def test_mt5_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

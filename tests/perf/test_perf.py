@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from typer.testing import CliRunner
 
 from benchmark.cli.main import app
-from benchmark.perf.measure import measure, measure_encoders, measure_keyframes, render_report
+from benchmark.perf.measure import measure, measure_encoders, measure_keyframes, measure_views, render_report
+from benchmark.pretrain.data.sources import load_data
+from tests.aloha_here import aloha, needs_aloha
+
+__all__ = ["aloha"]
 
 
 @pytest.mark.gl
@@ -63,9 +69,25 @@ def test_keyframes_have_theirs() -> None:
     assert row["ours"] > 0 and row["floor"] > 0 and report["task"] == "rlbench4-port"
 
 
+@needs_aloha
+@pytest.mark.gl
+@pytest.mark.sim
+def test_views_have_theirs(aloha: dict[str, Any]) -> None:
+    small = [f"aloha-pretrain.{name}={value}" for name, value in (("height", 48), ("width", 64))]
+    config = load_data("aloha-pretrain", [*small, *(f"env.aloha.{name}=true" for name in aloha)])
+    report = measure_views(config, "top-drawer-open", 0.1)
+    assert [row["target"] for row in report["rows"]] == ["", ">= 0.5"]
+    depth, both = report["rows"]
+    assert depth["ours"] == both["ours"] > 0 and depth["floor"] > both["floor"] > 0
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        (["views", "--task", "hammer"], "task of aloha"),
+        (["views", "protocol.epochs=3"], "it is aloha-pretrain.KEY=VALUE or env.aloha.KEY=VALUE"),
+        (["views", "aloha-pretrain.splat=2"], "must be odd"),
+        (["encoders", "env.aloha.stand_ins=true"], "takes no settings"),
         (["--suite", "rlbench-4"], "rlbench4-port"),
         (["--suite", "rlbench4-port", "--task", "hammer"], "task of rlbench4-port"),
         (["--task", "close-box"], "task of metaworld"),

@@ -17,8 +17,8 @@ from benchmark.pretrain import run as runs
 from benchmark.pretrain.batches import Loader
 from benchmark.pretrain.cross_retrieval import cross_retrieval, held_out_examples
 from benchmark.pretrain.data.frames import Frames
-from benchmark.pretrain.data.metaworld_triplets import _check
 from benchmark.pretrain.data.sources import load_data, open_frames
+from benchmark.pretrain.data.triplets import _check
 from benchmark.pretrain.job import PretrainJob, make_job
 from benchmark.pretrain.judge_retrieval import judge, retrieval_table
 from benchmark.pretrain.loading import load_pretraining, objective_of
@@ -41,8 +41,24 @@ from tests.pretrain import clamp_scenes
 from tests.pretrain.in_two import assert_two_processes_have
 
 CPU = torch.device("cpu")
-FEW = ["epochs=2", "warmup_epochs=1", "steps_per_epoch=4", "batch_size=8", "log_every=2", "position_digits=1"]
-ENOUGH = ["epochs=8", "steps_per_epoch=25", "batch_size=25", "learning_rate=3e-3", "bias=-3", "position_digits=1"]
+FEW = [
+    "epochs=2",
+    "warmup_epochs=1",
+    "steps_per_epoch=4",
+    "batch_size=8",
+    "log_every=2",
+    "position_digits=1",
+    "context=0",
+]
+ENOUGH = [
+    "epochs=8",
+    "steps_per_epoch=25",
+    "batch_size=25",
+    "learning_rate=3e-3",
+    "bias=-3",
+    "position_digits=1",
+    "context=0",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -244,15 +260,20 @@ def test_a_task_that_was_pretrained_on_is_not_scored(tmp_path: Path, monkeypatch
 def test_bad_input_is_named_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for shard, kind, message in (
         (clamp_scenes.shard(text=" "), NoText, "no instruction"),
-        (clamp_scenes.shard(actions=14), BadActions, "50 steps of 14 numbers, and this encoder reads 50 of 4"),
+        (clamp_scenes.shard(actions=14), BadActions, "past actions of 14 numbers and others of 4"),
     ):
-        frames = clamp_scenes.frames(shard)
+        frames = clamp_scenes.frames(shard, clamp_scenes.shard())
         monkeypatch.setattr(runs, "open_frames", lambda *_, frames=frames: frames)
         with pytest.raises(kind, match=message):
             pretrain(job(name="bad"), tmp_path)
     monkeypatch.setattr(runs, "open_frames", lambda *_: clamp_scenes.frames())
     pretrain(job(), tmp_path)
     path, specs = job().weights(tmp_path), encoder_specs(CLAMPSmall.card)
+    other = clamp_scenes.frames(clamp_scenes.shard(actions=14))
+    monkeypatch.setattr(judge_retrieval, "open_frames", lambda *_: other)
+    runtime = Runtime("cpu", "fp32", 1, 1, 60.0, str(tmp_path / "weights"))
+    with pytest.raises(ConfigError, match="actions of 14 numbers, and this encoder reads 4: they are of another robot"):
+        judge(path, None, [], None, 1, 0, runtime, tmp_path / "data")
     with torch.device("meta"):
         paper = CLAMP(specs)
     with pytest.raises(BadWeights, match="width 32 with patches of 10 pixels, and clamp has width 768 with 16"):

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from benchmark.settings.bounds import Count, Range, Rate, check_bounds
 from benchmark.system.errors import ConfigError
+from envs.identity import later, named_by
 from envs.names import safe_name
 from envs.spec import SpecMismatch, read_crop
+from envs.views import LARGEST_SPLAT
 
-KINDS = ("metaworld", "rlbench", "calibrated", "rh20t")
+SIMULATORS = ("metaworld", "aloha")
+"""Kinds whose demonstrations are collected and drawn here, as those of a simulator of one's own, `FILE.py:Class`."""
+KINDS = (*SIMULATORS, "rlbench", "calibrated", "rh20t")
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """See `benchmark/conf/data/*.yaml`."""
+    """See `benchmark/conf/data/*.yaml`.
+
+    suite: whose demonstrations they are, by which their seeds are drawn. stop_after_success: steps that a demonstration
+    goes on after its first with success, None: to the horizon. env_options: KEY=VALUE of the simulator's own options,
+    said as `env.NAME.KEY=VALUE`.
+    """
 
     name: str
     title: str
@@ -40,14 +48,19 @@ class DataConfig:
     crop: tuple[float, ...] = ()
     base: tuple[float, ...] = ()
     yaw: Annotated[float, Range(-360, 360)] = 0.0
+    suite: str = later("pretraining")
+    stop_after_success: Annotated[int, Range(0, 100_000)] | None = later(None)
+    splat: Annotated[int, Range(1, LARGEST_SPLAT)] = later(1)
+    env_options: tuple[str, ...] = later(())
 
     def __post_init__(self) -> None:
         check_bounds(self, str(self.name))
         safe_name("data.name:", self.name)
         for task in self.tasks:
             safe_name(f"{self.name}.tasks:", task)
-        if self.kind not in KINDS:
-            raise ConfigError(f"{self.name}.kind={self.kind} is none of {', '.join(KINDS)}")
+        safe_name(f"{self.name}.suite:", self.suite)
+        if not self.simulated and self.kind not in KINDS:
+            raise ConfigError(f"{self.name}.kind={self.kind} is none of {', '.join(KINDS)}, and no FILE.py:CLASS")
         if self.cloud not in ("each", "fused"):
             raise ConfigError(f"{self.name}.cloud={self.cloud} is none of each, fused")
         if not self.tasks or not self.cameras:
@@ -64,10 +77,26 @@ class DataConfig:
             read_crop(self.crop or None)
         except SpecMismatch as error:
             raise ConfigError(f"{self.name}.crop: {error}") from error
-        if self.kind != "metaworld" and not self.crop:
+        if self.stop_after_success is not None and self.min_success_steps > self.stop_after_success + 1:
+            raise ConfigError(
+                f"{self.name}.min_success_steps={self.min_success_steps} steps with success are not to be had where a "
+                f"demonstration ends {self.stop_after_success} after the first (stop_after_success)"
+            )
+        if self.splat % 2 == 0:
+            raise ConfigError(f"{self.name}.splat={self.splat} must be odd: a point lies in the middle of its square")
+        if not self.simulated and not self.crop:
             raise ConfigError(f"{self.name} needs a crop: no simulator has one for it")
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its demonstrations are those of a simulator's expert, drawn from their states."""
+        return self.kind in SIMULATORS or ".py:" in self.kind
 
     def identity(self) -> dict[str, Any]:
         """What decides the frames; places on this machine are not part of it, nor what is at its default."""
-        facts = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("title", "root", "licence")}
+        facts = {k: v for k, v in named_by(self).items() if k not in ("title", "root", "licence")}
+        if said := [text for text in self.env_options if not text.startswith("root=")]:
+            facts["env_options"] = said
+        else:
+            facts.pop("env_options", None)
         return {k: v for k, v in facts.items() if k not in ("crop", "base", "yaw") or v}

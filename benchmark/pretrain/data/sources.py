@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +12,12 @@ from benchmark.data.cache_places import Places
 from benchmark.pretrain.data.config import DataConfig
 from benchmark.pretrain.data.frames import Frames, Shard
 from benchmark.settings.load import CONF, choices, settle
-from benchmark.settings.overrides import merged
+from benchmark.settings.overrides import key_value, merged, yaml_value
 from benchmark.system.errors import ConfigError
 from benchmark.system.progress import say
+from envs.description import describe, interpreter_setting
 from envs.names import expanded
+from envs.options import set_options
 from envs.registry import UnknownName
 
 
@@ -25,13 +28,38 @@ def load_data(name: str, overrides: Sequence[str] = ()) -> DataConfig:
     values: Any = OmegaConf.load(CONF / "data" / f"{name}.yaml")
     own = [text.removeprefix(f"{name}.") for text in overrides if text.startswith(f"{name}.")]
     plain: Any = merged(values, own, name)
-    return settle(DataConfig, plain, name)
+    config = settle(DataConfig, plain, name)
+    said = tuple(text.partition(".")[2] for text in options_for(config.kind, overrides))
+    return dataclasses.replace(config, env_options=(*config.env_options, *said)) if said else config
+
+
+def options_for(kind: str, overrides: Sequence[str]) -> list[str]:
+    """Of `overrides` those that say a simulator's options, `env.NAME.KEY=VALUE`, as `NAME.KEY=VALUE`."""
+    prefix = interpreter_setting(kind).removesuffix("python")
+    return [text.removeprefix("env.") for text in overrides if text.startswith(prefix)]
+
+
+def _check_simulator(config: DataConfig) -> None:
+    """Its options are set, for every process that this one starts, too. Raises `ConfigError` or `UnknownName`."""
+    said = {}
+    for text in config.env_options:
+        key, value = key_value(text, "stand_ins=true")
+        said[key] = yaml_value(text, value)
+    if "python" in said:
+        raise ConfigError(f"{interpreter_setting(config.kind)}: pre-training needs the simulator in this interpreter")
+    set_options(interpreter_setting(config.kind).split(".")[1], said)
+    kind = describe(config.kind)
+    for task in config.tasks:
+        if task not in kind.tasks:
+            raise UnknownName(f"task of {kind.name}", task, kind.tasks)
 
 
 def check_sources(configs: Sequence[DataConfig]) -> None:
     """What is not on this disk stops before any work. Raises `ConfigError`."""
     for config in configs:
-        if config.kind != "metaworld" and not config.root:
+        if config.simulated:
+            _check_simulator(config)
+        elif not config.root:
             raise ConfigError(f"{config.name} needs the folder of its demonstrations: {config.name}.root=FOLDER")
         if config.root and not expanded(config.root).is_dir():
             raise ConfigError(f"{config.name}.root={config.root} is no folder")
@@ -44,10 +72,10 @@ def open_frames(
     virtual views, past actions and what a text says, in place of clouds. Raises `ConfigError` for a source without.
     """
     check_sources(configs)
-    if triplets and (without := [config.name for config in configs if config.kind != "metaworld"]):
+    if triplets and (without := [config.name for config in configs if not config.simulated]):
         raise ConfigError(
             f"{', '.join(without)}: no actions and no objects' places are read from such data, which this pre-training "
-            "needs; the data of MetaWorld have them (`bench list data`)"
+            "needs; the data of MetaWorld and ALOHA have them (`bench list data`)"
         )
     shards: list[Shard] = []
     for config in configs:
@@ -58,16 +86,17 @@ def open_frames(
 
 
 def _open_triplets(config: DataConfig, places: Places, workers: int) -> list[Shard]:
-    from benchmark.pretrain.data import metaworld_triplets
+    from benchmark.pretrain.data import triplets
 
-    return metaworld_triplets.open_shards(config, places, workers)
+    return triplets.open_shards(config, places, workers)
 
 
 def _open(config: DataConfig, places: Places, pictures: bool, workers: int) -> list[Shard]:
-    from benchmark.pretrain.data import calibrated, metaworld, rh20t, rlbench
+    from benchmark.pretrain.data import calibrated, rh20t, rlbench, simulated
 
+    if config.simulated:
+        return simulated.open_shards(config, places, pictures, workers)
     readers = {
-        "metaworld": metaworld.open_shards,
         "rlbench": rlbench.open_shards,
         "calibrated": calibrated.open_shards,
         "rh20t": rh20t.open_shards,

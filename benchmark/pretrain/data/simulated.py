@@ -1,4 +1,4 @@
-"""Frames of MetaWorld: the scripted experts' demonstrations, rendered from their states for each camera."""
+"""Frames of a simulator: its expert's demonstrations, rendered from their states for each camera."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmark.pretrain.data.config import DataConfig
 from benchmark.pretrain.data.frames import CLOUD, PICTURE, Shard
 from benchmark.settings.load import load_protocol
 from envs.description import describe
-from envs.spec import ObservationRequest
+from envs.spec import ObservationRequest, read_crop
 
 TIMEOUT = 180.0
 
@@ -44,8 +44,9 @@ def collected(config: DataConfig, task: str, places: Places, workers: int) -> De
         horizon=config.horizon,
         min_success_steps=config.min_success_steps,
         max_expert_failures=config.max_expert_failures,
+        stop_after_success=config.stop_after_success,
     )
-    return load_or_collect(in_order(places)[0], "pretraining", config.kind, task, protocol, workers)
+    return load_or_collect(in_order(places)[0], config.suite, config.kind, task, protocol, workers)
 
 
 def _request(config: DataConfig, cameras: tuple[str, ...], pictures: bool) -> ObservationRequest:
@@ -57,6 +58,7 @@ def _request(config: DataConfig, cameras: tuple[str, ...], pictures: bool) -> Ob
         width=config.width,
         num_points=config.num_points,
         render=config.render,
+        crop=read_crop(config.crop or None),
     )
     return describe(config.kind).resolve(request)
 
@@ -74,7 +76,10 @@ def seen(
 
 
 def fingerprint_of(config: DataConfig, request: ObservationRequest) -> str:
-    """The simulator's and renderer's, which all tasks share."""
+    """The simulator's and renderer's, which all tasks share. Raises `NoSimulator`, or what the simulator itself does
+    where its files are missing, before a worker would.
+    """
+    _ = describe(config.kind).version
     pool, fingerprint = open_pool(config.kind, config.tasks[0], request, 1, None, TIMEOUT)
     pool.close()
     return fingerprint
