@@ -202,8 +202,8 @@ def settle(kind: type[T], values: dict[str, Any], where: str) -> T:
 def show(group: str, name: str) -> dict[str, Any]:
     """A configuration file as it composes, for `bench show`."""
     config = _compose([f"{group}={choice_of(group, name)[0]}"], [])
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    return plain[group]
+    plain: Any = OmegaConf.to_container(config[group], resolve=True)
+    return dict(plain)
 
 
 def kind_of_data(name: str) -> str:
