@@ -8,7 +8,7 @@
 VENV ?= .venv
 BENCH = $(VENV)/bin/bench
 PARALLEL ?= 2
-PYTEST = $(VENV)/bin/python -m pytest -n $(PARALLEL) --dist loadfile
+PYTEST = $(VENV)/bin/python -m pytest -n $(PARALLEL) --dist loadfile --no-loadscope-reorder
 CODE = envs methods baselines benchmark repbench tests scripts
 LINT = $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check $(CODE) && $(VENV)/bin/mypy
 QUICK = --suite metaworld-15 --tasks reach --protocol quick

@@ -57,12 +57,16 @@ class RepresentationContract:
         specs = env.specs(ObservationRequest(fields=fields, cameras=cameras, num_points=points, sizes=sizes))
         return specs | past_actions_spec(card, env.action_spec)
 
+    def new(self, specs: Mapping[str, FieldSpec]) -> Representation:
+        """The method with random weights, as its constructor leaves it."""
+        return self.kind()(specs, **self.options)
+
     def build(self) -> Representation:
         """The method with random weights. Built once for all rules, since some have a billion parameters."""
-        if _built[0] != (self.method, dict(self.options)):
-            _built[:] = [(self.method, dict(self.options)), None, None]  # let the last one go before the next is made
+        if _built[0] != (type(self), self.method, dict(self.options)):
+            _built[:] = [(type(self), self.method, dict(self.options)), None, None]  # let the last one go first
             torch.manual_seed(0)
-            representation = self.kind()(self.specs(), **self.options)
+            representation = self.new(self.specs())
             representation.fit(random_observations(self.specs(), self.batch))
             representation.freeze_as_card_says()
             _built[1] = representation
@@ -150,7 +154,7 @@ class RepresentationContract:
         torch.save(representation.state_dict(), file)
         file.seek(0)
         torch.manual_seed(1)
-        other = self.kind()(self.specs(), **self.options)
+        other = self.new(self.specs())
         other.load_state_dict(torch.load(file, weights_only=True))
         assert fingerprint(other) == fingerprint(representation), "load(save(x)) is not x"
 
@@ -178,7 +182,7 @@ class RepresentationContract:
             return
         specs = self._specs(cameras, ((cameras[1], 160, 120),))
         torch.manual_seed(0)
-        representation = self.kind()(specs, **self.options)
+        representation = self.new(specs)
         representation.fit(random_observations(specs, 2))
         representation.freeze_as_card_says()
         observations = random_observations(specs, 2)

@@ -7,6 +7,7 @@ import ctypes.util
 import importlib.util
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,11 @@ from benchmark.settings.suite import Suite
 from envs.render import GLMissing, choose_backend
 from methods import registry
 
-if hasattr(os, "sched_setaffinity") and (worker := os.environ.get("PYTEST_XDIST_WORKER")):  # gw0, gw1, ...
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")  # gw0, gw1, ...
+if hasattr(os, "sched_setaffinity") and WORKER:
     # a core for each of several test processes and all that it starts: else torch's threads wait for each other
     every = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {every[int(worker.removeprefix("gw")) % len(every)]})
+    os.sched_setaffinity(0, {every[int(WORKER.removeprefix("gw")) % len(every)]})
 registry.add(BASELINES | POLICIES)
 registry.add_families(FAMILIES)
 # of scripts/test_tools.sh; by its last name it is installed code, and not a user's own
@@ -46,6 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("cuda") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="torch sees no CUDA device"))
     items.sort(key=lambda item: 2 * bool(item.get_closest_marker("slow")) + bool(item.get_closest_marker("gl")))
+    if WORKER:
+        # whole files are handed out in this order: what takes minutes first, or one process ends with it alone
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (item.path not in slow, -tests[item.path]))
 
 
 @pytest.fixture

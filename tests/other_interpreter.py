@@ -35,7 +35,9 @@ def made() -> tuple[Path | None, str]:
             continue
         folder = Path(tempfile.mkdtemp(prefix="other-interpreter-"))
         python = folder / "bin" / "python"
-        for command in ([base, "-m", "venv", folder], [python, "-m", "pip", "install", "-q", f"numpy=={NUMPY}"]):
+        # this pip for that Python; what is never imported there need not be compiled
+        pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile"]
+        for command in ([base, "-m", "venv", "--without-pip", folder], [*pip, f"numpy=={NUMPY}"]):
             done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
             if done.returncode:
                 why = f"no environment with numpy {NUMPY} can be made with {base}: {done.stderr.strip()[-200:]}"

@@ -146,8 +146,9 @@ def test_doctor_finds_nothing_wrong_here(tmp_path: Path) -> None:
 
 
 @pytest.mark.sim
-def test_dry_run_counts_and_does_nothing(tmp_path: Path) -> None:
-    code, out, _ = bench("run", "--method", "state", *TINY, "--seeds", "0:2", "--dry-run", "--json", cwd=tmp_path)
+def test_dry_run_counts_and_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = here("run", "--method", "state", *TINY, "--seeds", "0:2", "--dry-run", "--json")
     assert code == 0
     planned = json.loads(out)
     assert planned["missing"] == 2
@@ -244,7 +245,10 @@ def test_two_processes_on_one_cell(undisturbed: dict[str, Any], tmp_path: Path) 
 
 @pytest.mark.sim
 @pytest.mark.slow
-def test_a_failed_cell_leaves_its_traceback_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_failed_cell_leaves_its_traceback_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     broken = tmp_path / "broken.py"
     broken.write_text(
         "from methods.controls import ProprioOnly\nfrom methods.card import MethodCard\nimport dataclasses\n"
@@ -252,7 +256,7 @@ def test_a_failed_cell_leaves_its_traceback_and_the_others_go_on(tmp_path: Path)
         "    card = dataclasses.replace(ProprioOnly.card, name='broken')\n"
         "    def encode(self, observations):\n        raise RuntimeError('the encoder is broken')\n"
     )
-    code, out, _ = bench("run", "--method", f"{broken}:Broken,proprio-only", *TINY, "--json", cwd=tmp_path)
+    code, out, _ = here("run", "--method", f"{broken}:Broken,proprio-only", *TINY, "--json")
     assert code == 2, "the user's own code, found before any work"
     outcome = json.loads(out)
     assert [c["method"] for c in outcome["cells"]] == ["proprio-only"]
@@ -267,13 +271,13 @@ def test_a_failed_cell_leaves_its_traceback_and_the_others_go_on(tmp_path: Path)
 def test_workers_in_another_interpreter_without_torch(undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """A second virtual environment that holds numpy and metaworld (and fpsample for clouds), and no torch."""
     other = tmp_path / "other"
-    subprocess.run([sys.executable, "-m", "venv", str(other)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(other)], check=True)
     python = other / "bin" / "python"
     wanted = ["metaworld==3.1.1", "gymnasium[mujoco]==1.4.0", "fpsample==0.3.3"]
     constraints = Path(__file__).parents[1] / "constraints.txt"
-    done = subprocess.run(
-        [str(python), "-m", "pip", "install", "-q", *wanted, "-c", str(constraints)], capture_output=True, text=True
-    )
+    # this pip for that Python; what is never imported there need not be compiled
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-compile"]
+    done = subprocess.run([*pip, *wanted, "-c", str(constraints)], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"pip cannot install metaworld into another environment here: {done.stderr[-200:]}")
     assert subprocess.run([str(python), "-c", "import torch"], capture_output=True).returncode != 0

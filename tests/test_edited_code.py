@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TOY
+from tests.test_cli import here
 
-pytestmark = pytest.mark.slow  # each command is a process that imports torch
+pytestmark = pytest.mark.slow  # most commands are processes that import torch
 ROOT = Path(__file__).resolve().parents[1]
 MINE = """
 import torch
@@ -175,9 +176,10 @@ def test_a_simulator_that_is_edited_during_the_run_stops_it(tmp_path: Path) -> N
     assert not records(tmp_path) if (tmp_path / "runs/records").exists() else True
 
 
-def test_a_changed_protocol_head_or_precision_is_in_the_name(place: Path) -> None:
-    assert run(place, "--method", "state", "head.hidden=[16]", "runtime.precision=bf16").returncode == 0
-    assert run(place, "--method", "state", "--seeds", "1").returncode == 0
+def test_a_changed_protocol_head_or_precision_is_in_the_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    assert here("run", *TINY, "--method", "state", "head.hidden=[16]", "runtime.precision=bf16")[0] == 0
+    assert here("run", *TINY, "--method", "state", "--seeds", "1")[0] == 0
     found = {(r["protocol"].partition("+")[0], r["head"], r["seed"]): r["protocol"] for r in records(place)}
     assert set(found) == {("quick", "mlp+hidden=16", 0), ("quick", "mlp", 1)}
     assert found["quick", "mlp+hidden=16", 0] != found["quick", "mlp", 1], "the precision is in it"
@@ -195,6 +197,9 @@ def test_a_changed_protocol_head_or_precision_is_in_the_name(place: Path) -> Non
         (("--method", "dp3-policy", "head.hidden=[16]"), "dp3-policy brings its own head, dp3"),
     ],
 )
-def test_names_are_not_free(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    done = bench(tmp_path, "run", "--suite", "metaworld-15", "--protocol", "quick", *words)
-    assert done.returncode == 2 and message in done.stderr, done.stderr
+def test_names_are_not_free(
+    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = here("run", "--suite", "metaworld-15", "--protocol", "quick", *words)
+    assert code == 2 and message in err, err

@@ -68,6 +68,8 @@ def few_steps(head: HeadConfig | DiffusionConfig) -> Any:
 
 
 HEADS = {name: few_steps(load_head(name)) for name in choices("head")}
+ONCE = {"diffusion-50"}
+"""Heads with the classes of others, a transformer that predicts actions: under `state` alone."""
 TOKENS = dataclasses.replace(HEADS["diffusion"], condition="tokens", sampler="ddpm")
 
 
@@ -153,7 +155,9 @@ def acted(policy: Policy, fields: dict[str, Tensor], bf16: bool) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, id=name.rpartition(":")[2]) for name in method_names()])
 def test_a_method_under_every_head(name: str, tmp_path: Path) -> None:
-    heads = {**HEADS, **({"tokens": TOKENS} if has_tokens(method_class(name)) else {})}
+    heads = {label: head for label, head in HEADS.items() if label not in ONCE or name == "state"}
+    if has_tokens(method_class(name)):
+        heads["tokens"] = TOKENS
     with pretend_cuda() as seen:
         representation, fields = built(name)
         ready: dict[str, dict[str, Tensor]] = {}

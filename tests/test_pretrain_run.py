@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+
+from tests.test_cli import bench as of_its_own
+from tests.test_cli import here
 
 SMALL = [
     "metaworld-35.tasks=[door-open,push]",
@@ -21,38 +24,56 @@ SMALL = [
 ]
 
 
-def bench(*arguments: str, cwd: Path, rc: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark.cli", *arguments], cwd=cwd, capture_output=True, text=True, timeout=540
-    )
-    assert done.returncode == rc, done.stderr[-3000:]
-    return done
+class Said(NamedTuple):
+    stdout: str
+    stderr: str
+
+
+def bench(*arguments: str, cwd: Path, rc: int = 0) -> Said:
+    """In this process, which has imported what it needs; `--processes` becomes torchrun, and has one of its own."""
+    if "--processes" in arguments:
+        code, out, err = of_its_own(*arguments, cwd=cwd)
+    else:
+        with contextlib.chdir(cwd):
+            code, out, err = here(*arguments)
+    assert code == rc, err[-3000:]
+    return Said(out, err)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where to run, with demonstrations and caches that the tests of this file share."""
+    data = tmp_path_factory.getbasetemp() / "pretrain-run-data"
+    data.mkdir(exist_ok=True)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "data").symlink_to(data)
+    return tmp_path
 
 
 @pytest.mark.gl
 @pytest.mark.sim
 @pytest.mark.slow
-def test_pretrained_judged_and_looked_at(tmp_path: Path) -> None:
+def test_pretrained_judged_and_looked_at(folder: Path) -> None:
     wanted = ["pretrain", "--method", "clar-small", "--teacher", "random", "--epochs", "2", "--json", *SMALL]
-    card = json.loads(bench(*wanted, cwd=tmp_path).stdout)
+    card = json.loads(bench(*wanted, cwd=folder).stdout)
     assert card["data"]["metaworld-35"]["tasks"] == ["door-open", "push"]
     assert card["data"]["metaworld-35"]["frames"] == 2 * 3 * 5 * 2, "tasks, demonstrations, steps, cameras"
     assert card["history"][-1]["train"]["seen"] > 0.9, "a camera sees nearly all of its own cloud"
-    assert json.loads(bench(*wanted, cwd=tmp_path).stdout) == card, "the second time it is there"
+    assert json.loads(bench(*wanted, cwd=folder).stdout) == card, "the second time it is there"
     weights = "runs/pretrain/clar-small/metaworld-35-full-random-teacher/metaworld-35-full-random-teacher.pt"
-    found = json.loads(bench("retrieval", "--weights", weights, "--galleries", "3", "--json", cwd=tmp_path).stdout)
+    found = json.loads(bench("retrieval", "--weights", weights, "--galleries", "3", "--json", cwd=folder).stdout)
     assert found["trained_on_it"] and found["gallery"] == 2 and len(found["results"]) == 4
-    bench("attention", "--weights", weights, "--task", "hammer", "--steps", "0,3", "--to", "look", cwd=tmp_path)
-    page = (tmp_path / "look" / "index.html").read_text()
-    assert (tmp_path / "look" / "step-003.png").stat().st_size > 20_000
+    bench("attention", "--weights", weights, "--task", "hammer", "--steps", "0,3", "--to", "look", cwd=folder)
+    page = (folder / "look" / "index.html").read_text()
+    assert (folder / "look" / "step-003.png").stat().st_size > 20_000
     assert page.count("<canvas") == 2 and "http" not in page, "nothing is fetched to view it"
     two = [word for word in wanted if word not in ("random", "--teacher")] + ["--without", "contrast,local"]
     shared = [*two, "--processes", "2", "--threads", "1", "--name", "two"]
-    assert json.loads(bench(*shared, cwd=tmp_path).stdout)["provenance"]["processes"] == 2
-    sent = json.loads(bench(*two, "--name", "sent", "--launcher", "local", cwd=tmp_path).stdout)
+    assert json.loads(bench(*shared, cwd=folder).stdout)["provenance"]["processes"] == 2
+    sent = json.loads(bench(*two, "--name", "sent", "--launcher", "local", cwd=folder).stdout)
     assert sent["failed"] == 0
-    assert (tmp_path / "runs" / "pretrain" / "clar-small" / "sent" / "sent.pt").exists()
-    uneven = bench(*two, "--processes", "3", "--name", "three", cwd=tmp_path, rc=2)
+    assert (folder / "runs" / "pretrain" / "clar-small" / "sent" / "sent.pt").exists()
+    uneven = bench(*two, "--processes", "3", "--name", "three", cwd=folder, rc=2)
     assert "cannot be split so evenly" in uneven.stderr
     refused = bench(
         "run",
@@ -66,7 +87,7 @@ def test_pretrained_judged_and_looked_at(tmp_path: Path) -> None:
         weights,
         "--protocol",
         "quick",
-        cwd=tmp_path,
+        cwd=folder,
         rc=1,
     )
     assert "does not fit" in refused.stderr
@@ -75,7 +96,7 @@ def test_pretrained_judged_and_looked_at(tmp_path: Path) -> None:
 @pytest.mark.gl
 @pytest.mark.sim
 @pytest.mark.slow
-def test_the_ablation_from_nothing_to_its_table(tmp_path: Path) -> None:
+def test_the_ablation_from_nothing_to_its_table(folder: Path) -> None:
     few = [
         "protocol.epochs=2",
         "protocol.evaluate_every=2",
@@ -98,24 +119,24 @@ def test_the_ablation_from_nothing_to_its_table(tmp_path: Path) -> None:
         "quick",
         *few,
     ]
-    assert "run pretrain/clar-small/metaworld-35-mae-only" in bench(*words, "--dry-run", cwd=tmp_path).stdout
-    assert not (tmp_path / "runs" / "sweeps").exists(), "a dry run leaves nothing"
-    bench(*words, cwd=tmp_path)
-    records = sorted((tmp_path / "runs" / "records").rglob("*.json"))
+    assert "run pretrain/clar-small/metaworld-35-mae-only" in bench(*words, "--dry-run", cwd=folder).stdout
+    assert not (folder / "runs" / "sweeps").exists(), "a dry run leaves nothing"
+    bench(*words, cwd=folder)
+    records = sorted((folder / "runs" / "records").rglob("*.json"))
     assert [path.parent.name for path in records] == [
         "clar-small+weights=metaworld-35-mae-only",
         "clar-small+weights=random",
     ]
     facts = json.loads(records[0].read_text())["weights"]["pretraining"]
     assert facts["variant"] == "mae-only" and facts["data"] == {"metaworld-35": 60}
-    label = records[0].relative_to(tmp_path / "runs" / "records").parts[0]
+    label = records[0].relative_to(folder / "runs" / "records").parts[0]
     table = bench(
-        "table", "5", "--method", "clar-small", "--protocol", label, "--records", "runs/records", cwd=tmp_path
+        "table", "5", "--method", "clar-small", "--protocol", label, "--records", "runs/records", cwd=folder
     ).stdout
     assert table.count("† 1/4") == 6, "three numbers of two rows"
-    again = bench(*words, cwd=tmp_path)
+    again = bench(*words, cwd=folder)
     assert "all 2 cells have their records" in again.stdout
-    swept = bench("sweep", "--suite", "clar-ablation", "--method", "clar", cwd=tmp_path, rc=2)
+    swept = bench("sweep", "--suite", "clar-ablation", "--method", "clar", cwd=folder, rc=2)
     assert "bench weights clar-teacher --fetch" in swept.stderr
 
 

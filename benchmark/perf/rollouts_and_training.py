@@ -30,6 +30,8 @@ POINTS = ("points", "points_valid", "proprio")
 HORIZON = 200
 EPOCHS = 7
 """Of training that are timed, each between two of the bare loop."""
+CLOUDS = 5000
+"""Of the data set with which this process's memory is measured."""
 
 
 def request_for(fields: tuple[str, ...], render: str = "paper") -> ObservationRequest:
@@ -152,14 +154,14 @@ def point_cloud_share(task: str) -> tuple[float, float]:
 
 
 def parent_memory() -> float:
-    """Peak MB of this process after holding and training on a 5,000-frame point-cloud data set."""
+    """Peak MB of this process after holding and training on a point-cloud data set of `CLOUDS` frames."""
     samples = Samples(
         {
-            "points": torch.rand(5000, 1024, 3),
-            "points_valid": torch.ones(5000, 1024, dtype=torch.bool),
-            "proprio": torch.rand(5000, 4),
+            "points": torch.rand(CLOUDS, 1024, 3),
+            "points_valid": torch.ones(CLOUDS, 1024, dtype=torch.bool),
+            "proprio": torch.rand(CLOUDS, 4),
         },
-        torch.rand(5000, 4),
+        torch.rand(CLOUDS, 4),
     )
     settings = load_settings("metaworld-15", "clar", "mlp")
     policy = _policy("dp3")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any, TypeVar
 
 import yaml
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.settings.bounds import fits, hints, plain_type, shown
+from benchmark.settings.composed import as_written, keys_of, with_overrides
 from benchmark.settings.head import DiffusionConfig, HeadConfig, check_labels
 from benchmark.settings.instructions import Language
 from benchmark.settings.labels import changes, head_label, protocol_label
@@ -167,37 +165,14 @@ def head_from(values: dict[str, Any]) -> HeadConfig | DiffusionConfig:
 
 
 def _compose(groups: list[str], overrides: list[str]) -> DictConfig:
-    plain = _as_written(tuple(groups))
+    chosen = tuple(groups)
     if not overrides:
-        return plain
-    overrides = ready(overrides, _keys(OmegaConf.to_container(plain)), GROUPS)
+        return as_written(chosen)
+    overrides = ready(overrides, keys_of(chosen), GROUPS)
     try:
-        return _composed((*groups, *overrides))
+        return with_overrides(chosen, tuple(overrides))
     except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:  # the last two: of its parser
         raise ConfigError(refused(overrides, error)) from error
-
-
-@functools.cache
-def _as_written(groups: tuple[str, ...]) -> DictConfig:
-    """The files without any change to them."""
-    return _composed(groups)
-
-
-@functools.lru_cache(maxsize=64)
-def _composed(words: tuple[str, ...]) -> DictConfig:
-    """Hydra takes 0.1 s and more for each, and a sweep asks for the same one for each of its cells."""
-    with initialize_config_dir(str(CONF), version_base="1.3", job_name="bench"):
-        return hydra_compose("config", list(words))
-
-
-def _keys(node: Any, prefix: str = "") -> set[str]:
-    if not isinstance(node, dict):
-        return set()
-    found: set[str] = set()
-    for key, value in node.items():
-        path = f"{prefix}{key}"
-        found |= {path} | _keys(value, f"{path}.")
-    return found
 
 
 def settle(kind: type[T], values: dict[str, Any], where: str) -> T:
@@ -227,8 +202,8 @@ def settle(kind: type[T], values: dict[str, Any], where: str) -> T:
 def show(group: str, name: str) -> dict[str, Any]:
     """A configuration file as it composes, for `bench show`."""
     config = _compose([f"{group}={choice_of(group, name)[0]}"], [])
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    return plain[group]
+    plain: Any = OmegaConf.to_container(config[group], resolve=True)
+    return dict(plain)
 
 
 def kind_of_data(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import yaml
@@ -18,7 +18,7 @@ HYDRA_KEY = r"[A-Za-z_][\w-]*"
 """A part of a key that Hydra's grammar takes; `3d` is none."""
 
 
-def ready(overrides: Sequence[str], known: set[str], groups: Sequence[str]) -> list[str]:
+def ready(overrides: Sequence[str], known: Set[str], groups: Sequence[str]) -> list[str]:
     """The overrides as Hydra takes them. Raises `ConfigError` for a key that is no setting, and for what a name says.
 
     known: every dotted key of the configuration. groups: those chosen by an option of their own.
@@ -26,7 +26,7 @@ def ready(overrides: Sequence[str], known: set[str], groups: Sequence[str]) -> l
     return [_ready(text, known, groups) for text in overrides]
 
 
-def _ready(text: str, known: set[str], groups: Sequence[str]) -> str:
+def _ready(text: str, known: Set[str], groups: Sequence[str]) -> str:
     key, sign, value = text.partition("=")
     if text.startswith("~"):
         raise ConfigError(f"{text}: a setting cannot be left out; give it a value, such as protocol.epochs=50")

@@ -43,7 +43,7 @@ class Encoder(nn.Module):
         self.position_embed = PositionEmbed(c.width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, c.width))
         self.cls_pos = nn.Parameter(torch.zeros(1, 1, c.width))
-        rates = torch.linspace(0, c.drop_path, c.depth).tolist()
+        rates = torch.linspace(0, c.drop_path, c.depth, device="cpu").tolist()  # numbers, under any default device
         self.blocks = nn.ModuleList(Block(c.width, c.heads, qkv_bias=False, eps=1e-5, drop_path=rate) for rate in rates)
         self.norm = nn.LayerNorm(c.width)
         init_transformer(self)

@@ -51,10 +51,13 @@ def test_training_from_files_is_training_from_memory(
 ) -> None:
     """One that is trained on observations, and one on kept features; one task, and several of a joint policy."""
     found: list[dict[str, Any]] = []
+    short = dataclasses.replace(
+        toy_settings.protocol, name="tiny", epochs=2, evaluate_every=2, rollouts=2, retest_rollouts=2
+    )
     for limit in (0.0, 2.0):
         runtime = dataclasses.replace(toy_settings.runtime, resident_gb=limit)
         suite = dataclasses.replace(toy_settings.suite, joint=True, language=TOLD) if joint else toy_settings.suite
-        settings = dataclasses.replace(toy_settings, runtime=runtime, suite=suite)
+        settings = dataclasses.replace(toy_settings, runtime=runtime, suite=suite, protocol=short)
         (cell,) = make_cells(settings, None if joint else ["near"], [method], [0])
         record, _ = run_cell(cell, Paths(tmp_path / f"{limit}", tmp_path / "data"), "test")
         found.append(

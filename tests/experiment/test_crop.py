@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +20,7 @@ from benchmark.system.errors import ConfigError
 from envs import metaworld, views
 from envs.metaworld import WORKSPACE
 from envs.spec import Crop, NamedCrop, SpecMismatch
+from tests.test_cli import here
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,9 +65,6 @@ def test_bad_crops_are_one_line(value: str, message: str) -> None:
 
 def test_the_verb_says_it_too() -> None:
     command = [
-        sys.executable,
-        "-c",
-        "from benchmark.cli.main import main; main()",
         "run",
         "--suite",
         "metaworld-15",
@@ -80,9 +76,9 @@ def test_the_verb_says_it_too() -> None:
         "suite.observation.cameras=[corner3]",
         "suite.observation.crop=lift3d",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
-    assert done.returncode == 2 and "lift3d has no box for the camera corner3" in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr
+    code, _, err = here(*command)
+    assert code == 2 and "lift3d has no box for the camera corner3" in err, err
+    assert "Traceback" not in err
 
 
 def test_a_shifted_camera_has_no_box_of_lift3ds() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from benchmark.system.errors import ConfigError
 from envs.spec import SpecMismatch
 from tests.made_records import agreeing
 from tests.report.test_tables import GOLDEN, record
+from tests.test_cli import here
 
 
 def test_a_range_becomes_cameras_with_both_ends_and_without_a_name_for_nothing() -> None:
@@ -83,11 +83,10 @@ FEW = [
 
 
 def bench(*arguments: str, cwd: Path, rc: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark.cli", *arguments], cwd=cwd, capture_output=True, text=True, timeout=400
-    )
-    assert done.returncode == rc, done.stderr[-2000:]
-    return done.stdout + done.stderr
+    with contextlib.chdir(cwd):
+        code, out, err = here(*arguments)
+    assert code == rc, err[-2000:]
+    return out + err
 
 
 @pytest.mark.gl

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +26,7 @@ from benchmark.settings.load import load_settings
 from benchmark.system.errors import ConfigError
 from tests.made_records import agreeing
 from tests.report.test_tables import record
+from tests.test_cli import here
 
 NUMBERS = ["protocol.epochs=20", "protocol.evaluate_every=10", "protocol.rollouts=25", "protocol.retest_rollouts=5"]
 SETTINGS = load_settings("metaworld-15", "quick", "mlp", NUMBERS)
@@ -103,9 +102,9 @@ def test_checkpoints_of_one_method_share_an_episode_and_are_one_piece_of_evidenc
     assert one.question == "these checkpoints"
     again = list(first)
     for seed in range(1, 5):
-        for cell, here in zip(make_cells(SETTINGS, ["reach", "hammer"], ["dp3"], [seed]), first, strict=True):
+        for cell, known in zip(make_cells(SETTINGS, ["reach", "hammer"], ["dp3"], [seed]), first, strict=True):
             copy = made(cell)
-            assert copy.retest == read(here.record(paths)).retest
+            assert copy.retest == read(known.record(paths)).retest
             write(copy, cell.record(paths))
             put_further(cell.record(paths), copy, outcomes("dp3", cell.task, 5, 5))
             again.append(cell)
@@ -168,7 +167,8 @@ def test_further_episodes_belong_to_their_record(played: tuple[Paths, list[Cell]
 
 @pytest.mark.sim
 @pytest.mark.slow
-def test_real_policies_play_on_and_the_audit_follows(tmp_path: Path) -> None:
+def test_real_policies_play_on_and_the_audit_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     few = [
         "protocol.epochs=2",
         "protocol.evaluate_every=2",
@@ -180,10 +180,9 @@ def test_real_policies_play_on_and_the_audit_follows(tmp_path: Path) -> None:
     ]
 
     def bench(*arguments: str) -> str:
-        command = [sys.executable, "-m", "benchmark.cli", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout
+        code, out, err = here(*arguments)
+        assert code == 0, err[-2000:]
+        return out
 
     where = ["--suite", "metaworld-15", "--protocol", "quick"]
     bench("run", *where, "--tasks", "reach", "--method", "state,proprio-only", *few)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -102,12 +103,18 @@ def test_views_stand_side_by_side() -> None:
     assert torch.equal(tile(views)[1, :, 6:9], views[1, 2])
 
 
+class TwoBlocks(CLAMP):
+    """What is empty is left out before the first block, and all blocks are alike."""
+
+    config = dataclasses.replace(PAPER, depth=2)
+
+
 @pytest.mark.slow
 def test_empty_pixels_and_missing_history_do_not_reach_the_feature() -> None:
     contract = RepresentationContract()
     contract.method = "clamp"  # type: ignore[misc]
     torch.manual_seed(0)
-    clamp = CLAMP(contract.specs()).eval()
+    clamp = TwoBlocks(contract.specs()).eval()
     assert CLAMP.card.past_actions == 50
     views, valid = torch.rand(1, 5, 224, 224, 4), torch.rand(1, 5, 224, 224) < 0.3
     past = torch.zeros(1, 50, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -61,6 +62,12 @@ def test_a_record_is_whole_and_its_command_would_make_it_again(path: Path) -> No
     assert path.with_suffix(".png").exists()
 
 
+@functools.cache
+def all_parts() -> list[tuple[Path, Record]]:
+    """The committed records, joint ones task by task."""
+    return [(path, part) for path in PATHS for part in by_task(read(path))]
+
+
 def replay(pool: Pool, record: Record, path: Path, episodes: int) -> int:
     """Play the kept retest actions; returns how many episodes came out as recorded."""
     rows = record.retest.episodes[:episodes]
@@ -73,8 +80,7 @@ def replay(pool: Pool, record: Record, path: Path, episodes: int) -> int:
 @pytest.mark.parametrize(("suite", "task"), PLAYED, ids=lambda value: value)
 def test_the_kept_actions_replay_to_the_recorded_outcomes(suite: str, task: str) -> None:
     """Of all records of a task in one pool: starting the simulators takes longer than the episodes."""
-    parts = [(path, part) for path in PATHS for part in by_task(read(path)) if part.task == task]
-    found = [(path, part) for path, part in parts if part.suite.startswith(suite)]
+    found = [(path, part) for path, part in all_parts() if part.task == task and part.suite.startswith(suite)]
     (env,) = {part.env for _, part in found}
     with Pool(EnvConfig(env, task, ObservationRequest(("proprio",))), 2) as pool:
         came_out = {str(path): replay(pool, record, path, REPLAYED) for path, record in found}

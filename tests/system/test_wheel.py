@@ -50,7 +50,10 @@ def bench(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(site), str(wheel)],
+        [
+            *(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-compile"),
+            *("--target", str(site), str(wheel)),
+        ],
         check=True,
     )
     # a folder that is named so is searched last, and its .pth files are not read: one of them leads to the checkout
