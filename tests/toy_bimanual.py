@@ -1,7 +1,7 @@
 """A tiny bimanual MuJoCo scene of our own: two arms of six joints and a gripper each touch a ball each.
 
-It has what ALOHA's tasks have (14 joint targets, two cameras, one cloud, planned demonstrations of different lengths)
-and needs no files but this one.
+It has what ALOHA's tasks have (14 joint targets, two cameras, one cloud, CLAMP's virtual views with one behind each
+hand, planned demonstrations of different lengths) and needs no files but this one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from envs.mujoco_sensors import Sensors, sensor_specs
 from envs.pictures import field_names
 from envs.render import choose_backend
 from envs.spec import ActionSpec, Crop, FieldSpec, Observation, ObservationRequest
+from envs.views import VirtualCamera
 
 ARMS = ("left", "right")
 JOINTS = tuple(f"{arm}_{number}" for arm in ARMS for number in range(7))
@@ -26,6 +27,12 @@ AXES = ("0 0 1", "0 1 0", "0 1 0", "1 0 0", "0 1 0", "1 0 0")
 BENT = np.array([0, -0.7, 0.8, 0, 0.1, 0])
 """About which the goals are drawn: over the table."""
 LENGTHS = (0.02, 0.15, 0.15, 0.03, 0.05, 0.04)
+VIRTUAL = (
+    VirtualCamera("overhead", (0.0, 0.0, 1.0), (0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0)),
+    VirtualCamera("back-right", (0.5, 0.4, 0.7), (0.0, 0.0, 0.0)),
+    VirtualCamera("front-left", (-0.5, -0.4, 0.7), (0.0, 0.0, 0.0)),
+    *(VirtualCamera(f"wrist-{arm}", (-0.1, 0.0, 0.08), (0.1, 0.0, 0.0), on_hand=True) for arm in ARMS),
+)
 
 
 def _arm(name: str, x: float, turn: float) -> str:
@@ -75,12 +82,13 @@ class Bimanual:
     name: ClassVar[str] = "bimanual"
     version: ClassVar[str] = "bimanual==1"
     packages: ClassVar[tuple[str, ...]] = ("mujoco",)
-    tasks: ClassVar[tuple[str, ...]] = ("touch-two",)
+    tasks: ClassVar[tuple[str, ...]] = ("touch-two", "touch-again")
+    """One task under two names, so that one may be pre-trained on."""
     cameras: ClassVar[tuple[str, ...]] = ("front-left", "back-right")
     camera_sizes: ClassVar[bool] = True
     provides: ClassVar[frozenset[str]] = frozenset(
         {"rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors"}
-        | {"proprio", "ground_truth"}
+        | {"views", "views_valid", "proprio", "ground_truth"}
     )
     proprio_names: ClassVar[tuple[str, ...]] = JOINTS
     action_spec: ClassVar[ActionSpec] = ActionSpec(
@@ -104,13 +112,22 @@ class Bimanual:
         self._specs, self._mujoco = self.specs(self.request), mujoco
         self.model = mujoco.MjModel.from_xml_string(_scene())
         self.data = mujoco.MjData(self.model)
-        self.sensors = Sensors(
-            self.model, self.data, [self.model.camera(name).id for name in request.cameras], self.request
-        )
+        cameras = [self.model.camera(name).id for name in request.cameras]
+        self.sensors = Sensors(self.model, self.data, cameras, self.request, hand=self.hands)
 
     @classmethod
     def resolve(cls, request: ObservationRequest) -> ObservationRequest:
-        return dataclasses.replace(request, crop=request.crop or Crop((-0.5, -0.4, 0.0), (0.5, 0.4, 0.6)))
+        crop = request.crop or Crop((-0.5, -0.4, 0.0), (0.5, 0.4, 0.6))
+        return dataclasses.replace(request, crop=crop, virtual=VIRTUAL if request.virtual is None else request.virtual)
+
+    def hands(self) -> dict[str, np.ndarray]:
+        """robot_from_hand (4, 4) of both tips, by the virtual cameras on them."""
+        found = {}
+        for arm in ARMS:
+            site, pose = self.data.site(f"{arm}_tip"), np.eye(4)
+            pose[:3, :3], pose[:3, 3] = site.xmat.reshape(3, 3), site.xpos
+            found[f"wrist-{arm}"] = pose
+        return found
 
     @classmethod
     def specs(cls, request: ObservationRequest) -> dict[str, FieldSpec]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from methods.card import MethodOption, WeightFile
 from methods.policy_card import PolicyCard
 
@@ -97,8 +99,39 @@ CARD = PolicyCard(
     token_sets=(),
     chunk=50,
     execute=50,
+    beside="aloha-unleashed-beside",
     notes=(
         "an episode's actions are played 50 at a time in open loop, as in the paper; policy.execute=25 looks again "
         "twice as often (docs/policies.md)",
+    ),
+)
+
+CONDITION = MethodOption(
+    "condition",
+    "tokens",
+    ("tokens", "pooled"),
+    "what of the representation is seen: its tokens (CLAMP), or its feature as one token (CLAMP, Table IV)",
+    changes=(("pooled", "token_sets", ("pooled",)),),
+)
+BESIDE = dataclasses.replace(
+    CARD,
+    name="aloha-unleashed-beside",
+    title="ALOHA Unleashed beside a representation",
+    summary="aloha-unleashed with a representation's tokens beside its pictures' and the state: "
+    "`--method aloha-unleashed+clamp`",
+    kind="control",
+    weights=(),
+    options=(
+        *(dataclasses.replace(one, changes=()) if one.name == "size" else one for one in OPTIONS),
+        CONDITION,
+    ),
+    reported_as=None,
+    representation=True,
+    token_sets=("tokens",),
+    beside="",
+    begins_as=CARD.name,
+    notes=(
+        *CARD.notes,
+        "policy.weights says how it begins: a policy that `bench pretrain --policy aloha-unleashed` left, or none",
     ),
 )

@@ -149,9 +149,13 @@ class AlohaUnleashed(Policy):
         else:
             tensors = {name.removeprefix("policy."): value for name, value in tensors.items()}
             self._refuse_other(tensors, path)
-            load_strictly(self, tensors, str(path))
+            self._take(tensors, str(path))
             self.pretrained = True
         self.loaded = True
+
+    def _take(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """The weights of a whole policy. Raises `BadWeights`."""
+        load_strictly(self, tensors, source)
 
     def _refuse_other(self, tensors: Mapping[str, Tensor], path: Path) -> None:
         """Raises `BadWeights` for a policy of another size, or of other cameras."""
@@ -181,7 +185,11 @@ class AlohaUnleashed(Policy):
         vectors = [self.state(inputs["proprio"])]
         if self.told:
             vectors.append(inputs["language"].float())
-        return self.encoder(pictures, vectors)
+        return self.encoder(pictures, vectors, self._further(inputs))
+
+    def _further(self, inputs: Inputs) -> Tensor | None:
+        """Tokens (B, T, width) beside those of pictures and state."""
+        return None
 
     def _prepared(self, rgb: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 to (B, 3, H, W) float32."""

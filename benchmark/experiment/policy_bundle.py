@@ -199,7 +199,7 @@ def _facts(
         "text": table.text if table else None,
         "epoch": record.selected_epoch,
         "retest": dataclasses.asdict(record.retest.tally),
-        "weights": cell.weights.hashes(),
+        "weights": {**cell.weights.hashes(), **cell.policy_weights.hashes()},
         "licence": card.licence,
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }

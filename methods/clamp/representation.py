@@ -60,6 +60,7 @@ class CLAMP(Representation):
         self.images = ImageEncoder(self.config)
         self.actions = ActionEncoder(steps, size, self.config)
         self.token_dim, self.feature_dim = self.config.width, 2 * self.config.width
+        self.token_count = self.config.tokens + steps
         self.low: Tensor
         self.high: Tensor
         self.register_buffer("low", torch.full((size,), -1.0))
