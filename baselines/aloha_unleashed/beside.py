@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from torch import Tensor
 
@@ -13,6 +14,9 @@ from methods.base import Representation
 from methods.beginning import load_whole
 from methods.errors import BadMethod
 from methods.policy import Inputs, PolicySpecs
+
+DECODER = ("predictor.", "choices", "actions.", "state.")
+"""What of a policy is its decoder, with what its pre-training's data are normalised by."""
 
 
 class AlohaUnleashedBeside(AlohaUnleashed):
@@ -30,11 +34,12 @@ class AlohaUnleashedBeside(AlohaUnleashed):
         specs: PolicySpecs,
         representation: Representation | None = None,
         condition: str = "tokens",
+        begin: str = "whole",
         **options: str,
     ) -> None:
         assert representation is not None
         super().__init__(specs, representation, **options)
-        self._condition = condition
+        self._condition, self._begin = condition, begin
         pooled = condition == "pooled"
         learned = options.get("positions") == "learned"
         count = 1 if pooled else representation.token_count
@@ -53,5 +58,15 @@ class AlohaUnleashedBeside(AlohaUnleashed):
     def _further(self, inputs: Inputs) -> Tensor:
         return self.further(self.token_sets(inputs)[self._condition])
 
+    def load_weights(self, paths: Sequence[Path]) -> None:
+        """As the whole policy's; of several files one after the other, ImageNet's before a policy's decoder."""
+        for path in paths:
+            super().load_weights([path])
+
     def _take(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        if self._begin == "decoder":
+            own = self.state_dict()
+            tensors = {
+                name: value if name.startswith(DECODER) else own.get(name, value) for name, value in tensors.items()
+            }
         load_whole(self, tensors, source, ("further.",))

@@ -66,6 +66,13 @@ OPTIONS = (
         "of pictures in training: brightness, saturation, hue and contrast, in tensor2robot's ranges",
     ),
     MethodOption(
+        "crop",
+        "none",
+        ("none", "random"),
+        "random: of each picture 90 % of height and width, anywhere in training and the middle when it acts (CLAMP, "
+        "Table IV, which does not say how much)",
+    ),
+    MethodOption(
         "learning_rate",
         "auto",
         ("auto", "1e-3", "5e-4", "1e-4", "5e-5", "1e-5"),
@@ -113,6 +120,14 @@ CONDITION = MethodOption(
     "what of the representation is seen: its tokens (CLAMP), or its feature as one token (CLAMP, Table IV)",
     changes=(("pooled", "token_sets", ("pooled",)),),
 )
+BEGIN = MethodOption(
+    "begin",
+    "whole",
+    ("whole", "decoder"),
+    "what of a pre-trained policy's weights is taken; decoder: the decoder alone with the normalisers, its ResNets "
+    "begin with ImageNet's and its encoder anew (CLAMP, Table IV)",
+    changes=(("decoder", "weights", (IMAGENET,)),),
+)
 BESIDE = dataclasses.replace(
     CARD,
     name="aloha-unleashed-beside",
@@ -124,6 +139,7 @@ BESIDE = dataclasses.replace(
     options=(
         *(dataclasses.replace(one, changes=()) if one.name == "size" else one for one in OPTIONS),
         CONDITION,
+        BEGIN,
     ),
     reported_as=None,
     representation=True,

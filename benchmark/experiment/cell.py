@@ -160,11 +160,10 @@ class Cell:
         from benchmark.records.pretraining_card import facts_for_record
 
         used = self.policy_weights
-        if used.label == NONE:
-            return {}
-        found = [facts for file in used.files if (facts := facts_for_record(file))]
+        found = [known for file in used.files if (known := facts_for_record(file))]
         pretraining = {"pretraining": found[0]} if found else {}
-        return {"policy": {"files": used.hashes(), "untrained": used.untrained, **pretraining}}
+        facts: dict[str, Any] = {"files": used.hashes(), "untrained": used.untrained, **pretraining}
+        return {} if used.label == NONE else {"policy": facts}
 
     def text_encoder_facts(self) -> dict[str, Any]:
         """`text`: what made features of the instructions; {} in suites without."""

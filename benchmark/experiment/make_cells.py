@@ -30,7 +30,7 @@ from methods.code import refuse_edited
 from methods.errors import WeightsMissing
 from methods.policy_card import PolicyCard
 from methods.registry import class_of, policy_class
-from methods.weights import NONE, PUBLISHED, Weights, choose_weights, weights_folder
+from methods.weights import NONE, PUBLISHED, RANDOM, Weights, choose_weights, weights_folder
 
 
 def make_cells(
@@ -75,9 +75,9 @@ def make_cells(
     settings_of = {method: _with_own_head(settings, method) for method in methods}
     begun = policy_weights(settings.head, folder)
     cells = [
-        Cell(settings_of[method], task, method, variants[method][0], seed, *variants[method][1:], policy_weights=begun)
+        Cell(settings_of[method], task, method, label, seed, options, chosen, text, begun)
         for task in settings.suite.cells(tasks)
-        for method in methods
+        for method, (label, options, chosen, text) in variants.items()
         for seed in seeds
     ]
     for cell in cells:
@@ -105,8 +105,15 @@ def policy_weights(head: HeadConfig | DiffusionConfig | PolicyConfig, folder: Pa
         whole = policy_class(card.begins_as).card
         known = {option.name for option in whole.options}
         card = whole.under({name: value for name, value in head.options.items() if name in known})
+    also = policy_class(head.policy).card.under(head.options).weights  # beside those that are said
+    if also and head.weights in (WITHOUT, RANDOM):
+        said = ",".join(f"policy.{name}={value}" for name, value in sorted(head.options.items()))
+        raise ConfigError(f"{said} takes a part of a pre-trained policy: give policy.weights=FILE, not {head.weights}")
     try:
-        return choose_weights(card, None if head.weights == WITHOUT else head.weights, folder)
+        found = choose_weights(card, None if head.weights == WITHOUT else head.weights, folder)
+        if also:
+            found = Weights(found.label, (*choose_weights(card, None, folder).files, *found.files))
+        return found
     except WeightsMissing as error:
         raise WeightsMissing(str(error).replace("--weights ", "policy.weights=")) from error
 

@@ -36,7 +36,7 @@ def place_policy(
 
 def _apart(methods: list[str] | None) -> tuple[list[str] | None, str | None]:
     """`aloha-unleashed+clamp` as `clamp`, and the policy that stands beside it; None where no method is such a pair."""
-    pairs = [name for name in methods or [] if "+" in name and ".py:" not in name]
+    pairs = [name for name in methods or [] if "+" in name and ":" not in name.partition("+")[0]]
     if not methods or not pairs:
         return methods, None
     from benchmark.settings.catalog import register_baselines

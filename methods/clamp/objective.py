@@ -54,8 +54,17 @@ class ClampObjective(Objective):
     when_diverged = "sign=siglip"
     selections = ("task-step", "trajectory", "all")
 
-    def __init__(self, kind: type[CLAMP], specs: Mapping[str, FieldSpec], options: Options, text: TextConfig) -> None:
+    def __init__(
+        self,
+        kind: type[CLAMP],
+        specs: Mapping[str, FieldSpec],
+        options: Options,
+        text: TextConfig,
+        encoder: Mapping[str, str] | None = None,
+    ) -> None:
+        """encoder: options of `kind`, which a policy over it has to be given, too."""
         self.kind, self.specs, self.options, self.text = kind, specs, options, text
+        self.encoder = dict(encoder or {})
         self.fields = (*ENCODED, "step", *SAID)
         self.tokenizer: Tokenizer | None = None
         if options.text:
@@ -81,7 +90,7 @@ class ClampObjective(Objective):
         self, training: Callable[[], Iterable[Row]], teacher: FrozenTeacher | None, say: Callable[[str], None]
     ) -> ClampPretraining:
         """The range of actions is that of the frames that are trained on."""
-        representation = self.kind(self.specs)
+        representation = self.kind(self.specs, **self.encoder)
         low, high = representation.low.clone(), representation.high.clone()
         low[:], high[:] = torch.inf, -torch.inf
         for row in training():
@@ -96,7 +105,7 @@ class ClampObjective(Objective):
 
     def load(self, tensors: Mapping[str, Tensor], source: str) -> ClampPretraining:
         """With the range of actions that is in the checkpoint."""
-        model = ClampPretraining(self.kind(self.specs), self.options, self.text)
+        model = ClampPretraining(self.kind(self.specs, **self.encoder), self.options, self.text)
         model.representation.load_tensors(tensors, source)
         rest: dict[str, Tensor] = {n: t for n, t in tensors.items() if not n.startswith("representation.")}
         for name, part in (("text", model.text), ("logit", model.logit)):

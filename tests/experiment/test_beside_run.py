@@ -26,6 +26,7 @@ from benchmark.launch.cell_spec import _absolute_weights
 from benchmark.records.consistency import contradictions
 from benchmark.records.paths import Paths
 from benchmark.records.record import Record
+from benchmark.report.tables.clamp_3 import row_of
 from benchmark.settings.catalog import register_baselines
 from benchmark.settings.labels import base_of
 from benchmark.settings.load import load_settings
@@ -153,6 +154,22 @@ def test_an_encoder_that_moves_fails_the_cell(
     cell = cell_of(UNLEASHED, before[0], "policy.weights=none")
     with pytest.raises(RuntimeError, match=r"clamp-small\+weights=encoder is frozen by its card, but training changed"):
         run_cell(cell, Paths(tmp_path / "runs", before[2].data), "test")
+
+
+def test_unfrozen_cropped_and_with_a_pretrained_decoder(before: tuple[Path, Path, Paths], tmp_path: Path) -> None:
+    """Rows of CLAMP's Tables III and IV, all at once: what is trained moves, views are read as they are."""
+    _, policy, paths = before
+    told = ("method.frozen=false", "policy.crop=random", "policy.begin=decoder")
+    cell = cell_of(UNLEASHED, "random", f"policy.weights={policy}", *told)
+    assert cell.policy_weights.files == (policy,) and cell.card.training == "end-to-end"
+    record, _ = run_cell(cell, Paths(tmp_path / "runs", paths.data), "test")
+    assert record.method == "clamp-small+frozen=false+weights=random" and not record.frozen["by_card"]
+    assert not record.frozen["unchanged"] and not list(contradictions(record))
+    assert "begin=decoder" in record.head and row_of(record) is None
+    with pytest.raises(
+        ConfigError, match=r"policy.begin=decoder.* takes a part of a pre-trained policy: give policy.we"
+    ):
+        cell_of(UNLEASHED, "random", "policy.weights=none", "policy.begin=decoder")
 
 
 def test_exported_it_acts_and_the_audit_builds_its_cell_again(

@@ -12,6 +12,7 @@ from torch import Tensor
 from baselines.act.beside import ACTBeside
 from baselines.act.whole import ACT
 from baselines.aloha_unleashed.beside import AlohaUnleashedBeside
+from baselines.aloha_unleashed.distortion import cropped_size
 from baselines.aloha_unleashed.network import FurtherTokens
 from baselines.aloha_unleashed.policy import AlohaUnleashed
 from baselines.aloha_unleashed.sizes import SIZES
@@ -22,7 +23,7 @@ from methods.clamp.encoder import tile
 from methods.clamp.representation import CLAMP, CLAMPSmall
 from methods.errors import BadMethod, BadWeights
 from methods.policy import Policy, PolicySpecs, Recipe, Window
-from tests.policy.test_aloha_unleashed import TINY
+from tests.policy.test_aloha_unleashed import TINY, imagenet
 
 ROWS, WIDTH, TOKENS = 2, 24, 5
 FIELDS = {
@@ -185,3 +186,38 @@ def test_what_is_frozen_gets_no_gradient() -> None:
     (group,) = policy.parameter_groups(Recipe(1, 1, 0))
     inside = {id(p) for p in policy.representation.parameters()}
     assert not inside & {id(p) for p in group.parameters}
+
+
+def test_of_a_pretrained_policy_the_decoder_alone(tmp_path: Path) -> None:
+    """Its weights and the normalisers; the rest begins as without pre-training, ImageNet's weights among it."""
+    first = made(AlohaUnleashed, seed=1)
+    first.fit(torch.tensor([[-3.0, -3, -3], [5, 5, 5]]), torch.tensor([[0.0, 0, 0], [8, 8, 8]]))
+    torch.save({"card": "{}", "policy": first.trained_state()}, tmp_path / "first.pt")
+    theirs = imagenet(tmp_path / "resnet.pth")
+    second, fresh = made(AlohaUnleashedBeside, seed=2, begin="decoder"), made(AlohaUnleashedBeside, seed=2)
+    second.load_weights([tmp_path / "resnet.pth", tmp_path / "first.pt"])
+    state, before = second.state_dict(), fresh.state_dict()
+    for name, value in first.state_dict().items():
+        if name.startswith(("predictor.", "actions.", "state.", "choices")):
+            assert torch.equal(state[name], value), name
+        elif "backbones" not in name:
+            assert torch.equal(state[name], before[name]), name
+    assert torch.equal(second.encoder.backbones[0].conv1.weight, theirs.conv1.weight)
+    card = AlohaUnleashedBeside.card
+    assert [len(card.under({"begin": begin}).weights) for begin in ("whole", "decoder")] == [0, 1]
+
+
+def test_pictures_are_cropped_anywhere_in_training_and_in_the_middle_when_it_acts() -> None:
+    policy, inputs = made(AlohaUnleashedBeside, crop="random", distortion="none"), seen()
+    assert cropped_size(480, 848) == (432, 763) and policy.encoder.cells == [2, 2], "29 x 43 pixels: a map of 1 x 2"
+    picture = inputs["rgb"][:, 0]
+    policy.eval()
+    middle = policy._prepared(picture)
+    assert middle.shape == (ROWS, 3, 29, 43) and torch.equal(middle, policy._prepared(picture))
+    whole = made(AlohaUnleashedBeside, distortion="none").eval()._prepared(picture)
+    assert torch.equal(middle, whole[:, :, 1:30, 2:45])
+    policy.train()
+    torch.manual_seed(0)
+    first, second = policy._prepared(picture), policy._prepared(picture)
+    assert first.shape == middle.shape and not torch.equal(first, second)
+    assert policy.losses(inputs, torch.zeros(ROWS, 6, 3), torch.zeros(ROWS, 6, dtype=torch.bool))["noise"].isfinite()
