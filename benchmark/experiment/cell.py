@@ -163,7 +163,7 @@ class Cell:
         found = [known for file in used.files if (known := facts_for_record(file))]
         pretraining = {"pretraining": found[0]} if found else {}
         facts: dict[str, Any] = {"files": used.hashes(), "untrained": used.untrained, **pretraining}
-        return {} if used.label == NONE else {"policy": facts}
+        return {"policy": facts} if used != Weights(NONE) else {}
 
     def text_encoder_facts(self) -> dict[str, Any]:
         """`text`: what made features of the instructions; {} in suites without."""
@@ -254,7 +254,7 @@ class Cell:
             "observation": self.request.canonical(),
             **self.settings.identity(),
         }
-        if self.policy_weights.label != NONE:
+        if self.policy_weights != Weights(NONE):
             head = facts["head"]
             facts["head"] = {**head, "policy": {**head["policy"], "weights": self.policy_weights.identity()}}
         if suite.language is not None:

@@ -19,6 +19,8 @@ WEIGHTS = "weights"
 """`policy.weights`: what a policy over a representation begins with; a whole one takes --weights."""
 WITHOUT = "none"
 """Of `policy.weights`: begin as a policy does that was not pre-trained."""
+RANDOM = "random"
+"""Of `policy.weights`: none of the files that it has without pre-training either."""
 WINDOW = ("chunk", "lead", "execute", "obs_steps", "pad_after", "ensemble")
 Actions = Annotated[int, Range(1, 1_024)]
 
@@ -109,5 +111,9 @@ def _beginning(card: PolicyCard, said: Any) -> str:
             f"{card.begins_as}` leaves, or --encoders-only (policy.weights={WITHOUT}) for a policy without pre-training"
         )
     if not isinstance(said, str | None) or said == "":
-        raise ConfigError(f"policy.weights={said!s:.60} is not allowed: a file of weights, random or {WITHOUT}")
+        raise ConfigError(f"policy.weights={said!s:.60} is not allowed: a file of weights, {RANDOM} or {WITHOUT}")
+    if said not in (None, RANDOM, WITHOUT) and Path(said).stem in (RANDOM, WITHOUT):
+        raise ConfigError(
+            f"policy.weights={said}: a file of this name would stand in labels as no file does; rename it"
+        )
     return said or ""

@@ -178,6 +178,7 @@ def test_exported_it_acts_and_the_audit_builds_its_cell_again(
     encoder, policy, paths = before
     cell, record = made
     bundle = load_policy(export_policy(record, cell, paths, tmp_path / "bundle"))  # which tries that both act alike
+    assert str(policy) not in (tmp_path / "bundle" / "bundle.json").read_text(), "where it lies here"
     assert bundle.facts["weights"] == {"encoder.pt": sha256(encoder), "learnt.pt": sha256(policy)}
     monkeypatch.setattr("benchmark.experiment.cell_of_record.choices", lambda kind: [base_of(getattr(record, kind))])
     monkeypatch.setattr("benchmark.experiment.cell_of_record.load_settings", lambda *_: cell.settings)
@@ -197,6 +198,7 @@ def test_what_does_not_fit_is_one_line(before: tuple[Path, Path, Paths], tmp_pat
         assert "\n" not in str(found.value)
 
     refused(ConfigError, "told how it begins: policy.weights=FILE.* or --encoders-only", encoder)
+    refused(ConfigError, "weights=a/none.pt: a file of this name", encoder, "policy.weights=a/none.pt")
     refused(WeightsMissing, "policy.weights=gone.pt: no such file", encoder, "policy.weights=gone.pt")
     refused(
         ConfigError, "learnt.pt was pre-trained on demonstrations of touch-again", encoder, told, task="touch-again"
