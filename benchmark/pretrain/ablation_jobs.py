@@ -39,8 +39,10 @@ def check_clamp(variants: Sequence[AnyVariant], method: str, begins: Mapping[str
         raise ConfigError(f"Tables III and IV are of CLAMP's encoders; {method} is none")
     for variant in variants:
         assert isinstance(variant, ClampVariant)
-        if not begins.get(variant.beside):
-            option = "--act-weights" if variant.beside == ACT else "--policy-weights"
+        option, file = "--act-weights" if variant.beside == ACT else "--policy-weights", begins.get(variant.beside)
+        if file and not Path(file).is_file():  # now, not after the pre-trainings
+            raise ConfigError(f"{option} {file}: there is no such file")
+        if not file:
             raise ConfigError(
                 f"{variant.name} ({variant.row}) begins with a pre-trained policy: give {option} FILE, which `bench "
                 f"pretrain --policy {variant.beside}` leaves, or choose others with --variants"

@@ -136,6 +136,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     for words, why in (
         (("--variants", "dome"), "dome (Dome images) cannot be run here: no simulator here has such cameras"),
         (("--variants", "x"), "--variants x is none of full, without-wrist-views"),
+        (("--policy-weights", "gone.pt"), "--policy-weights gone.pt: there is no such file"),
         (("--teacher", "clip"), "--teacher is not of clamp-ablation"),
         (("--method", "clar-small", *chosen), "Tables III and IV are of CLAMP's encoders"),
     ):
