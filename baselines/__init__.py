@@ -32,7 +32,9 @@ BASELINES: dict[str, str] = {
 POLICIES: dict[str, str] = {
     "act": "baselines.act.whole:ACT",
     "act-head": "baselines.act.over:ACTHead",
+    "act-beside": "baselines.act.beside:ACTBeside",
     "aloha-unleashed": "baselines.aloha_unleashed.policy:AlohaUnleashed",
+    "aloha-unleashed-beside": "baselines.aloha_unleashed.beside:AlohaUnleashedBeside",
     "chunk-mlp": "baselines.chunk_mlp:ChunkMLP",
     "vla-backbone": "baselines.vla_backbone.policy:VLABackbone",
 }

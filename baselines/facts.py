@@ -12,8 +12,10 @@ MOVING = (("compat", "lift3d", "training", "partial"), *DEPTH)
 
 SHIPPED: dict[str, CardFacts] = {
     "act": CardFacts(1, "3d", "end-to-end", ("rgb",), "ACT"),
+    "act-beside": CardFacts(1, "3d", "end-to-end", ("rgb",)),
     "act-head": CardFacts(1, "3d", "end-to-end", ()),
     "aloha-unleashed": CardFacts(1, "2d", "end-to-end", ("rgb",), "ALOHA Unleashed"),
+    "aloha-unleashed-beside": CardFacts(1, "2d", "end-to-end", ("rgb",)),
     "clip": CardFacts(2, "2d", "frozen", ("rgb",), "CLIP", DEPTH),
     "clip-vitb16": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
     "dinov2": HUB,

@@ -35,6 +35,8 @@ class Representation(nn.Module):
     feature_dim: int
     token_dim: int = 0
     """Width of a token, for methods that keep tokens."""
+    token_count: int = 0
+    """How many tokens there are of each observation, where that is known before one is encoded; else 0."""
 
     def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
         super().__init__()

@@ -30,9 +30,10 @@ class CardFacts:
         return dataclasses.replace(self, **new) if new else self
 
 
+UNFROZEN = (("frozen", "false", "training", "end-to-end"),)
 SHIPPED: dict[str, CardFacts] = {
-    "clamp": CardFacts(1, "3d", "frozen", ("views", "views_valid", "past_actions")),
-    "clamp-small": CardFacts(1, "3d", "frozen", ("views", "views_valid", "past_actions")),
+    "clamp": CardFacts(1, "3d", "frozen", ("views", "views_valid", "past_actions"), changes=UNFROZEN),
+    "clamp-small": CardFacts(1, "3d", "frozen", ("views", "views_valid", "past_actions"), changes=UNFROZEN),
     "clar": CardFacts(1, "3d", "end-to-end", ("points", "points_valid"), "CLAR"),
     "clar-small": CardFacts(1, "3d", "end-to-end", ("points", "points_valid")),
     "proprio-only": CardFacts(1, "3d", "frozen", ()),

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from envs.spec import ActionSpec, FieldSpec
 from methods.base import Representation
-from methods.errors import other_dtype, other_shape
+from methods.errors import BadWeights, other_dtype, other_shape
 from methods.policy_card import PolicyCard
 from methods.weights import load_strictly, read_tensors
 
@@ -194,8 +194,12 @@ class Policy(nn.Module):
         """Begin with these weights: files of `card.weights`, or one of the user's. Raises `BadWeights`.
 
         By default one file that holds the whole policy by the names of its state, as `policy.safetensors` of an
-        exported one does.
+        exported one does; over a representation, whose weights are the method's, there is no default.
         """
+        if self.representation is not None:
+            raise BadWeights(
+                f"{self.card.name} has no load_weights for what stands over a representation: leave policy.weights out"
+            )
         for path in paths:
             load_strictly(self, read_tensors(path), str(path), ("policy.",))
 

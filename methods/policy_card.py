@@ -23,6 +23,10 @@ class PolicyCard(MethodCard):
         what its latest chunks say of that step, weighted exp(-ensemble * i) from the oldest (i = 0) on; -1: off.
     as_head: of a whole policy, the registered policy that is the same over a representation, which `--head` with this
         one's name means; "" where there is none.
+    beside: of a whole policy, the registered policy that also looks at a representation's tokens, which `--method
+        NAME+METHOD` with this one's name means; "" where there is none.
+    begins_as: of a policy over a representation, the whole policy whose pre-trained weights it may begin with. Then a
+        run says how it begins: `policy.weights` has no default. "" where it begins with nothing.
     """
 
     representation: bool = True
@@ -34,6 +38,8 @@ class PolicyCard(MethodCard):
     pad_after: int = -1
     ensemble: float = -1.0
     as_head: str = ""
+    beside: str = ""
+    begins_as: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,8 +53,9 @@ class PolicyCard(MethodCard):
                 raise self._wrong(name, f"a whole number, {least} or more, up to 1,024")
         if type(self.ensemble) not in (int, float) or not (self.ensemble == -1 or 0 <= self.ensemble <= 100):
             raise self._wrong("ensemble", "a number from 0 to 100, or -1 for none")
-        if not isinstance(self.as_head, str):
-            raise self._wrong("as_head", "a text")
+        for name in ("as_head", "beside", "begins_as"):
+            if not isinstance(getattr(self, name), str):
+                raise self._wrong(name, "a text")
 
     def window(self) -> dict[str, int | float]:
         """How it looks and acts, by the names of settings."""

@@ -75,7 +75,7 @@ def weights_folder(folder: str | Path | None = None) -> Path:
 def choose_weights(card: MethodCard, choice: str | None, folder: Path) -> Weights:
     """`choice`: None for the published ones, `random`, or a path. Raises `WeightsMissing` or `BadWeights`."""
     if not card.weights:
-        takes = isinstance(card, PolicyCard) and not card.representation  # a policy that was trained elsewhere
+        takes = isinstance(card, PolicyCard)  # one that was trained elsewhere; over a representation it may refuse
         if choice not in (None, RANDOM) and not takes:
             raise BadWeights(f"{card.name} is trained from scratch and loads no weights; leave --weights out")
         if choice in (None, RANDOM):

@@ -1,7 +1,7 @@
 """A tiny bimanual MuJoCo scene of our own: two arms of six joints and a gripper each touch a ball each.
 
-It has what ALOHA's tasks have (14 joint targets, two cameras, one cloud, planned demonstrations of different lengths)
-and needs no files but this one.
+It has what ALOHA's tasks have (14 joint targets, two cameras, one cloud, CLAMP's virtual views with one behind each
+hand, planned demonstrations of different lengths) and needs no files but this one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ VIRTUAL = (
     VirtualCamera("overhead", (0.0, 0.0, 1.0), (0.0, 0.0, 0.0), up=(0.0, 1.0, 0.0)),
     VirtualCamera("back-right", (0.5, 0.4, 0.7), (0.0, 0.0, 0.0)),
     VirtualCamera("front-left", (-0.5, -0.4, 0.7), (0.0, 0.0, 0.0)),
-    *(VirtualCamera(f"wrist-{arm}", (-0.1, 0.0, 0.1), (0.0, 0.0, 0.0), on_hand=True) for arm in ARMS),
+    *(VirtualCamera(f"wrist-{arm}", (-0.1, 0.0, 0.08), (0.1, 0.0, 0.0), on_hand=True) for arm in ARMS),
 )
 
 
@@ -82,7 +82,8 @@ class Bimanual:
     name: ClassVar[str] = "bimanual"
     version: ClassVar[str] = "bimanual==1"
     packages: ClassVar[tuple[str, ...]] = ("mujoco",)
-    tasks: ClassVar[tuple[str, ...]] = ("touch-two",)
+    tasks: ClassVar[tuple[str, ...]] = ("touch-two", "touch-again")
+    """One task under two names, so that one may be pre-trained on."""
     cameras: ClassVar[tuple[str, ...]] = ("front-left", "back-right")
     camera_sizes: ClassVar[bool] = True
     provides: ClassVar[frozenset[str]] = frozenset(
@@ -111,13 +112,8 @@ class Bimanual:
         self._specs, self._mujoco = self.specs(self.request), mujoco
         self.model = mujoco.MjModel.from_xml_string(_scene())
         self.data = mujoco.MjData(self.model)
-        self.sensors = Sensors(
-            self.model,
-            self.data,
-            [self.model.camera(name).id for name in request.cameras],
-            self.request,
-            hand=self._hands,
-        )
+        cameras = [self.model.camera(name).id for name in request.cameras]
+        self.sensors = Sensors(self.model, self.data, cameras, self.request, hand=self._hands)
 
     @classmethod
     def resolve(cls, request: ObservationRequest) -> ObservationRequest:

@@ -80,6 +80,7 @@ WHOLE = PolicyCard(
     chunk=100,
     ensemble=0.01,
     as_head="act-head",
+    beside="act-beside",
 )
 
 OVER = dataclasses.replace(
@@ -99,4 +100,29 @@ OVER = dataclasses.replace(
     representation=True,
     token_sets=("pooled",),
     as_head="",
+    beside="",
+)
+
+BESIDE = dataclasses.replace(
+    WHOLE,
+    name="act-beside",
+    title="ACT beside a representation",
+    reported_as=None,
+    summary="ACT with a representation's tokens beside those of its pictures: `--method act+clamp`",
+    kind="control",
+    parameters=None,
+    parameters_source="",
+    weights=(),
+    options=(
+        *WHOLE.options,
+        dataclasses.replace(
+            CONDITION, default="tokens", allowed=("tokens", "pooled"), changes=(("pooled", "token_sets", ("pooled",)),)
+        ),
+    ),
+    notes=(*PUBLISHED, "policy.weights says how it begins: a policy that `bench pretrain --policy act` left, or none"),
+    representation=True,
+    token_sets=("tokens",),
+    as_head="",
+    beside="",
+    begins_as=WHOLE.name,
 )

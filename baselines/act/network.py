@@ -38,12 +38,18 @@ class ChunkTransformer(nn.Module):
         xavier(self.decoder)
 
     def forward(
-        self, latent: Tensor, proprio: Tensor, seen: Tensor, positions: Tensor, language: Tensor | None = None
+        self,
+        latent: Tensor,
+        proprio: Tensor,
+        seen: Tensor,
+        positions: Tensor,
+        language: Tensor | None = None,
+        further: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """(B, chunk, A) float32, z-scored.
 
         latent (B, latent), proprio (B, S) z-scored; seen (B, T, seen_dim) with positions (T, width), of which T may be
-        0; language (B, D).
+        0; language (B, D); further: tokens (B, T, width) behind all others, with positions (T, width).
         """
         first = [self.latent(latent), self.proprio(proprio)]
         if self.language is not None:
@@ -53,6 +59,8 @@ class ChunkTransformer(nn.Module):
         if self.seen is not None:
             memory = torch.cat([memory, self.seen(seen)], dim=1)
             places = torch.cat([places, positions], dim=0)
+        if further is not None:
+            memory, places = torch.cat([memory, further[0]], dim=1), torch.cat([places, further[1]], dim=0)
         for layer in self.encoder:
             memory = layer(memory, places)
         queries = self.queries.weight

@@ -104,7 +104,11 @@ class ChunkPolicy(Policy):
         raise NotImplementedError
 
     def _chunk(self, latent: Tensor, proprio: Tensor, inputs: Inputs) -> Tensor:
-        return self.transformer(latent, proprio, *self._seen(inputs), inputs.get("language"))
+        return self.transformer(latent, proprio, *self._seen(inputs), inputs.get("language"), self._further(inputs))
+
+    def _further(self, inputs: Inputs) -> tuple[Tensor, Tensor] | None:
+        """Tokens (B, T, width) beside what is seen, and their positions (T, width)."""
+        return None
 
 
 def chosen_sizes(options: Mapping[str, str]) -> Sizes:

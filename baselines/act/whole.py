@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -41,9 +41,13 @@ class ACT(ChunkPolicy):
         for path in paths:
             tensors = read_tensors(path)
             if any("transformer." in name for name in tensors):
-                load_strictly(self, tensors, str(path), ("policy.",))
+                self._take({name.removeprefix("policy."): value for name, value in tensors.items()}, str(path))
             else:
                 load_imagenet(self.backbone, tensors, str(path))
+
+    def _take(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """The weights of a whole policy. Raises `BadWeights`."""
+        load_strictly(self, tensors, source)
 
     def _seen(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         tokens, positions, rows = [], [], len(inputs["proprio"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from methods.card import MethodOption, WeightFile
 from methods.policy_card import PolicyCard
 
@@ -64,6 +66,13 @@ OPTIONS = (
         "of pictures in training: brightness, saturation, hue and contrast, in tensor2robot's ranges",
     ),
     MethodOption(
+        "crop",
+        "none",
+        ("none", "random"),
+        "random: of each picture 90 % of height and width, anywhere in training and the middle when it acts (CLAMP, "
+        "Table IV, which does not say how much)",
+    ),
+    MethodOption(
         "learning_rate",
         "auto",
         ("auto", "1e-3", "5e-4", "1e-4", "5e-5", "1e-5"),
@@ -97,8 +106,48 @@ CARD = PolicyCard(
     token_sets=(),
     chunk=50,
     execute=50,
+    beside="aloha-unleashed-beside",
     notes=(
         "an episode's actions are played 50 at a time in open loop, as in the paper; policy.execute=25 looks again "
         "twice as often (docs/policies.md)",
+    ),
+)
+
+CONDITION = MethodOption(
+    "condition",
+    "tokens",
+    ("tokens", "pooled"),
+    "what of the representation is seen: its tokens (CLAMP), or its feature as one token (CLAMP, Table IV)",
+    changes=(("pooled", "token_sets", ("pooled",)),),
+)
+BEGIN = MethodOption(
+    "begin",
+    "whole",
+    ("whole", "decoder"),
+    "what of a pre-trained policy's weights is taken; decoder: the decoder alone with the normalisers, its ResNets "
+    "begin with ImageNet's and its encoder anew (CLAMP, Table IV)",
+    changes=(("decoder", "weights", (IMAGENET,)),),
+)
+BESIDE = dataclasses.replace(
+    CARD,
+    name="aloha-unleashed-beside",
+    title="ALOHA Unleashed beside a representation",
+    summary="aloha-unleashed with a representation's tokens beside its pictures' and the state: "
+    "`--method aloha-unleashed+clamp`",
+    kind="control",
+    weights=(),
+    options=(
+        *(dataclasses.replace(one, changes=()) if one.name == "size" else one for one in OPTIONS),
+        CONDITION,
+        BEGIN,
+    ),
+    reported_as=None,
+    representation=True,
+    token_sets=("tokens",),
+    beside="",
+    begins_as=CARD.name,
+    notes=(
+        *CARD.notes,
+        "policy.weights says how it begins: a policy that `bench pretrain --policy aloha-unleashed` left, or none",
     ),
 )

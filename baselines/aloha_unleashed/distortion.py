@@ -43,3 +43,25 @@ def _hue(red: Tensor, green: Tensor, blue: Tensor, value: Tensor, chroma: Tensor
 
 def _ramp(place: Tensor) -> Tensor:
     return torch.minimum(place, 4 - place).clamp(0, 1)
+
+
+CROPPED = 0.9
+"""Of a picture's height and width, what is left of it; CLAMP does not say."""
+
+
+def cropped_size(height: int, width: int) -> tuple[int, int]:
+    """Of a picture in pixels, what is left."""
+    return max(1, round(CROPPED * height)), max(1, round(CROPPED * width))
+
+
+def crop(pictures: Tensor, random: bool) -> Tensor:
+    """(B, 3, H, W) to (B, 3, h, w): of each picture another part, by torch's generator of the CPU, or the middle."""
+    height, width = pictures.shape[2:]
+    rows, columns = cropped_size(height, width)
+    down, across = height - rows, width - columns
+    if not random:
+        return pictures[:, :, down // 2 : down // 2 + rows, across // 2 : across // 2 + columns]
+    tops = torch.randint(down + 1, (len(pictures),)).tolist()
+    lefts = torch.randint(across + 1, (len(pictures),)).tolist()
+    parts = zip(pictures, tops, lefts, strict=True)
+    return torch.stack([one[:, top : top + rows, left : left + columns] for one, top, left in parts])

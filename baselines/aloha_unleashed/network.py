@@ -61,12 +61,14 @@ class ObservationEncoder(nn.Module):
         self.transformer = nn.TransformerEncoder(layer, size.encoder_layers, norm, enable_nested_tensor=False)
         _draw(self.transformer)
 
-    def forward(self, pictures: Sequence[Tensor], vectors: Sequence[Tensor]) -> Tensor:
-        """pictures: (B, 3, H, W) of each camera; vectors: (B, D) each."""
+    def forward(self, pictures: Sequence[Tensor], vectors: Sequence[Tensor], further: Tensor | None = None) -> Tensor:
+        """pictures: (B, 3, H, W) of each camera; vectors: (B, D) each; further: tokens (B, T, width) with their
+        positions, which stand behind the others."""
         maps = [network.tokens(one) for network, one in zip(self.backbones, pictures, strict=True)]  # type: ignore[operator]
         tokens = [self.project(torch.cat(maps, dim=1))]
         tokens += [embed(one).unsqueeze(1) for embed, one in zip(self.vectors, vectors, strict=True)]
-        return self.transformer(torch.cat(tokens, dim=1) + self._positions())
+        found = torch.cat(tokens, dim=1) + self._positions()
+        return self.transformer(found if further is None else torch.cat([found, further], dim=1))
 
     def _positions(self) -> Tensor:
         """(T, width)."""
@@ -75,6 +77,26 @@ class ObservationEncoder(nn.Module):
         repeats = torch.tensor([*self.cells, *(1 for _ in self.vectors)], device=self.sine.device)
         of_source = self.positions.repeat_interleave(repeats, dim=0, output_size=sum(self.cells) + len(self.vectors))
         return of_source + functional.pad(self.sine, (0, 0, 0, len(self.vectors)))
+
+
+class FurtherTokens(nn.Module):
+    """What a representation gives, a feature (B, D) or tokens (B, T, D), as further tokens (B, T, width).
+
+    count: how many learned positions; 0: sines of their order, and one learned vector for all.
+    """
+
+    def __init__(self, inputs: int, width: int, count: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(inputs, width)
+        self.learned = count > 0
+        self.positions = nn.Parameter(torch.randn(max(1, count), width) * 0.02)
+
+    def forward(self, found: Tensor) -> Tensor:
+        tokens = self.project(found if found.dim() == 3 else found.unsqueeze(1))
+        if self.learned:
+            return tokens + self.positions
+        order = sine_positions(1, tokens.shape[1], tokens.shape[2]).to(tokens.device)
+        return tokens + self.positions + order
 
 
 class NoisePredictor(nn.Module):

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from baselines.aloha_unleashed.backbones import hold_statistics, load_imagenet
 from baselines.aloha_unleashed.card import CARD
-from baselines.aloha_unleashed.distortion import distorted, draw
+from baselines.aloha_unleashed.distortion import crop as cropped
+from baselines.aloha_unleashed.distortion import cropped_size, distorted, draw
 from baselines.aloha_unleashed.network import NoisePredictor, ObservationEncoder
 from baselines.aloha_unleashed.sizes import SIZES
 from baselines.images import IMAGENET_MEAN, IMAGENET_STD
@@ -59,13 +60,14 @@ class AlohaUnleashed(Policy):
         schedule: str = "squaredcos_cap_v2",
         sampler: str = "ddpm",
         distortion: str = "tensor2robot",
+        crop: str = "none",
         learning_rate: str = "auto",
         instruction: str = "none",
     ) -> None:
         super().__init__(specs, representation)
         self.size, self.norm, self.group = SIZES[size], norm, norm == "group" or (norm, size) == ("auto", "small")
         self.steps, self.schedule, self.sampler = int(diffusion_steps), schedule, sampler
-        self.distorts, self.rate = distortion != "none", learning_rate
+        self.distorts, self.crops, self.rate = distortion != "none", crop != "none", learning_rate
         self.told = instruction == "token"
         if self.told and not specs.language:
             raise BadMethod("policy.instruction=token: this suite has no instructions (suite.language); leave it out")
@@ -73,8 +75,9 @@ class AlohaUnleashed(Policy):
         state = specs.observation["proprio"].shape[0]
         vectors = [state, specs.language] if self.told else [state]
         first = layer_norm == "before"
+        sizes = [cropped_size(*one) if self.crops else one for one in _sizes(specs)]
         self.encoder = ObservationEncoder(
-            self.size, _sizes(specs), vectors, self.group, positions == "learned", norm_first=first
+            self.size, sizes, vectors, self.group, positions == "learned", norm_first=first
         )
         self.predictor = NoisePredictor(
             self.size, self.chunk, self.action_dim, self.steps, step == "added", norm_first=first
@@ -149,9 +152,13 @@ class AlohaUnleashed(Policy):
         else:
             tensors = {name.removeprefix("policy."): value for name, value in tensors.items()}
             self._refuse_other(tensors, path)
-            load_strictly(self, tensors, str(path))
+            self._take(tensors, str(path))
             self.pretrained = True
         self.loaded = True
+
+    def _take(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """The weights of a whole policy. Raises `BadWeights`."""
+        load_strictly(self, tensors, source)
 
     def _refuse_other(self, tensors: Mapping[str, Tensor], path: Path) -> None:
         """Raises `BadWeights` for a policy of another size, or of other cameras."""
@@ -181,13 +188,19 @@ class AlohaUnleashed(Policy):
         vectors = [self.state(inputs["proprio"])]
         if self.told:
             vectors.append(inputs["language"].float())
-        return self.encoder(pictures, vectors)
+        return self.encoder(pictures, vectors, self._further(inputs))
+
+    def _further(self, inputs: Inputs) -> Tensor | None:
+        """Tokens (B, T, width) beside those of pictures and state."""
+        return None
 
     def _prepared(self, rgb: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 to (B, 3, H, W) float32."""
         if rgb.dtype != torch.uint8:
             raise TypeError(f"rgb must be uint8 in 0..255, not {rgb.dtype}: its range would be a guess")
         pictures = rgb.permute(0, 3, 1, 2).float() / 255
+        if self.crops:
+            pictures = cropped(pictures, random=self.training)
         if self.training and self.distorts:
             pictures = distorted(pictures, draw(len(pictures)))
         mean, std = (pictures.new_tensor(one).view(1, 3, 1, 1) for one in (IMAGENET_MEAN, IMAGENET_STD))

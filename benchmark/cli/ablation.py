@@ -1,10 +1,10 @@
-"""`bench suite clar-ablation`: Table V, pre-trainings and cells."""
+"""`bench suite clar-ablation | clamp-ablation`: pre-trainings and cells of CLAR's Table V, of CLAMP's III and IV."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +16,6 @@ from benchmark.cli.options import (
     Head,
     Json,
     Out,
-    Protocol,
     Tasks,
     WeightsDir,
     app,
@@ -32,17 +31,30 @@ from benchmark.system.progress import say
 @app.command()
 @explained
 def suite(
-    name: Annotated[str, typer.Argument(help="clar-ablation")],
-    method: Annotated[str, typer.Option("--method", help="clar | clar-small")] = "clar",
-    variants: Annotated[
-        str | None, typer.Option("--variants", help="full, without-mae, without-local, mae-only, none; default: all")
+    name: Annotated[str, typer.Argument(help="clar-ablation | clamp-ablation")],
+    method: Annotated[
+        str | None, typer.Option("--method", help="clar | clar-small; clamp | clamp-small; default: the first")
     ] = None,
-    pretrain_data: Annotated[str, typer.Option("--pretrain-data", help="`bench list data`")] = "metaworld-35",
-    teacher: Annotated[str, typer.Option("--teacher", help="clip, or random (marks what it teaches)")] = "clip",
+    variants: Annotated[
+        str | None,
+        typer.Option("--variants", help="full, without-mae, ...: docs/clar.md, docs/clamp.md; default: all there are"),
+    ] = None,
+    pretrain_data: Annotated[
+        str | None, typer.Option("--pretrain-data", help="`bench list data`; of CLAR metaworld-35 by default")
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", help="of CLAR: clip, or random (marks what it teaches)")
+    ] = None,
+    policy_weights: Annotated[
+        str | None, typer.Option("--policy-weights", help="of CLAMP: what pretrain --policy aloha-unleashed left")
+    ] = None,
+    act_weights: Annotated[
+        str | None, typer.Option("--act-weights", help="of CLAMP: what `bench pretrain --policy act` left")
+    ] = None,
     tasks: Tasks = None,
     head: Head = None,
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
-    protocol: Protocol = "clar",
+    protocol: Annotated[str | None, typer.Option("--protocol", help="default: the paper's, clar or clamp")] = None,
     launcher: Annotated[str, typer.Option("--launcher", help="debug (here) | local | slurm | a profile")] = "debug",
     weights_dir: WeightsDir = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
@@ -56,14 +68,31 @@ def suite(
 ) -> None:
     """Run an ablation: its pre-trainings, then every cell with them.
 
-    `bench table 5` renders it. Run again, it resumes.
+    `bench table 5`, `bench table 3 --paper clamp` and `4` render it. Run again, it resumes.
     """
+    from benchmark.settings.clamp_ablation import SUITE as CLAMP
+    from benchmark.system.errors import ConfigError
+
+    begins = {"aloha-unleashed": policy_weights, "act": act_weights}
+    of_clamp = name == CLAMP
+    if not of_clamp and (policy_weights or act_weights):
+        raise ConfigError(f"--policy-weights and --act-weights are of {CLAMP}, not of {name}")
+    if of_clamp and (teacher or head):
+        raise ConfigError(
+            f"--{'teacher' if teacher else 'head'} is not of {CLAMP}: its pre-training has no teacher, and "
+            "its rows say their policies"
+        )
+    if of_clamp and pretrain_data is None:
+        raise ConfigError(
+            "--pretrain-data is missing: this suite's encoders read the actions of two arms (docs/clamp.md)"
+        )
+    protocol = protocol or ("clamp" if of_clamp else "clar")
     run_ablation(
         name,
-        method,
+        method or ("clamp" if of_clamp else "clar"),
         split(variants, "--variants"),
-        split(pretrain_data, "--pretrain-data") or [],
-        teacher,
+        split(pretrain_data, "--pretrain-data") or ["metaworld-35"],
+        None if of_clamp else teacher or "clip",
         split(tasks, "--tasks"),
         head,
         parse_seeds(seeds),
@@ -75,6 +104,7 @@ def suite(
         data,
         as_json,
         overrides or [],
+        begins=begins,
     )
 
 
@@ -83,7 +113,7 @@ def run_ablation(
     method: str,
     variants: list[str] | None,
     pretrain_data: list[str],
-    teacher: str,
+    teacher: str | None,
     tasks: list[str] | None,
     head: str | None,
     seeds: Sequence[int],
@@ -97,10 +127,12 @@ def run_ablation(
     overrides: list[str],
     any_code: bool = False,
     sweep_name: str | None = None,
+    begins: Mapping[str, str | None] | None = None,
 ) -> None:
     """What `bench suite` and `bench sweep --suite clar-ablation` do: two sweeps, pre-trainings and then cells.
 
-    On Slurm the second is submitted by a job that waits for the first.
+    begins: of CLAMP's, the file that each policy begins with. On Slurm the second is submitted by a job that waits for
+    the first.
     """
     from benchmark.experiment.count_cells import MOST_CELLS, count_cells, too_many
     from benchmark.experiment.make_cells import preflight
@@ -111,23 +143,25 @@ def run_ablation(
     from benchmark.launch.pretrain_work import label, make_pretrain_sweep, missing
     from benchmark.launch.profile import load_profile, resources, take_launcher_options
     from benchmark.launch.start_sweep import launch
-    from benchmark.pretrain.ablation_jobs import ablation_jobs, check_norm, weights_of
+    from benchmark.pretrain.ablation_jobs import ablation_jobs, cells_of, check_clamp, check_norm, weights_of
     from benchmark.pretrain.run import check_teacher
     from benchmark.records.paths import Paths
     from benchmark.settings.ablation_variants import SUITE, choose
+    from benchmark.settings.clamp_ablation import SUITE as CLAMP
+    from benchmark.settings.clamp_ablation import choose_clamp
     from benchmark.settings.load import load_settings
     from benchmark.system.errors import ConfigError
     from benchmark.system.provenance import git_state
     from methods.weights import weights_folder
 
-    if name != SUITE:
+    if name not in (SUITE, CLAMP):
         raise ConfigError(f"{name} has no pre-trainings of its own; `bench run --suite {name}` runs it")
     register_baselines()
     changes, overrides = take_launcher_options(overrides)
     profile = load_profile(launcher, changes)
     pretraining = [text.removeprefix("pretrain.") for text in overrides if text.startswith("pretrain.")]
     overrides = [text for text in overrides if not text.startswith("pretrain.")]
-    chosen = choose(variants)
+    chosen = choose_clamp(variants) if name == CLAMP else choose(variants)
     settings = load_settings(name, protocol, head, overrides)
     count = len(chosen) * count_cells(settings, tasks, [method], seeds)
     if count > MOST_CELLS:
@@ -135,15 +169,18 @@ def run_ablation(
             raise ConfigError(too_many(count))
         echo(f"{len(chosen)} variants x tasks x seeds {seeds[0]} to {seeds[-1]}: {too_many(count)}")
         return
+    if name == CLAMP:
+        check_clamp(chosen, method, begins or {})
     jobs = ablation_jobs(chosen, method, pretrain_data, teacher, pretraining)
-    check_norm(jobs, settings.method_options)
+    if name != CLAMP:
+        check_norm(jobs, settings.method_options)
     runtime = settings.runtime
     if weights_dir is not None:
         import dataclasses
 
         runtime = dataclasses.replace(runtime, weights_dir=str(weights_dir))
     paths, code, command = Paths(out, data or out / "data"), git_state(), shlex.join(["bench", *sys.argv[1:]])
-    todo = missing(list(jobs.values()), out)
+    todo = missing(list({job.label: job for job in jobs.values()}.values()), out)
     for job in todo:
         check_teacher(job, weights_folder(runtime.weights_dir))
     if todo:
@@ -170,7 +207,10 @@ def run_ablation(
     cells = [
         pair
         for variant in chosen
-        for pair in specs_of(name, protocol, head, overrides, tasks, [method], seeds, weights_of(variant, jobs, out))
+        for own_head, said in [cells_of(variant, head, begins or {})]
+        for pair in specs_of(
+            name, protocol, own_head, [*overrides, *said], tasks, [method], seeds, weights_of(variant, jobs, out)
+        )
     ]
     if profile["kind"] != "slurm":
         preflight([cell for _, cell in cells])

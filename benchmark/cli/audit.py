@@ -51,6 +51,9 @@ def audit(
     weights: Annotated[
         str | None, typer.Option("--weights", help="with checkpoints: the file that the records were made with")
     ] = None,
+    policy_weights: Annotated[
+        str | None, typer.Option("--policy-weights", help="with checkpoints: what a policy over an encoder began with")
+    ] = None,
     out: Out = Path("runs"),
     data: Data = None,
     as_json: Json = False,
@@ -78,7 +81,8 @@ def audit(
         raise ConfigError(f"no record{' of ' + ', '.join(cells) if cells else ''} under {where}")
     played_in = Simulator(workers, python, any_version, tuple(simulator or ()))
     files = tuple(method or ()), tuple(simulator or ())
-    again = _checkpoints(data, python, files, weights, episodes) if checkpoints else None
+    begun = weights, policy_weights
+    again = _checkpoints(data, python, files, begun, episodes) if checkpoints else None
     verdicts: list[Verdict] = []
     with bar("audit", len(found)) as advance:
         for path, record in found:
@@ -103,7 +107,7 @@ def _checkpoints(
     data: Path | None,
     python: str | None,
     files: tuple[tuple[str, ...], tuple[str, ...]],
-    weights: str | None,
+    weights: tuple[str | None, str | None],
     most: int | None,
 ) -> Any:
     """Plays a record's checkpoints; torch is imported only where there is one."""
@@ -118,7 +122,7 @@ def _checkpoints(
         from benchmark.experiment.cell_of_record import Where
         from benchmark.experiment.replay_checkpoints import play_checkpoints
 
-        return play_checkpoints(record, path, work, Where(data, python, *files, weights, most))
+        return play_checkpoints(record, path, work, Where(data, python, *files, weights[0], most, weights[1]))
 
     return again
 

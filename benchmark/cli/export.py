@@ -63,6 +63,9 @@ def export(
     weights: Annotated[
         str | None, typer.Option("--weights", help="of a policy: the file that the record was made with")
     ] = None,
+    policy_weights: Annotated[
+        str | None, typer.Option("--policy-weights", help="of a policy over an encoder: what it began with")
+    ] = None,
     records: Records = None,
     with_reference: WithReference = False,
     out: Out = Path("runs"),
@@ -77,7 +80,8 @@ def export(
     from benchmark.system.errors import ConfigError
 
     if what and what[0] == "demos":
-        of_policy = {"--method": method, "--simulator": simulator, "--python": python, "--weights": weights}
+        of_policy = {"--method": method, "--simulator": simulator, "--python": python}
+        of_policy |= {"--weights": weights, "--policy-weights": policy_weights}
         if given := [name for name, value in of_policy.items() if value is not None]:
             raise ConfigError(f"{given[0]} is for `bench export policy`; a setting of demos is KEY=VALUE")
         if to is None:
@@ -96,7 +100,8 @@ def export(
             )
         if suite or protocol:
             raise ConfigError("--suite and --protocol choose records; a policy's CELL is a part of its record's path")
-        _export_policy(what[1], to, records, out, data, method, simulator, python, weights)
+        begun = weights, policy_weights
+        _export_policy(what[1], to, records, out, data, method, simulator, python, begun)
         return
     form = form or "csv"
     to = kinds.new_file(to) if to is not None else None
@@ -117,7 +122,7 @@ def _export_policy(
     method: str | None,
     simulator: str | None,
     python: str | None,
-    weights: str | None,
+    weights: tuple[str | None, str | None],
 ) -> None:
     from benchmark.experiment.cell_of_record import NotHere, Where, cell_of
     from benchmark.experiment.policy_bundle import BadBundle, export_policy
@@ -143,7 +148,7 @@ def _export_policy(
     if ".py:" in record.env and record.env != simulator:
         raise ConfigError(f"its simulator is a file, which is loaded only where you name it: --simulator {record.env}")
     files = tuple(split(method, "--method") or ()), (simulator,) if simulator else ()
-    where = Where(data, python, *files, weights)
+    where = Where(data, python, *files, weights[0], policy_weights=weights[1])
     try:
         made = cell_of(record, where)
     except NotHere as error:

@@ -32,6 +32,10 @@ Policy = Annotated[
     str | None,
     typer.Option("--policy", metavar="FILE.py:Class", help="your own, instead of --head; a whole one without --method"),
 ]
+EncodersOnly = Annotated[
+    bool,
+    typer.Option("--encoders-only", help="of POLICY+METHOD: only the encoder is pre-trained, as policy.weights=none"),
+]
 Head = Annotated[str | None, typer.Option("--head", help="mlp | bnmlp | diffusion; default: mlp, or the method's own")]
 Out = Annotated[
     Path, typer.Option("--out", parser=kinds.folder, metavar="DIR", help="where records, plots and checkpoints go")
@@ -140,6 +144,16 @@ def split(text: str | None, flag: str) -> list[str] | None:
 def say_observe(observe: str | None) -> list[str]:
     """`--observe` as the option of the methods that have one."""
     return [] if observe is None else [f"method.observe={observe}"]
+
+
+def say_encoders_only(asked: bool, overrides: Sequence[str]) -> list[str]:
+    """`--encoders-only` as an override. Raises `ConfigError` where a policy's weights are given beside it."""
+    from benchmark.settings.policy import WEIGHTS, WITHOUT
+    from benchmark.system.errors import ConfigError
+
+    if asked and (given := [text for text in overrides if text.lstrip("+").startswith(f"policy.{WEIGHTS}=")]):
+        raise ConfigError(f"--encoders-only is a policy without pre-training: leave {given[0]} out")
+    return [f"policy.{WEIGHTS}={WITHOUT}"] if asked else []
 
 
 def say_text(suite: str, text: str | None) -> list[str]:

@@ -78,6 +78,8 @@ def report(
 def _tables(placed: list[Any]) -> list[Any]:
     """The papers' tables of which something was measured, under each protocol."""
     from benchmark.report.tables.papers import SUITES, paper_table
+    from benchmark.settings.ablation_variants import SUITE as CLAR_ABLATION
+    from benchmark.settings.clamp_ablation import SUITE as CLAMP_ABLATION
     from benchmark.settings.load import load_settings
 
     tables = []
@@ -85,7 +87,8 @@ def _tables(placed: list[Any]) -> list[Any]:
         of_suite = [record for _, record in placed if record.suite == suite]
         for protocol in sorted({record.protocol for record in of_suite}):
             own = [record for record in of_suite if record.protocol == protocol]
-            methods = sorted({r.card["name"] for r in own}) if number == 5 else ["clar"]
+            ablation = suite in (CLAR_ABLATION, CLAMP_ABLATION)
+            methods: list[str | None] = [*sorted({r.card["name"] for r in own})] if ablation else [None]
             for method in methods:
                 settings = load_settings(suite, "clar", "mlp").suite
                 tables.append(paper_table(paper, number, placed, settings, protocol, method))

@@ -14,6 +14,7 @@ from benchmark.cli.option_types import whole
 from benchmark.cli.options import (
     Data,
     Device,
+    EncodersOnly,
     Head,
     Json,
     Observe,
@@ -29,6 +30,7 @@ from benchmark.cli.options import (
     echo,
     parse_seeds,
     print_json,
+    say_encoders_only,
     say_observe,
     say_text,
     split,
@@ -50,6 +52,7 @@ def run(
     policy: Policy = None,
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
     weights: WeightsOption = None,
+    encoders_only: EncodersOnly = False,
     protocol: Protocol = "clar",
     text: Text = None,
     observe: Observe = None,
@@ -83,6 +86,7 @@ def run(
     if chosen is None:
         raise ConfigError("--method is missing; `bench list methods` names them, path/to/file.py:Class is yours")
     overrides = [*(overrides or []), *say_text(suite, text), *say_observe(observe)]
+    overrides += say_encoders_only(encoders_only, overrides)
     if device != "auto":
         overrides.append(f"runtime.device={device}")
     if log != "none":

@@ -15,6 +15,7 @@ from benchmark.cli.errors import explained
 from benchmark.cli.option_types import whole
 from benchmark.cli.options import (
     Data,
+    EncodersOnly,
     Head,
     Json,
     Observe,
@@ -29,6 +30,7 @@ from benchmark.cli.options import (
     echo,
     parse_seeds,
     print_json,
+    say_encoders_only,
     say_observe,
     say_text,
     split,
@@ -52,6 +54,7 @@ def sweep(
     seeds: Annotated[str, typer.Option("--seeds", help="0 | 0,2 | 0:3")] = "0",
     protocol: Protocol = "clar",
     weights: WeightsOption = None,
+    encoders_only: EncodersOnly = False,
     text: Text = None,
     observe: Observe = None,
     launcher: Launcher = "local",
@@ -126,6 +129,7 @@ def sweep(
             name,
         )
         return
+    given += say_encoders_only(encoders_only, overrides or [])
     changes = [*(overrides or []), *say_text(suite, text), *say_observe(observe), *given]
     what = (suite, protocol, head, changes, split(tasks, "--tasks"), methods, parse_seeds(seeds))
     launch_cells(*what, weights, launcher, name, any_code, dry_run, out, data, as_json)

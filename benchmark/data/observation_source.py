@@ -99,8 +99,11 @@ class Observations:
         """What is stored already, or is to be; otherwise frames that are drawn when they are asked for."""
         if self._whole or self.frame_bytes() <= self.keep_frame:
             return Whole(self.whole())
-        stored = rendered(self.places, self.looked_at, self.request, self.fingerprint, self.pool.config.python)
-        return self if stored is None else Whole(self.whole())
+        return self if self.stored() is None else Whole(self.whole())
+
+    def stored(self) -> dict[str, np.ndarray] | None:
+        """The request's fields (T, ...), if they are all in the cache; nothing is rendered."""
+        return rendered(self.places, self.looked_at, self.request, self.fingerprint, self.pool.config.python)
 
     def frame_bytes(self) -> int:
         specs = describe(self.demos.env, self.pool.config.python).specs(self.request)

@@ -47,6 +47,8 @@ class Cell:
     weights: Weights = field(default_factory=lambda: Weights(NONE))
     text_weights: tuple[str, ...] = ()
     """sha256 of what makes features of the suite's instructions."""
+    policy_weights: Weights = field(default_factory=lambda: Weights(NONE))
+    """What a policy over the representation begins with."""
 
     @property
     def tasks(self) -> list[str]:
@@ -153,6 +155,16 @@ class Cell:
         found = [facts for file in self.weights.files if (facts := facts_for_record(file))]
         return {"pretraining": found[0]} if found else {}
 
+    def policy_weights_facts(self) -> dict[str, Any]:
+        """`policy`: what a policy over the representation began with, and its pre-training; {} where with nothing."""
+        from benchmark.records.pretraining_card import facts_for_record
+
+        used = self.policy_weights
+        found = [known for file in used.files if (known := facts_for_record(file))]
+        pretraining = {"pretraining": found[0]} if found else {}
+        facts: dict[str, Any] = {"files": used.hashes(), "untrained": used.untrained, **pretraining}
+        return {"policy": facts} if used != Weights(NONE) else {}
+
     def text_encoder_facts(self) -> dict[str, Any]:
         """`text`: what made features of the instructions; {} in suites without."""
         language = self.settings.suite.language
@@ -179,8 +191,9 @@ class Cell:
             language_dim,
             *said,
         )
-        if self.whole and self.weights.files:
-            policy.load_weights(self.weights.files)
+        files = self.weights.files if self.whole else self.policy_weights.files
+        if files:
+            policy.load_weights(files)
         return policy
 
     def specs(self) -> dict[str, FieldSpec]:
@@ -241,6 +254,9 @@ class Cell:
             "observation": self.request.canonical(),
             **self.settings.identity(),
         }
+        if self.policy_weights != Weights(NONE):
+            head = facts["head"]
+            facts["head"] = {**head, "policy": {**head["policy"], "weights": self.policy_weights.identity()}}
         if suite.language is not None:
             facts["suite"] = {**facts["suite"], "language": suite.language.identity(self.text_weights)}
         return json.loads(json.dumps(facts))  # lists, not tuples: as it will be read back

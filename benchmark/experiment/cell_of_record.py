@@ -11,7 +11,7 @@ from benchmark.experiment.make_cells import make_cells, read_label
 from benchmark.records.record import Record
 from benchmark.settings.labels import base_of
 from benchmark.settings.load import choices, head_from, load_settings, settle
-from benchmark.settings.policy import WINDOW, PolicyConfig
+from benchmark.settings.policy import WINDOW, WITHOUT, PolicyConfig
 from benchmark.settings.protocol import Protocol
 from benchmark.settings.seeds import parts
 from benchmark.settings.suite import Suite
@@ -19,7 +19,7 @@ from benchmark.settings.task_rules import TaskRules
 from benchmark.settings.user_files import in_own_folder, own_folder
 from envs.spec import ObservationRequest
 from methods.code import code_facts
-from methods.registry import is_known, table
+from methods.registry import is_known, policy_class, table
 
 MOST_THREADS = 256
 
@@ -31,8 +31,8 @@ class NotHere(Exception):
 @dataclasses.dataclass(frozen=True)
 class Where:
     """What is needed beside a record. data: demonstrations; None for OUT/data. python: the simulator's interpreter.
-    methods, simulators: files of the user's that may be run, as `path/to/file.py:Class`. weights: the file, for
-    records that were made with one. most: at most so many episodes of each."""
+    methods, simulators: files of the user's that may be run, as `path/to/file.py:Class`. weights, policy_weights: the
+    file, for records that were made with one. most: at most so many episodes of each."""
 
     data: Path | None = None
     python: str | None = None
@@ -40,6 +40,7 @@ class Where:
     simulators: tuple[str, ...] = ()
     weights: str | None = None
     most: int | None = None
+    policy_weights: str | None = None
 
 
 def cell_of(record: Record, where: Where) -> Cell:
@@ -105,7 +106,25 @@ def _policy(record: Record, where: Where) -> PolicyConfig:
     if "source" not in code and name not in table():
         raise NotHere(f"there is no policy called {name} here")
     target = _file(where, name, code.get("class")) if "source" in code else name
-    return PolicyConfig(record.head, target, **window, card=name, code=code_facts(target), options=options)
+    begun = _begun_with(record, head["policy"].get("weights"), target, where)
+    return PolicyConfig(
+        record.head, target, **window, card=name, code=code_facts(target), options=options, weights=begun
+    )
+
+
+def _begun_with(record: Record, hashes: Any, target: str, where: Where) -> str:
+    """`policy.weights` of a record whose policy began with these files. Raises `NotHere`."""
+    card = policy_class(target).card
+    without = WITHOUT if card.begins_as else ""
+    if hashes == ["random"]:
+        return "random"
+    files = set(record.weights.get("policy", {}).get("files", {}))
+    published = {file.filename for file in policy_class(card.begins_as).card.weights} if card.begins_as else set()
+    if not hashes or files <= published:
+        return without
+    if where.policy_weights is None:
+        raise NotHere(f"its policy began with {', '.join(sorted(files))}: give the file with --policy-weights")
+    return where.policy_weights
 
 
 def _suite_of(record: Record, suite: Suite) -> Suite:

@@ -109,6 +109,7 @@ def compose(finished: Finished) -> Record:
             "files": cell.weights.hashes(),
             "untrained": cell.weights.untrained,
             **cell.pretraining(),
+            **cell.policy_weights_facts(),
             **cell.text_encoder_facts(),
         },
         fingerprint=finished.task_data[0].fingerprint,

@@ -7,7 +7,8 @@ import importlib.util
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.count_cells import refuse_too_many
@@ -17,7 +18,7 @@ from benchmark.settings.instructions import Language, text_weights
 from benchmark.settings.labels import base_of, named_in_paths
 from benchmark.settings.load import choices, kind_of_data, load_head
 from benchmark.settings.machine import resolve_device
-from benchmark.settings.policy import WINDOW, PolicyConfig, policy_config
+from benchmark.settings.policy import WEIGHTS, WINDOW, WITHOUT, PolicyConfig, policy_config
 from benchmark.settings.settings import Settings
 from benchmark.system.errors import ConfigError
 from envs.description import interpreter_setting
@@ -27,12 +28,10 @@ from envs.spec import SpecMismatch
 from methods.action_terms import loss_terms, scalings
 from methods.card import MethodCard
 from methods.code import refuse_edited
+from methods.errors import WeightsMissing
 from methods.policy_card import PolicyCard
-from methods.registry import class_of
-from methods.weights import NONE, PUBLISHED, Weights, choose_weights, weights_folder
-
-if TYPE_CHECKING:
-    pass
+from methods.registry import class_of, policy_class
+from methods.weights import NONE, PUBLISHED, RANDOM, Weights, choose_weights, weights_folder
 
 
 def make_cells(
@@ -75,10 +74,11 @@ def make_cells(
     for task in settings.suite.cells(tasks):
         named_in_paths("the cell's tasks,", task)
     settings_of = {method: _with_own_head(settings, method) for method in methods}
+    begun = policy_weights(settings.head, folder)
     cells = [
-        Cell(settings_of[method], task, method, variants[method][0], seed, *variants[method][1:])
+        Cell(settings_of[method], task, method, label, seed, options, chosen, text, begun)
         for task in settings.suite.cells(tasks)
-        for method in methods
+        for method, (label, options, chosen, text) in variants.items()
         for seed in seeds
     ]
     for cell in cells:
@@ -95,6 +95,29 @@ def make_cells(
         if isinstance(head, DiffusionConfig) and head.condition == "tokens" and not has_tokens(cell.representation):
             raise SpecMismatch(f"{cell.method_name} keeps no tokens, only one feature: use head.condition=pooled")
     return cells
+
+
+def policy_weights(head: HeadConfig | DiffusionConfig | PolicyConfig, folder: Path) -> Weights:
+    """What a policy over a representation begins with. Raises `WeightsMissing` or `BadWeights`."""
+    if not isinstance(head, PolicyConfig) or not head.weights:
+        return Weights(NONE)
+    card: MethodCard = policy_class(head.policy).card
+    assert isinstance(card, PolicyCard)
+    if card.begins_as:  # what it has without pre-training is that policy's, and lies in its folder
+        whole = policy_class(card.begins_as).card
+        known = {option.name for option in whole.options}
+        card = whole.under({name: value for name, value in head.options.items() if name in known})
+    also = policy_class(head.policy).card.under(head.options).weights  # beside those that are said
+    if also and head.weights in (WITHOUT, RANDOM):
+        said = ",".join(f"policy.{name}={value}" for name, value in sorted(head.options.items()))
+        raise ConfigError(f"{said} takes a part of a pre-trained policy: give policy.weights=FILE, not {head.weights}")
+    try:
+        found = choose_weights(card, None if head.weights == WITHOUT else head.weights, folder)
+        if also:
+            found = Weights(found.label, (*choose_weights(card, None, folder).files, *found.files))
+        return found
+    except WeightsMissing as error:
+        raise WeightsMissing(str(error).replace("--weights ", "policy.weights=")) from error
 
 
 def _with_own_head(settings: Settings, method: str) -> Settings:
@@ -130,6 +153,8 @@ def _own_options(settings: Settings, card: MethodCard) -> dict[str, Any]:
     """Of a whole policy, the options among `policy.KEY=VALUE`. Raises `ConfigError` for those that nothing reads."""
     given = settings.policy_options
     if isinstance(card, PolicyCard) and not card.representation:
+        if WEIGHTS in given:
+            raise ConfigError(f"{card.name} is a whole policy: its weights are given as --weights, not policy.weights")
         return {key: value for key, value in given.items() if key not in WINDOW}
     if given and not isinstance(settings.head, PolicyConfig):
         raise ConfigError(f"policy.{next(iter(given))} changes nothing without --policy")
@@ -213,7 +238,7 @@ def _check_not_seen(cell: Cell) -> None:
     """A task that an encoder was pre-trained on would not be scored like the others. Raises `ConfigError`."""
     from benchmark.records.pretraining_card import seen_tasks
 
-    for file in cell.weights.files:
+    for file in (*cell.weights.files, *cell.policy_weights.files):
         seen = seen_tasks(file)
         for task in cell.tasks:
             for source in seen.get(task, ()):

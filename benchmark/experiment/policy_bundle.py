@@ -178,7 +178,7 @@ def _facts(
     card, head = cell.card, cell.settings.head
     plain_head = dataclasses.asdict(head)
     if isinstance(head, PolicyConfig):
-        del plain_head["policy"]
+        del plain_head["policy"], plain_head["weights"]  # where files lie here
         if not head.whole:
             plain_head["method"] = _named(head.policy, head.card, head.options)
     return {
@@ -199,7 +199,7 @@ def _facts(
         "text": table.text if table else None,
         "epoch": record.selected_epoch,
         "retest": dataclasses.asdict(record.retest.tally),
-        "weights": cell.weights.hashes(),
+        "weights": {**cell.weights.hashes(), **cell.policy_weights.hashes()},
         "licence": card.licence,
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }

@@ -6,6 +6,7 @@ Of a joint policy the tasks' samples follow each other and are shuffled together
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ from benchmark.data.observation_source import Frames, Observations
 from benchmark.data.observations import cache_key
 from benchmark.data.residence import Residence
 from benchmark.data.samples import Samples, parts_of
-from benchmark.experiment.cell import Cell
+from benchmark.experiment.cell import Cell, observed
 from benchmark.experiment.probe import Built
-from benchmark.experiment.task_data import TaskData
+from benchmark.experiment.task_data import TaskData, open_simulators
 from benchmark.records.paths import Paths
 from benchmark.settings import seeds
 from benchmark.settings.instructions import InstructionFeatures
@@ -145,8 +146,8 @@ def _inputs(
     if part is None:
         return residence.place(whole())
     # what a policy over it reads by itself
-    names = cell.policy.card.observes if cell.policy is not None else ()
-    own = residence.place({name: whole()[name] for name in fields_of(names, whole())}) if names else {}
+    names = cell.cards[1].observes if len(cell.cards) > 1 else ()
+    own = residence.place(_read_by_policy(cell, of_task, observations, names, clock)) if names else {}
     if not list(part.parameters()):  # a control: nothing is worth keeping
         fields = whole()
         with clock("features"):
@@ -171,6 +172,26 @@ def _inputs(
     with clock("features"):
         stored, proprio = cache.load(frames, observations.looked_at.episodes)
     return {**residence.place({"feature": stored, "proprio": proprio}), **own}
+
+
+def _read_by_policy(
+    cell: Cell, of_task: TaskData, observations: Observations, names: Sequence[str], clock: Clock
+) -> dict[str, np.ndarray]:
+    """Fields (T, ...) that a policy over a frozen representation reads by itself. Where frames are too large to be kept
+    whole, such as CLAMP's views, these fields alone are rendered and kept."""
+    with clock("observations"):
+        if observations.frame_bytes() <= observations.keep_frame:
+            fields = observations.whole()
+            return {name: fields[name] for name in fields_of(names, fields)}
+        request = observed(cell.settings, cell.cards[1:])
+        alone = dataclasses.replace(observations, request=request, _whole={})
+        if alone.stored() is None and of_task.demos.sensors is None:
+            pool, _ = open_simulators(cell, of_task.task, request, len(of_task.pool.workers))
+            with pool:
+                fields = dataclasses.replace(alone, pool=pool, _whole={}).whole()
+        else:
+            fields = alone.whole()
+        return {name: fields[name] for name in fields_of(names, fields)}
 
 
 def _together(parts: Sequence[Samples], residence: Residence) -> Samples:

@@ -173,7 +173,11 @@ def _train(run: CellRun, task_data: list[TaskData]) -> dict[str, Any]:
         },
         "losses": losses,
         "optimizer_steps": trainer.steps,
-        "weights": {"files": cell.weights.hashes(), "untrained": cell.weights.untrained},
+        "weights": {
+            "files": cell.weights.hashes(),
+            "untrained": cell.weights.untrained,
+            **cell.policy_weights_facts(),
+        },
         "timings": {name: round(seconds, 2) for name, seconds in run.kept.timings.items()},
         "provenance": provenance.collect(run.device, run.command),
     }

@@ -11,6 +11,7 @@ from typing import Any
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.make_cells import make_cells
 from benchmark.settings.load import load_settings, policy_named
+from benchmark.settings.policy import WEIGHTS
 from benchmark.settings.user_files import absolute
 
 
@@ -60,6 +61,7 @@ def specs_of(
     if head is not None:
         head = _absolute(head) if policy_named(head) else absolute("head", head)
     settings = load_settings(suite, protocol, head, overrides)
+    overrides = [_absolute_weights(text) for text in overrides]
     methods = [_absolute(method) for method in methods]
     weights = str(Path(weights).resolve()) if weights and Path(weights).is_file() else weights
     return [
@@ -71,3 +73,11 @@ def specs_of(
 def _absolute(method: str) -> str:
     path, sign, name = method.rpartition(":")
     return f"{Path(path).resolve()}:{name}" if sign and path.endswith(".py") else method
+
+
+def _absolute_weights(text: str) -> str:
+    """`policy.weights=FILE` with the file's absolute path; what is no such override, or no file, stays."""
+    key, _, value = text.partition("=")
+    return (
+        f"{key}={Path(value).resolve()}" if key.lstrip("+") == f"policy.{WEIGHTS}" and Path(value).is_file() else text
+    )

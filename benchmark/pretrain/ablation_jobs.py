@@ -1,4 +1,4 @@
-"""Table V: one encoder pre-trained in four ways, and not at all."""
+"""The pre-trainings of an ablation's rows, and what its cells are told: CLAR's Table V, CLAMP's III and IV."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from typing import Any
 
 from benchmark.pretrain.job import PretrainJob, make_job
 from benchmark.settings.ablation_variants import Variant
+from benchmark.settings.clamp_ablation import ACT, ClampVariant
+from benchmark.settings.pretraining import config_class
 from benchmark.system.errors import ConfigError
+from methods.registry import policy_class
+
+AnyVariant = Variant | ClampVariant
 
 
 def ablation_jobs(
-    variants: Sequence[Variant], method: str, data: Sequence[str], teacher: str, overrides: Sequence[str] = ()
-) -> dict[Variant, PretrainJob]:
+    variants: Sequence[AnyVariant],
+    method: str,
+    data: Sequence[str],
+    teacher: str | None,
+    overrides: Sequence[str] = (),
+) -> dict[AnyVariant, PretrainJob]:
     """The pre-training of each variant that has one."""
     return {
         variant: make_job(method, data, variant.without, teacher, overrides)
@@ -22,7 +31,35 @@ def ablation_jobs(
     }
 
 
-def check_norm(jobs: Mapping[Variant, PretrainJob], method_options: Mapping[str, Any]) -> None:
+def check_clamp(variants: Sequence[AnyVariant], method: str, begins: Mapping[str, str | None]) -> None:
+    """Raises `ConfigError` for encoders that are none of CLAMP's, and for a policy that nothing is said to begin."""
+    from benchmark.settings.clamp_pretraining import ClampPretrainConfig
+
+    if not issubclass(config_class(method), ClampPretrainConfig):
+        raise ConfigError(f"Tables III and IV are of CLAMP's encoders; {method} is none")
+    for variant in variants:
+        assert isinstance(variant, ClampVariant)
+        option, file = "--act-weights" if variant.beside == ACT else "--policy-weights", begins.get(variant.beside)
+        if file and not Path(file).is_file():  # now, not after the pre-trainings
+            raise ConfigError(f"{option} {file}: there is no such file")
+        if not file:
+            raise ConfigError(
+                f"{variant.name} ({variant.row}) begins with a pre-trained policy: give {option} FILE, which `bench "
+                f"pretrain --policy {variant.beside}` leaves, or choose others with --variants"
+            )
+
+
+def cells_of(variant: AnyVariant, head: str | None, begins: Mapping[str, str | None]) -> tuple[str | None, list[str]]:
+    """Head and overrides of a variant's cells, beside what is said of all."""
+    if not isinstance(variant, ClampVariant):
+        return head, []
+    card = policy_class(variant.beside).card
+    own = [f"method.{name}={value}" for name, value in variant.method.items()]
+    own += [f"policy.{name}={value}" for name, value in variant.policy.items()]
+    return card.beside, [*own, f"policy.weights={begins[variant.beside]}"]
+
+
+def check_norm(jobs: Mapping[AnyVariant, PretrainJob], method_options: Mapping[str, Any]) -> None:
     """Raises `ConfigError` where the cells would normalise clouds otherwise than a pre-training does.
 
     The rows with a pre-training and the one without are compared, so all of them must see clouds alike.
@@ -42,6 +79,6 @@ def check_norm(jobs: Mapping[Variant, PretrainJob], method_options: Mapping[str,
             )
 
 
-def weights_of(variant: Variant, jobs: dict[Variant, PretrainJob], out: Path) -> str:
+def weights_of(variant: AnyVariant, jobs: Mapping[AnyVariant, PretrainJob], out: Path) -> str:
     """What `--weights` is for this variant."""
     return str(jobs[variant].weights(out)) if variant in jobs else "random"

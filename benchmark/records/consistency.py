@@ -137,6 +137,7 @@ def _method(record: Record) -> Iterator[str]:
         yield f"untrained is {used['untrained']} in the record and {random} by its settings"
     if not random and sorted(used["files"].values()) != sorted(settled["weights"]):  # JSON sorts the files by name
         yield "its weight files are not those of its settings"
+    yield from _policy_weights(record)
     spoken = record.identity["suite"].get("language", {}).get("text")
     if (text or "clip") != (spoken or "clip") or used.get("text", {}).get("encoder") != spoken:
         yield f"its instructions were encoded by {spoken or 'nothing'}, and the record says otherwise"
@@ -158,6 +159,20 @@ def _method(record: Record) -> Iterator[str]:
         yield f"frozen.unchanged is {frozen['unchanged']}, and its fingerprints say otherwise"
     if frozen["by_card"] and not frozen["unchanged"]:
         yield "the method is frozen by its card, and its weights changed in training"
+
+
+def _policy_weights(record: Record) -> Iterator[str]:
+    """What a policy over the representation began with, by the record, by its settings and by the head's label."""
+    said, used = record.identity["head"].get("policy", {}).get("weights"), record.weights.get("policy")
+    if (said is None) != (used is None):
+        yield f"its policy began with {'nothing' if used is None else 'weights'}, and its settings say otherwise"
+        return
+    if said is None or used is None:
+        return
+    if used["untrained"] != (said == ["random"]):
+        yield f"its policy's weights are random: {used['untrained']} in the record, not so by its settings"
+    elif not used["untrained"] and sorted(used["files"].values()) != sorted(said):
+        yield "its policy's weight files are not those of its settings"
 
 
 def _evaluations(record: Record) -> Iterator[str]:

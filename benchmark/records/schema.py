@@ -180,7 +180,7 @@ IDENTITY = fields(
         "task": name,
         "seed": count,
         "protocol": PROTOCOL,
-        "head": fields({"name": name}),
+        "head": fields({"name": name}, {"policy": fields({}, {"weights": each(text)})}),
         "precision": text,
         "method": fields(
             {"name": name, "training": text, "batch": text, "observes": each(text), "weights": each(text)},
@@ -208,6 +208,7 @@ PROVENANCE = fields(
         "torch_threads": count,
     },
 )
+PRETRAINING = fields({}, {"untrained_teacher": flag, "variant": text})
 RECORD = fields(
     {
         "schema": positive,
@@ -243,7 +244,8 @@ RECORD = fields(
         "weights": fields(
             {"files": mapping(text), "untrained": flag},
             {
-                "pretraining": fields({}, {"untrained_teacher": flag, "variant": text}),
+                "pretraining": PRETRAINING,
+                "policy": fields({"files": mapping(text), "untrained": flag}, {"pretraining": PRETRAINING}),
                 "text": fields({}, {"encoder": text}),
             },
         ),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from benchmark.settings.bounds import Count, Range
 from benchmark.settings.pretraining import PretrainConfig
 from benchmark.system.errors import ConfigError
-from envs.identity import later
+from envs.identity import later, left_out
 
 if TYPE_CHECKING:
     from envs.spec import FieldSpec
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ClampPretrainConfig(PretrainConfig):
     """See `benchmark/conf/pretrain/clamp.yaml` for each value's source, `methods.clamp` for what it does."""
 
-    parts: ClassVar[tuple[str, ...]] = ("text",)
+    parts: ClassVar[tuple[str, ...]] = ("text", "string", "wrist_views")
 
     steps_per_epoch: Count
     text: bool
@@ -35,6 +35,8 @@ class ClampPretrainConfig(PretrainConfig):
     position_digits: Annotated[int, Range(0, 9)]
     progress_levels: Annotated[int, Range(1, 1_000_000)]
     context: Annotated[int, Range(0, 4_096)] = later(0)
+    string: bool = later(True)
+    wrist_views: bool = later(True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,11 +57,20 @@ class ClampPretrainConfig(PretrainConfig):
 
         if not issubclass(kind, CLAMP):
             raise ConfigError(f"{kind.__name__} is no CLAMP encoder and has no pre-training here")
-        return ClampObjective(kind, specs, self.options(), kind.text_config)
+        return ClampObjective(kind, specs, self.options(), kind.text_config, self.encoder_options())
+
+    def encoder_options(self) -> dict[str, str]:
+        """Options of the method that its checkpoint is loaded with; those at their default left out."""
+        return ({} if self.string else {"string": "false"}) | ({} if self.wrist_views else {"views": "fixed"})
+
+    def identity(self) -> dict[str, Any]:
+        """Without what came later and has its default."""
+        return {name: value for name, value in super().identity().items() if name not in left_out(self)}
 
     def epoch(self, steps_of_a_pass: int) -> int:
         return self.steps_per_epoch
 
     @property
     def variant(self) -> str:
-        return "full" if self.text else "without-text"
+        off = [name.replace("_", "-") for name in self.parts if not getattr(self, name)]
+        return "-".join(["without", *off]) if off else "full"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 from benchmark.settings.bounds import Range, check_bounds
@@ -14,6 +15,12 @@ from methods.policy_card import PolicyCard
 
 WHOLE = "whole"
 """The head's label of a policy that is whole by itself: then the policy is the method."""
+WEIGHTS = "weights"
+"""`policy.weights`: what a policy over a representation begins with; a whole one takes --weights."""
+WITHOUT = "none"
+"""Of `policy.weights`: begin as a policy does that was not pre-trained."""
+RANDOM = "random"
+"""Of `policy.weights`: none of the files that it has without pre-training either."""
 WINDOW = ("chunk", "lead", "execute", "obs_steps", "pad_after", "ensemble")
 Actions = Annotated[int, Range(1, 1_024)]
 
@@ -38,7 +45,8 @@ def check_window(chunk: int, lead: int, execute: int) -> None:
 class PolicyConfig:
     """How a policy looks and acts, as its card says with a run's `policy.KEY=VALUE`. policy: a registered name or
     `path/to/file.py:Class`. code: what its numbers depend on (`methods.code.code_facts`); options: its card's, those at
-    their default left out. Both are empty for a policy that is whole: the cell's method names them.
+    their default left out. weights: over a representation, a file, `random` or `none` that it begins with, as the run
+    says; "" where it says nothing. The three are empty for a policy that is whole: the cell's method names them.
     """
 
     name: str
@@ -52,6 +60,7 @@ class PolicyConfig:
     card: str = ""
     code: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
+    weights: str = ""
 
     def __post_init__(self) -> None:
         check_bounds(self, "policy")
@@ -85,8 +94,26 @@ def policy_config(target: str, card: PolicyCard, given: Mapping[str, Any], code:
     if not card.representation:
         return PolicyConfig(label(WHOLE, changed), target, **window)
     try:
-        options = card.choose_options({key: value for key, value in given.items() if key not in WINDOW})
+        options = card.choose_options({key: value for key, value in given.items() if key not in (*WINDOW, WEIGHTS)})
     except ValueError as error:
         raise ConfigError(str(error).replace("method.", "policy.")) from error
-    named = label(card.name, changed | options)
-    return PolicyConfig(named, target, **window, card=card.name, code=code, options=options)
+    weights = _beginning(card, given.get(WEIGHTS))
+    begun = {WEIGHTS: Path(weights).stem} if weights not in ("", WITHOUT) else {}
+    named = label(card.name, changed | options | begun)
+    return PolicyConfig(named, target, **window, card=card.name, code=code, options=options, weights=weights)
+
+
+def _beginning(card: PolicyCard, said: Any) -> str:
+    """`policy.weights` as it was said. Raises `ConfigError` where a policy that may be pre-trained is not told."""
+    if said is None and card.begins_as:
+        raise ConfigError(
+            f"{card.name} has to be told how it begins: policy.weights=FILE, which `bench pretrain --policy "
+            f"{card.begins_as}` leaves, or --encoders-only (policy.weights={WITHOUT}) for a policy without pre-training"
+        )
+    if not isinstance(said, str | None) or said == "":
+        raise ConfigError(f"policy.weights={said!s:.60} is not allowed: a file of weights, {RANDOM} or {WITHOUT}")
+    if said not in (None, RANDOM, WITHOUT) and Path(said).stem in (RANDOM, WITHOUT):
+        raise ConfigError(
+            f"policy.weights={said}: a file of this name would stand in labels as no file does; rename it"
+        )
+    return said or ""

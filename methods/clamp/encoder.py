@@ -21,6 +21,8 @@ class EncoderConfig:
     """Sizes of both encoders, by default the paper's. patch and size in pixels; depth and hidden are the ViT's.
 
     hidden: of both poolings, too. action_depth, feedforward: of the transformer over past actions.
+    views: how many of an observation's, the first ones, of `size` pixels. string: positions in space in attention;
+    without it the learned ones alone (Table III).
     """
 
     width: int = 768
@@ -32,6 +34,7 @@ class EncoderConfig:
     feedforward: int = 2048
     views: int = 5
     size: int = 224
+    string: bool = True
 
     @property
     def tokens(self) -> int:
@@ -66,19 +69,25 @@ class ImageEncoder(nn.Module):
     def __init__(self, config: EncoderConfig = PAPER) -> None:
         super().__init__()
         width, heads = config.width, config.heads
-        self.patch = config.patch
+        self.patch, self.views = config.patch, config.views
         self.patch_embed = PatchEmbed(4, config.patch, width)
         self.pos_embed = nn.Parameter(torch.zeros(1, config.tokens, width))
         self.blocks = nn.ModuleList(Block(width, heads, hidden=config.hidden, gelu="tanh") for _ in range(config.depth))
-        self.string = nn.ModuleList(CayleyString(heads, width // heads) for _ in range(config.depth))
+        layers = config.depth if config.string else 0
+        self.string = nn.ModuleList(CayleyString(heads, width // heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width, 1e-6)
         self.pool = AttentionPool(width, heads, config.hidden)
         init_transformer(self)
 
     def forward(self, views: Tensor, valid: Tensor) -> Tensor:
         """(B, T, D), row by row: the views stand side by side in one picture, the paper's of 224 x 1120."""
+        views, valid = views[:, : self.views], valid[:, : self.views]
         tiled = tile(views * valid.unsqueeze(-1))  # whatever stands in an empty pixel is not seen
         tokens = self.patch_embed(tiled.permute(0, 3, 1, 2)) + self.pos_embed
+        if not len(self.string):
+            for block in self.blocks:
+                tokens = block(tokens)
+            return self.norm(tokens)
         positions = patch_positions(tiled[..., 1:], tile(valid.unsqueeze(-1).float())[..., 0], self.patch)
         for block, string in zip(self.blocks, self.string, strict=True):
             tokens = block(tokens, string.rotation(positions))  # type: ignore[operator]

@@ -53,9 +53,18 @@ class ClampObjective(Objective):
     when_diverged = "sign=siglip"
     selections = ("task-step", "trajectory", "all")
 
-    def __init__(self, kind: type[CLAMP], specs: Mapping[str, FieldSpec], options: Options, text: TextConfig) -> None:
+    def __init__(
+        self,
+        kind: type[CLAMP],
+        specs: Mapping[str, FieldSpec],
+        options: Options,
+        text: TextConfig,
+        encoder: Mapping[str, str] | None = None,
+    ) -> None:
+        """encoder: options of `kind`, which a policy over it has to be given, too."""
         self.kind, self.specs, self.options = kind, specs, options
         self.text = dataclasses.replace(text, context=options.context or text.context)
+        self.encoder = dict(encoder or {})
         self.fields = (*ENCODED, "step", *SAID)
         self.tokenizer: Tokenizer | None = None
         if options.text:
@@ -138,7 +147,7 @@ class ClampObjective(Objective):
         """actions: numbers of one, None for as many as the specs say."""
         past = self.specs["past_actions"]
         shape = (past.shape[0], actions or past.shape[1])
-        return self.kind({**self.specs, "past_actions": dataclasses.replace(past, shape=shape)})
+        return self.kind({**self.specs, "past_actions": dataclasses.replace(past, shape=shape)}, **self.encoder)
 
     def _check_alike(self, rows: Sequence[Row]) -> None:
         """Raises `BadActions` unless all are of one robot and as many steps as the encoder reads."""

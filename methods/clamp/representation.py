@@ -12,7 +12,7 @@ from torch import Tensor
 
 from envs.spec import FieldSpec
 from methods.base import Representation
-from methods.card import MethodCard, WeightFile
+from methods.card import MethodCard, MethodOption, WeightFile
 from methods.clamp import text
 from methods.clamp.encoder import PAPER, SMALL, ActionEncoder, EncoderConfig, ImageEncoder
 from methods.clamp.text import TextConfig
@@ -21,6 +21,26 @@ from methods.weights import load_strictly, read_tensors
 
 HISTORY = 50
 """Past actions, as many as the paper's policy predicts at once."""
+FIXED_VIEWS = 3
+"""Of the five, which stand first: overhead and from two corners. The two others are the wrists'."""
+OPTIONS = (
+    MethodOption(
+        "views",
+        "five",
+        ("five", "fixed"),
+        "fixed: the overhead and the two corners' views alone, without the wrists' (CLAMP, Table III)",
+    ),
+    MethodOption(
+        "string", "true", ("true", "false"), "false: without STRING in the ViT's attention (CLAMP, Table III)"
+    ),
+    MethodOption(
+        "frozen",
+        "true",
+        ("true", "false"),
+        "false: both encoders are trained with the policy (CLAMP, Table III)",
+        changes=(("false", "training", "end-to-end"),),
+    ),
+)
 
 
 class CLAMP(Representation):
@@ -45,6 +65,7 @@ class CLAMP(Representation):
         parameters_source="93.98 M for views; 18.17 M for 14 actions, 7.7 k fewer for each 10 actions less",
         weights=(WeightFile("clamp.pt", None, "none: the authors have published no weights"),),
         past_actions=HISTORY,
+        options=OPTIONS,
         notes=(
             "the cloud is that of the suite's cameras; MetaWorld's fixed views stand at the table's corners",
             "a single arm has one wrist: the second wrist's view is empty",
@@ -54,12 +75,18 @@ class CLAMP(Representation):
     text_config: ClassVar[TextConfig] = text.PAPER
     """Of the text encoder beside it in pre-training, which policies do not see."""
 
-    def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
+    def __init__(
+        self, specs: Mapping[str, FieldSpec], views: str = "five", string: str = "true", frozen: str = "true"
+    ) -> None:
         super().__init__(specs)
         steps, size = specs["past_actions"].shape
-        self.images = ImageEncoder(self.config)
-        self.actions = ActionEncoder(steps, size, self.config)
-        self.token_dim, self.feature_dim = self.config.width, 2 * self.config.width
+        config = dataclasses.replace(self.config, string=string == "true")
+        if views == "fixed":
+            config = dataclasses.replace(config, views=FIXED_VIEWS)
+        self.images = ImageEncoder(config)
+        self.actions = ActionEncoder(steps, size, config)
+        self.token_dim, self.feature_dim = config.width, 2 * config.width
+        self.token_count = config.tokens + steps
         self.low: Tensor
         self.high: Tensor
         self.register_buffer("low", torch.full((size,), -1.0))
@@ -88,6 +115,18 @@ class CLAMP(Representation):
                 f"pixels, and {self.card.name} has width {own[0]} with {own[-1]}: give --method the size that it was "
                 "pre-trained as"
             )
+        placed = found.get("images.pos_embed", self.images.pos_embed)
+        if placed.dim() != 3:
+            return
+        said = {
+            "string": ("images.string.0.free" in found, len(self.images.string) > 0),
+            "views": (placed.shape[-2] > self.config.tokens * FIXED_VIEWS // self.config.views, self.images.views > 3),
+        }
+        values = {"string": ("false", "true"), "views": ("fixed", "five")}
+        for option, (there, here) in said.items():
+            if there != here:
+                value = values[option][there]
+                raise BadWeights(f"{source} was pre-trained with {option}={value}: give method.{option}={value}")
         if embed.shape[1] != (size := len(self.low)):
             raise BadWeights(
                 f"{source} was pre-trained on actions of {embed.shape[1]} numbers, and this robot's have {size}: its "

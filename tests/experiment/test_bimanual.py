@@ -44,7 +44,7 @@ pytestmark = pytest.mark.gl
 
 class TestBimanualKeepsTheContract(EnvContract):
     env, task, cameras, steps = ENV, "touch-two", CAMERAS, 3
-    fields = ("rgb", "depth", "extrinsics", "points", "points_valid", "proprio", "ground_truth")
+    fields = ("rgb", "depth", "extrinsics", "points", "points_valid", "views", "views_valid", "proprio", "ground_truth")
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ thought about it.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,11 +52,17 @@ CANNOT_MATTER: dict[type, dict[str, str]] = {
     },
     Protocol: {"title": "words", "source": "words"},
     HeadConfig: {},
-    PolicyConfig: {"policy": "where the file lies; its content is named", "card": "whether it is whole is named"},
+    PolicyConfig: {
+        "policy": "where the file lies; its content is named",
+        "card": "whether it is whole is named",
+        "weights": "where the file lies; the cell names its content (`policy_weights`)",
+    },
     PolicyCard: {
         "representation": "the text of the class is named, and whether it is whole",
         "token_sets": "the text of the class, or its version, is named",
         "as_head": "another policy, which is named by itself",
+        "beside": "another policy, which is named by itself",
+        "begins_as": "whose weights fit; what it begins with is named by its content",
         **dict.fromkeys(WINDOW, "as the run has it, it is in the head"),
     },
     DiffusionConfig: {},
@@ -301,7 +308,11 @@ def test_a_cell_its_weights_and_options() -> None:
         assert dataclasses.replace(cell, **changes).identity() != before, changes
     two = [Weights("same", known=(("same.pt", digest),)) for digest in ("a", "b")]
     assert two[0].identity() != two[1].identity(), "another content under one name of a file"
-    named = {"task", "seed", "options", "weights", "text_weights"}
+    policy = PolicyConfig("mine", TOY_POLICY, 4, 1, 2, 1, -1, -1.0, "mine", {"source": "a"})
+    over = dataclasses.replace(cell, settings=dataclasses.replace(SETTINGS, head=policy))
+    begun = [dataclasses.replace(over, policy_weights=one).identity() for one in (*two, Weights("random"))]
+    assert all(one != other for one, other in itertools.combinations([over.identity(), *begun], 2))
+    named = {"task", "seed", "options", "weights", "text_weights", "policy_weights"}
     assert {f.name for f in dataclasses.fields(Cell)} == {*named, *CANNOT_MATTER[Cell]}
     assert {f.name for f in dataclasses.fields(Weights)} == {"label", "files", "known"}
 

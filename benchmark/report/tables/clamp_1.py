@@ -40,8 +40,37 @@ TRAINED_NOTE = (
 )
 
 
+BESIDE = {"aloha-unleashed-beside": "aloha-unleashed", "act-beside": "act"}
+"""Policies that stand beside an encoder, and the whole ones that they are."""
+WITH_CLAMP = {
+    ("aloha-unleashed", True): "ALOHA Unleashed with CLAMP",
+    ("aloha-unleashed", False): "ALOHA Unleashed with CLAMP Encoders Only",
+    ("act", False): "ACT with CLAMP Encoders Only",
+}
+"""By the policy, and whether it was pre-trained; a pre-trained ACT with CLAMP is in Table III alone."""
+
+
+def policy_of(record: Record) -> str | None:
+    """The whole policy that a record's policy beside an encoder is; None of others."""
+    return BESIDE.get(record.identity["head"].get("policy", {}).get("name", ""))
+
+
+def _with_clamp(record: Record) -> str | None:
+    """The row of a policy beside CLAMP's encoders as the paper has it, both of its size, the encoders pre-trained."""
+    policy, head = policy_of(record), record.identity["head"].get("policy", {})
+    if policy is None or record.card["name"] != "clamp" or record.identity["method"].get("options"):
+        return None
+    odd = set(head.get("options", {})) & {"size", "condition", "crop", "begin"}
+    variant = record.weights.get("pretraining", {}).get("variant")
+    if odd or variant != "full" or record.weights.get("policy", {}).get("untrained"):
+        return None
+    return WITH_CLAMP.get((policy, bool(record.weights.get("policy", {}).get("pretraining"))))
+
+
 def row_of(record: Record) -> str:
     """The paper's row, of a policy with pre-trained weights its other one; another size of a policy has its own row."""
+    if row := _with_clamp(record):
+        return row
     if record.identity.get("method", {}).get("options", {}).get("size") == SMALL:
         return f"own {record.method}"
     name = row_name(record)

@@ -9,12 +9,7 @@ from benchmark.system.errors import ConfigError
 
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 PAPERS = {"clar": (1, 2, 3, 4, 5), "clamp": (1, 2, 3, 4)}
-CLAMP = "CLAMP's pre-training, which is not here yet"
-NEEDS = {
-    ("clamp", 2): "a robot",
-    ("clamp", 3): CLAMP,
-    ("clamp", 4): CLAMP,
-}
+NEEDS = {("clamp", 2): "a robot"}
 UNITS = {
     "success_percent": "success in %",
     "successes_of_10": "successes of 10",

@@ -1,0 +1,153 @@
+"""CLAMP's Tables III and IV: which record is which row, printed differences beside measured ones, what is not here."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli.main import app
+from benchmark.records.record import Record
+from benchmark.report.tables.clamp_1 import row_of as row_of_table_1
+from benchmark.report.tables.clamp_3 import clamp_ablation_table, row_of
+from benchmark.report.tables.forms import render
+from benchmark.report.tables.printed_numbers import reported
+from benchmark.settings.clamp_ablation import SUITE, VARIANTS, choose_clamp
+from benchmark.settings.load import load_settings
+from benchmark.system.errors import ConfigError
+from tests.report.test_tables import plain, record
+
+ABLATION = load_settings(SUITE, "clamp", "mlp").suite
+PRETRAINED = {"files": {"p.pt": "a"}, "untrained": False, "pretraining": {"variant": "policy"}}
+
+
+def made(
+    task: str = "pen-in-container",
+    counts: tuple[int, int, int] = (5, 50, 5),
+    variant: str | None = "full",
+    policy: str = "aloha-unleashed-beside",
+    begun: dict[str, Any] | None = None,
+    method: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
+    suite: str = SUITE,
+) -> Record:
+    """variant: of the encoders' pre-training, None without."""
+    own = "+".join(["clamp", *(f"{key}={value}" for key, value in (method or {}).items()), f"weights={variant}"])
+    head = policy + "".join(f"+{key}={value}" for key, value in (options or {}).items())
+    found = record(task, "clamp", counts, suite=suite, protocol="clamp", env="aloha", head=head)
+    identity = {
+        **found.identity,
+        "method": {**found.identity["method"], "options": method or {}},
+        "head": {"name": head, "policy": {"name": policy, "options": options or {}}},
+    }
+    encoders = {"pretraining": {"variant": variant}} if variant else {}
+    weights = {"files": {}, "untrained": variant is None, **encoders, "policy": PRETRAINED if begun is None else begun}
+    return dataclasses.replace(
+        found, method=own, identity=identity, weights=weights, identity_hash=f"{own}{head}{task}"
+    )
+
+
+CASES = {
+    "ALOHA Unleashed with CLAMP": {},
+    "Without virtual wrist views": {"variant": "without-wrist-views", "method": {"views": "fixed"}},
+    "Pre-training w/o text encoder": {"variant": "without-text"},
+    "Without STRING": {"variant": "without-string", "method": {"string": "false"}},
+    "Without pre-training encoders": {"variant": None, "method": {"frozen": "false"}},
+    "Unfrozen encoders (fine-tuning)": {"method": {"frozen": "false"}},
+    "ACT with CLAMP": {"policy": "act-beside"},
+    "Image random cropping": {"options": {"crop": "random"}},
+    "Pre-training decoder only": {"options": {"begin": "decoder"}},
+    "Pooled encoder features (fine-tuning)": {"options": {"condition": "pooled"}},
+}
+
+
+def test_every_row_that_can_be_run_has_its_record_and_no_other() -> None:
+    rows = [variant.row for variant in VARIANTS if not variant.why_not]
+    assert list(CASES) == rows
+    for row, told in CASES.items():
+        assert row_of(made(**told)) == row  # type: ignore[arg-type]
+    printed = {one.method for number in ("III", "IV") for one in reported("clamp", f"Table {number}")}
+    assert printed == {variant.row for variant in VARIANTS} - {"ALOHA Unleashed with CLAMP"}
+    assert row_of(made(begun={})) is None, "a policy that was not pre-trained"
+    assert row_of(made(variant="without-text", options={"crop": "random"})) is None, "two things at once"
+    assert row_of(made(variant=None)) is None, "frozen encoders that nobody trained"
+    assert row_of(made(options={"size": "small"})) == "ALOHA Unleashed with CLAMP"
+
+
+def test_table_1_has_its_rows_of_policies_beside_the_encoders() -> None:
+    one = made(suite="aloha-6")
+    assert row_of_table_1(one) == "ALOHA Unleashed with CLAMP"
+    assert row_of_table_1(made(begun={"files": {}, "untrained": False})) == "ALOHA Unleashed with CLAMP Encoders Only"
+    nothing = {key: value for key, value in one.weights.items() if key != "policy"}
+    alone = dataclasses.replace(made(policy="act-beside"), weights=nothing)
+    assert row_of_table_1(alone) == "ACT with CLAMP Encoders Only"
+    for told in (
+        {"policy": "act-beside"},
+        {"variant": None},
+        {"options": {"size": "small"}},
+        {"method": {"views": "fixed"}},
+    ):
+        assert row_of_table_1(made(**told)).startswith("own clamp")  # type: ignore[arg-type]
+
+
+def test_printed_differences_stand_beside_measured_ones() -> None:
+    records = [made(), made(counts=(4, 30, 4), **CASES["Without STRING"])]  # type: ignore[arg-type]
+    table, apart = clamp_ablation_table(records, ABLATION, "clamp", "clamp", 3)
+    found = {(row[0], row[1]): row[2:] for row in csv.reader(plain(render(table, "csv")))}
+    assert apart == [] and list(table.columns)[2:] == ["can-opener-in-caddy", "pen-in-container", "mug-on-plate"]
+    assert found["ALOHA Unleashed with CLAMP", "Table I"] == ["94", "51.3", "95.3"]
+    assert found["Without STRING", "reported"] == ["-2", "-3.3", "-4.6"]
+    (label,) = {name for name, kind in found if kind == "difference"}
+    assert "string=false" in label and found[label, "retest"][1].startswith("30.0 [")
+    assert found[label, "difference"][0] == "not run" and found[label, "difference"][1].startswith("-20.0 [-")
+    notes = " ".join(table.notes)
+    assert "Standard virtual five views: cannot be run here" in notes and "Replace ViT with DP3: cannot" in notes
+    table, _ = clamp_ablation_table(records, ABLATION, "clamp", "clamp", 4)
+    assert list(table.columns)[2:] == ["can-opener-in-caddy"] and "Dome images: cannot be run here" in " ".join(
+        table.notes
+    )
+
+
+def bench(*words: str) -> tuple[int, str]:
+    found = CliRunner().invoke(app, list(words))
+    return found.exit_code, " ".join(found.output.split())
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    for number, row in (("3", "Without STRING"), ("4", "Dome images")):
+        code, said = bench("table", number, "--paper", "clamp", "--records", str(tmp_path))
+        assert code == 0 and row in said and "not run" in said
+    weights = tmp_path / "policy.pt"
+    weights.write_bytes(b"x")
+    code, said = bench("suite", SUITE, "--policy-weights", str(weights))
+    assert code != 0 and "--pretrain-data is missing: this suite's encoders read the actions of two arms" in said
+    out = ["--out", str(tmp_path / "runs"), "--dry-run", "--pretrain-data", "metaworld-34"]
+    code, said = bench("suite", SUITE, "--method", "clamp-small", *out)
+    assert code != 0 and "give --policy-weights FILE, which `bench pretrain --policy aloha-unleashed` leaves" in said
+    code, said = bench("suite", SUITE, "--method", "clamp-small", "--policy-weights", str(weights), *out)
+    assert code != 0 and "act (ACT with CLAMP) begins with a pre-trained policy: give --act-weights" in said
+    chosen = ["--variants", "full,without-string,pooled", "--policy-weights", str(weights)]
+    code, said = bench("suite", SUITE, "--method", "clamp-small", *chosen, *out)
+    assert code == 0 and "then: 3 variants" in said, said
+    for words, why in (
+        (("--variants", "dome"), "dome (Dome images) cannot be run here: no simulator here has such cameras"),
+        (("--variants", "x"), "--variants x is none of full, without-wrist-views"),
+        (("--policy-weights", "gone.pt"), "--policy-weights gone.pt: there is no such file"),
+        (("--teacher", "clip"), "--teacher is not of clamp-ablation"),
+        (("--method", "clar-small", *chosen), "Tables III and IV are of CLAMP's encoders"),
+    ):
+        code, said = bench("suite", SUITE, *words, *out)
+        assert code != 0 and why in said, said
+    code, said = bench("suite", "clar-ablation", "--policy-weights", str(weights), *out[:3])
+    assert code != 0 and "are of clamp-ablation, not of clar-ablation" in said
+
+
+def test_variants_by_name() -> None:
+    assert [one.name for one in choose_clamp(["none", "full"])] == ["full", "none"]
+    assert len(choose_clamp(None)) == len(CASES)
+    with pytest.raises(ConfigError, match="cartesian .* joint targets"):
+        choose_clamp(["cartesian"])
