@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from benchmark.settings.bounds import Count, Range
 from benchmark.settings.pretraining import PretrainConfig
 from benchmark.system.errors import ConfigError
-from envs.identity import later, left_out
+from envs.identity import later
 
 if TYPE_CHECKING:
     from envs.spec import FieldSpec
@@ -62,10 +62,6 @@ class ClampPretrainConfig(PretrainConfig):
     def encoder_options(self) -> dict[str, str]:
         """Options of the method that its checkpoint is loaded with; those at their default left out."""
         return ({} if self.string else {"string": "false"}) | ({} if self.wrist_views else {"views": "fixed"})
-
-    def identity(self) -> dict[str, Any]:
-        """Without what came later and has its default."""
-        return {name: value for name, value in super().identity().items() if name not in left_out(self)}
 
     def epoch(self, steps_of_a_pass: int) -> int:
         return self.steps_per_epoch
