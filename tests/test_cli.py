@@ -155,6 +155,13 @@ def test_dry_run_counts_and_does_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert planned["rollouts"] == 2 * (2 * 4 + 6)
     assert planned["demonstrations"][0] | {"path": ""} == {"task": "reach", "demos": 7, "there": False, "path": ""}
     assert planned["estimate"]["total_seconds"] >= 0
+    words = [*TINY, "--seeds", "0", "--shift", "azimuth=20"]
+    words[1] = "metaworld-perspective"
+    code, out, err = here("run", "--method", "state", *words, "--dry-run", "--json")
+    assert code == 0, err
+    planned = json.loads(out)
+    assert planned["rollouts_per_cell"]["retest_under"] == {"corner2": 6, "corner@azimuth=20": 6}
+    assert planned["rollouts"] == 2 * 4 + 6 + 12
     assert not (tmp_path / "runs").exists()
 
 

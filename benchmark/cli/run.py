@@ -120,7 +120,7 @@ def run(
     if dry_run:
         from benchmark.experiment.dry_run import describe, plan
 
-        planned = plan(cells, paths)
+        planned = plan(cells, paths, shifts)
         print_json(planned) if as_json else echo(describe(planned))
         return
     from benchmark.experiment.run_cells import run_cells

@@ -23,6 +23,7 @@ from benchmark.records.paths import Paths
 from benchmark.records.read import BadRecord, read
 from benchmark.settings.head import left_out
 from benchmark.settings.machine import resolve_device, resolve_workers
+from benchmark.settings.seeds import TRAINED_ON
 from benchmark.system.printable import duration
 from benchmark.training.trainer import Trainer
 from envs.pictures import fields_of
@@ -33,8 +34,11 @@ from methods.hashed_text import DIM
 CALIBRATION_STEPS = 3
 
 
-def plan(cells: list[Cell], paths: Paths) -> dict[str, Any]:
-    """The work as plain data. Reads what is there, runs nothing but the calibration."""
+def plan(cells: list[Cell], paths: Paths, shifts: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The work as plain data. Reads what is there, runs nothing but the calibration.
+
+    shifts: what else the selected checkpoint is retested under, beside the suite's own.
+    """
     rows = [{"cell": cell.label, "status": status(cell, paths)} for cell in cells]
     missing = [cell for cell, row in zip(cells, rows, strict=True) if row["status"] != "done"]
     settings = cells[0].settings
@@ -46,7 +50,9 @@ def plan(cells: list[Cell], paths: Paths) -> dict[str, Any]:
     ]
     evaluations = len(protocol.evaluation_epochs)
     tasks = len(cells[0].tasks)
-    per_cell = tasks * (evaluations * protocol.rollouts + protocol.retest_rollouts)
+    under = _retests_under(cells[0], shifts)
+    shifted = sum(under.values())
+    per_cell = tasks * (evaluations * protocol.rollouts + protocol.retest_rollouts + shifted)
     return {
         "cells": rows,
         "missing": len(missing),
@@ -55,12 +61,22 @@ def plan(cells: list[Cell], paths: Paths) -> dict[str, Any]:
             "evaluations": evaluations,
             "rollouts": tasks * protocol.rollouts,
             "retest": tasks * protocol.retest_rollouts,
+            "retest_under": {shift: tasks * count for shift, count in under.items()},
             "total": per_cell,
             "horizon": max(settings.of_task(task).horizon for task in cells[0].tasks),
         },
         "rollouts": per_cell * len(missing),
-        "estimate": estimate(missing),
+        "estimate": estimate(missing, shifted),
         "records": str(paths.records),
+    }
+
+
+def _retests_under(cell: Cell, shifts: tuple[str, ...]) -> dict[str, int]:
+    """Episodes of a task under each shift."""
+    protocol = cell.settings.protocol
+    return {
+        shift: min(protocol.train_demos, protocol.retest_rollouts) if shift == TRAINED_ON else protocol.retest_rollouts
+        for shift in dict.fromkeys((*cell.settings.suite.shift, *shifts))
     }
 
 
@@ -76,8 +92,11 @@ def status(cell: Cell, paths: Paths) -> str:
     return f"stopped after epoch {int(checkpoints[-1].stem[6:])}" if checkpoints else "missing"
 
 
-def estimate(cells: list[Cell]) -> dict[str, Any]:
-    """Seconds by phase for the cells from nothing; rollouts as if every episode ran to its horizon."""
+def estimate(cells: list[Cell], shifted: int = 0) -> dict[str, Any]:
+    """Seconds by phase for the cells from nothing; rollouts as if every episode ran to its horizon.
+
+    shifted: a task's episodes under shifts.
+    """
     phases = {"observations": 0.0, "training": 0.0, "rollouts": 0.0}
     costs: dict[str, dict[str, float]] = {}
     for cell in cells:
@@ -91,7 +110,7 @@ def estimate(cells: list[Cell]) -> dict[str, Any]:
         looks = [math.ceil(one.horizon / one.frame_every) for one in rules]
         frames = sum(math.ceil(max(0, one.horizon - unused) / one.frame_every) for one in rules)
         steps = protocol.optimizer_steps(math.ceil(protocol.train_demos * frames / cell.batch_size))
-        episodes = len(protocol.evaluation_epochs) * protocol.rollouts + protocol.retest_rollouts
+        episodes = len(protocol.evaluation_epochs) * protocol.rollouts + protocol.retest_rollouts + shifted
         phases["observations"] += protocol.demos * sum(looks) * cost["env_step"] / workers
         phases["training"] += steps * cost["train_step"]
         phases["rollouts"] += episodes * sum(horizons) * (cost["env_step"] / workers + cost["act"])
@@ -172,9 +191,10 @@ def describe(planned: dict[str, Any]) -> str:
     for row in planned["demonstrations"]:
         lines.append(f"  {row['task']:<20} {row['demos']}  {'there' if row['there'] else 'to collect'}")
     r = planned["rollouts_per_cell"]
+    shifted = "".join(f" + {count} under {shift}" for shift, count in r["retest_under"].items())
     lines.append(
-        f"rollouts: {r['evaluations']} evaluations x {r['rollouts']} + retest {r['retest']} = {r['total']} a cell, "
-        f"at most {r['horizon']} steps each; {planned['rollouts']:,} in all"
+        f"rollouts: {r['evaluations']} evaluations x {r['rollouts']} + retest {r['retest']}{shifted} = {r['total']} "
+        f"a cell, at most {r['horizon']} steps each; {planned['rollouts']:,} in all"
     )
     e = planned["estimate"]
     phases = ", ".join(f"{name} {duration(seconds)}" for name, seconds in e["seconds"].items())
