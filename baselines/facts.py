@@ -16,6 +16,7 @@ SHIPPED: dict[str, CardFacts] = {
     "act-head": CardFacts(1, "3d", "end-to-end", ()),
     "aloha-unleashed": CardFacts(1, "2d", "end-to-end", ("rgb",), "ALOHA Unleashed"),
     "aloha-unleashed-beside": CardFacts(1, "2d", "end-to-end", ("rgb",)),
+    "chunk-mlp": CardFacts(1, "3d", "end-to-end", ()),
     "clip": CardFacts(2, "2d", "frozen", ("rgb",), "CLIP", DEPTH),
     "clip-vitb16": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
     "dinov2": HUB,

@@ -131,7 +131,7 @@ class Bimanual:
 
     @classmethod
     def instruction(cls, task: str) -> str:
-        return "touch both balls"
+        return {"touch-two": "touch both balls", "touch-again": "touch both balls again"}[task]
 
     @classmethod
     def objects(cls, task: str) -> tuple[tuple[str, int], ...]:

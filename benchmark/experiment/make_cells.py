@@ -83,9 +83,9 @@ def make_cells(
     ]
     for cell in cells:
         _check_not_seen(cell)
-        check_views(cell)
     for cell in {cell.method: cell for cell in cells}.values():
         cell.specs()
+        check_views(cell)
         head = cell.settings.head
         check_chunk(cell)
         _check_parts(cell)

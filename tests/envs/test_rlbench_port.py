@@ -274,8 +274,6 @@ def test_requests_that_cannot_be_served() -> None:
         RLBenchPort.specs(request(cameras=("overhead@elevation=10",)))
     with pytest.raises(SpecMismatch, match="at least one camera"):
         RLBenchPort.specs(request(cameras=()))
-    with pytest.raises(SpecMismatch, match="cannot give.*views"):
-        RLBenchPort.specs(request(fields=("views",)))
     with pytest.raises(SpecMismatch, match="no crop named 'lift3d'"):
         RLBenchPort.resolve(request(crop="lift3d"))
     with pytest.raises(UnknownName, match="close-bx.*close-box"):

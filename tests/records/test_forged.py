@@ -88,7 +88,7 @@ def test_a_true_record_holds_and_says_what_each_number_rests_on(file: Path) -> N
         (lambda d: d.update(fingerprint="another renderer"), "seal"),
         (lambda d: d["provenance"]["git"].update(commit="c0ffee"), "seal"),
         (lambda d: d["card"].update(reported_as="CLAR"), "seal"),
-        (lambda d: d["timings"].update(training=0.1), "seal"),
+        (lambda d: d["timings"].update(training=98765.4), "seal"),
         (lambda d: d["retest"]["episodes"].pop(), "retest_rollouts is 6 by its settings, and there are 5"),
         (lambda d: d["evaluations"].pop(), "its evaluations are not those after every 2 of 4 epochs"),
     ],
