@@ -15,12 +15,12 @@ from methods.preprocess import PointPreprocess, VectorPreprocess
 
 
 class State(Representation):
-    """The simulator's ground truth: an upper bound on what can be known, not on what a head learns from it."""
+    """The simulator's ground truth: a reference. A head may learn less from it than from a cloud (docs/rlbench.md)."""
 
     card = MethodCard(
         name="state",
         title="State (control)",
-        summary="ground-truth object and goal positions; an upper bound, not a representation",
+        summary="ground-truth object and goal positions; a reference, no representation and no upper bound",
         kind="control",
         observes=("ground_truth",),
         input=VectorInput("ground_truth", "standardize"),
@@ -30,7 +30,7 @@ class State(Representation):
         licence="MIT",
         parameters=0,
         parameters_source="it has none",
-        notes=("batch as for 3D methods, so that the upper bound has no fewer optimiser steps than they have",),
+        notes=("batch as for 3D methods, so that the reference has no fewer optimiser steps than they have",),
     )
 
     def __init__(self, specs: Mapping[str, FieldSpec]) -> None:
