@@ -96,7 +96,12 @@ def test_clamps_rows_with_their_means_and_commands() -> None:
     rows = {row[0]: row[1:] for row in table.rows}
     printed = {number.method for number in reported("clamp", "Table I")}
     assert set(rows) == printed and rows["ALOHA Unleashed with CLAMP"][0] == "87.8"
-    assert rows["ALOHA Unleashed with CLAMP"][3] == "not run: no method of ours"
+    whole, only = rows["ALOHA Unleashed with CLAMP"], rows["ACT with CLAMP Encoders Only"]
+    assert (whole[1], only[1]) == ("aloha-unleashed+clamp", "act+clamp")
+    assert only[3].startswith("not run: nobody has published CLAMP's weights") and "--encoders-only" in only[4]
+    first = "bench pretrain --method clamp --data aloha-pretrain; "
+    then = "bench pretrain --policy aloha-unleashed --suite aloha-pretrain --protocol clamp; bench run --suite aloha-6 "
+    assert whole[4].startswith(first + then) and only[4].startswith(first + "bench run") and "splat=3" in only[4]
     assert rows["ACT"][3].startswith("not run: needs a GPU for the paper's 1,000,000 steps")
     assert rows["Pretrained ACT"][4].startswith("bench pretrain --policy act --suite aloha-pretrain --protocol clamp; ")
     assert not set(table.notes) & {clamp_1.OTHER_DEMONSTRATIONS, clamp_1.OTHER_RENDERER, clamp_1.OTHER_RACK}

@@ -29,7 +29,9 @@ WHERE = {("clar", 1): "MetaWorld", ("clar", 2): "RLBench", ("clamp", 1): "ALOHA"
 EVALUATIONS = {"clar": "best of 15 evaluations", "clamp": "best of 25 evaluations, mean of three training seeds"}
 NO_METHOD = "not run: no method of ours"
 PRE_TRAINING = "aloha-pretrain"
-"""The suite of other tasks that a policy is trained on first."""
+"""The suite of other tasks that a policy is trained on first, and the data of CLAMP's encoders."""
+AS_PRE_TRAINED = "suite.observation.height=480 suite.observation.width=848 suite.observation.splat=3"
+"""Views have to be drawn as those of the encoders' pre-training."""
 
 
 def ledger(
@@ -63,7 +65,7 @@ def ledger(
                 found = [r for r in of_method if r.head == head]
                 shown += found
                 status = method.status({r.task for r in found}, papers)
-                label = method.card.name + ("" if head == method.usual_head else f", {head}")
+                label = method.label + ("" if head == method.usual_head else f", {head}")
                 rows.append((name, f"{value:.1f}", label, _reproduced(found, suite), status, method.command(head)))
         if not own:
             rows.append((name, f"{value:.1f}", "–", "–", NO_METHOD, "–"))
@@ -106,9 +108,16 @@ def _printed(paper: str, name_of_table: str, suite: Suite) -> dict[str, float]:
 
 def _reproduces(card: MethodCard, name: str) -> bool:
     """Whether a row of a table is this method's; of a whole policy the row with pre-trained weights is, too."""
+    if name in BESIDE:
+        return card.name == CLAMP
     if card.reported_as is None:
         return False
     return card.reported_as == name.removeprefix("Pretrained ") if _pre_trained(name) else card.reported_as == name
+
+
+CLAMP = "clamp"
+BESIDE = {row: policy for policy, row in clamp_1.WITH_CLAMP.items()}
+"""Of rows with CLAMP's encoders the policy beside them, and whether it was pre-trained."""
 
 
 def _pre_trained(name: str) -> bool:
@@ -130,6 +139,10 @@ class _Method:
         whole = isinstance(self.card, PolicyCard) and not self.card.representation
         return self.card.head or (WHOLE if whole else DEFAULT_HEAD)
 
+    @property
+    def label(self) -> str:
+        return f"{BESIDE[self.name][0]}+{self.card.name}" if self.name in BESIDE else self.card.name
+
     def status(self, tasks: set[str], papers: str) -> str:
         """tasks: those that were run. papers: the paper's protocol."""
         if tasks and departure(self.protocol, papers):
@@ -140,6 +153,8 @@ class _Method:
             return f"partly: {', '.join(task for task in self.suite.task_names if task in tasks)}"
         if self.number == 2:
             return "not run: needs CoppeliaSim, which cannot be had where this was made (docs/rlbench.md)"
+        if self.name in BESIDE:
+            return "not run: nobody has published CLAMP's weights; bench pretrain makes them (docs/clamp.md), on a GPU"
         if any(file.url is None for file in self.card.weights):
             return "not run: nobody has published its weights; bench pretrain makes them (docs/clar.md), on a GPU"
         if self.suite.name == clamp_1.ALOHA:
@@ -151,6 +166,22 @@ class _Method:
         return "not run: needs no weights, but a GPU: on two cores it takes hours a task (docs/measured.md)"
 
     def command(self, head: str) -> str:
+        return self._beside(*BESIDE[self.name]) if self.name in BESIDE else self._alone(head)
+
+    def _beside(self, policy: str, pre_trained: bool) -> str:
+        """Of a policy beside CLAMP's encoders."""
+        protocol, encoders = base_of(self.protocol), f"{PRE_TRAINING}-full"
+        run = (
+            f"bench run --suite {self.suite.name} --method {self.label} --protocol {protocol} --seeds 0:3 "
+            f"--weights runs/pretrain/{self.card.name}/{encoders}/{encoders}.pt {AS_PRE_TRAINED} "
+        )
+        first = f"bench pretrain --method {self.card.name} --data {PRE_TRAINING}; "
+        if not pre_trained:
+            return f"{first}{run}--encoders-only"
+        first += f"bench pretrain --policy {policy} --suite {PRE_TRAINING} --protocol {protocol}; "
+        return f"{first}{run}policy.weights=runs/pretrain/{policy}/{PRE_TRAINING}/{PRE_TRAINING}.pt"
+
+    def _alone(self, head: str) -> str:
         run = f"bench run --suite {self.suite.name} --method {self.card.name} --protocol {base_of(self.protocol)}"
         first = ""
         if self.suite.name == clamp_1.ALOHA:
