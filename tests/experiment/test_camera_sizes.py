@@ -60,10 +60,12 @@ def request(*overrides: str, name: str = "metaworld-15") -> ObservationRequest:
 
 @pytest.mark.parametrize("name", choices("suite"))
 def test_every_suite_takes_sizes(name: str) -> None:
-    assert "sizes" not in load_settings(name, "quick", "mlp").suite.observation, "null says nothing"
+    said = load_settings(name, "quick", "mlp").suite.observation
+    assert "sizes" not in said, "null says nothing"
+    height, width = said["height"], said["width"]
     found = request("suite.observation.sizes={corner2: [120, 160]}", name=name)
-    assert (found.height, found.width, found.sizes) == (224, 224, (("corner2", 120, 160),))
-    assert request("suite.observation.sizes={corner2: [224, 224]}", name=name) == request(name=name)
+    assert (found.height, found.width, found.sizes) == (height, width, (("corner2", 120, 160),))
+    assert request(f"suite.observation.sizes={{corner2: [{height}, {width}]}}", name=name) == request(name=name)
 
 
 @pytest.mark.parametrize(
