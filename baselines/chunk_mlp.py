@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from baselines.act.policy import ZScore
+from baselines.act.policy import ZScore, refuse
 from methods.base import Representation
 from methods.card import MethodOption
 from methods.errors import BadMethod
@@ -66,7 +66,9 @@ class ChunkMLP(Policy):
     def __init__(self, specs: PolicySpecs, representation: Representation | None = None, **options: str) -> None:
         super().__init__(specs, representation)
         assert representation is not None
-        _refuse(specs)
+        if specs.action.quaternions:
+            raise BadMethod("chunk-mlp regresses numbers one by one, and this action has quaternions, which are not")
+        refuse(self.card.name, specs, "of z-scores")
         chosen = {option.name: options.get(option.name, option.default) for option in self.card.options}
         self.loss, self.rate = chosen["loss"], float(chosen["rate"])
         proprio = specs.observation["proprio"].shape[0]
@@ -129,17 +131,3 @@ def interpolation(chunk: int, every: int) -> Tensor:
             weights[step] = 0.0
             weights[step, place], weights[step, place + 1] = 1 - share, share
     return weights
-
-
-def _refuse(specs: PolicySpecs) -> None:
-    """Raises `BadMethod` for what a run asks and this policy does not do."""
-    if specs.window.obs_steps != 1:
-        raise BadMethod(f"chunk-mlp looks at one observation, not at {specs.window.obs_steps}: use policy.obs_steps=1")
-    if specs.action.quaternions:
-        raise BadMethod("chunk-mlp regresses numbers one by one, and this action has quaternions, which are not")
-    for setting in ("action_loss", "action_scaling"):
-        if said := getattr(specs, setting):
-            raise BadMethod(
-                f"chunk-mlp has a loss and a scaling of its own and cannot take protocol.{setting}={said!r}: say "
-                f"protocol.{setting}=''"
-            )

@@ -14,6 +14,7 @@ from envs import views
 from envs.action_parts import ActionPart, check_parts
 from envs.camera_sizes import LARGEST, Sizes, settled, size_among
 from envs.errors import UserError
+from envs.field_names import FIELD_NAMES
 from envs.identity import later, left_out
 
 Observation = dict[str, np.ndarray]
@@ -150,7 +151,7 @@ def _box(plain: Mapping[str, Any]) -> Crop:
 class ObservationRequest:
     """What an environment shall compute for each step, and how. Nothing that is not asked for is computed.
 
-    fields: names from `FIELD_NAMES`.
+    fields: names from `envs.field_names`.
     cameras: V camera names of the simulator.
     height, width: pixels of every camera that `sizes` does not name.
     num_points: N of `points`.
@@ -284,20 +285,6 @@ def _plain_box(box: Crop) -> dict[str, Any]:
     found: dict[str, Any] = {"low": list(box.low), "high": list(box.high)}
     return found if box.frame is None else {**found, "frame": [list(row) for row in box.frame]}
 
-
-FIELD_NAMES: Mapping[str, str] = {
-    "rgb": "(V,H,W,3) uint8, upright and unmirrored",
-    "depth": "(V,H,W) float32, metres along the optical axis, inf where nothing is hit",
-    "intrinsics": "(V,3,3) float32, pixels; pixel centres lie at half-integers",
-    "extrinsics": "(V,4,4) float32, robot_from_camera, OpenCV axes (x right, y down, z forward)",
-    "points": "(N,3) float32, metres, robot base frame, z up; rows with points_valid False are zero",
-    "points_valid": "(N,) bool, False where a row of points is padding",
-    "point_colors": "(N,3) uint8",
-    "views": "(5,224,224,4) float32, depth, x, y, z in metres of virtual cameras, x, y, z in the robot frame",
-    "views_valid": "(5,224,224) bool, False where no point is seen",
-    "proprio": "(S,) float32, each simulator's spec names the entries",
-    "ground_truth": "(G,) float32, simulator state a policy could not see on a robot",
-}
 
 _SIZES = {"height": LARGEST, "width": LARGEST, "num_points": 1_000_000, "splat": views.LARGEST_SPLAT}
 _CHOICES = {

@@ -37,7 +37,7 @@ def make_env(
     suite_or_env: a suite, whose cameras, sizes and crop are taken where nothing else is said; a registered simulator;
         or `file.py:Class`.
     fields: of the observation, beside `proprio`, which is always in it: `rgb`, `depth`, `points`, ...
-        (`envs.spec.FIELD_NAMES`). The other options are those of `envs.spec.ObservationRequest`; None leaves them.
+        (`envs.field_names`). The other options are those of `envs.spec.ObservationRequest`; None leaves them.
     sizes: `{camera: (height, width)}`, pixels, of cameras that are not `height` x `width`. A suite's own are left out
         where a height, a width or other cameras are asked for.
 

@@ -57,7 +57,7 @@ class ChunkPolicy(Policy):
         self, specs: PolicySpecs, representation: Representation | None, seen_dim: int, options: Mapping[str, str]
     ) -> None:
         super().__init__(specs, representation)
-        _refuse(self.card.name, specs)
+        refuse(self.card.name, specs, "L1 of z-scores")
         self.sizes = chosen_sizes(options)
         self.kl = float(options.get("kl", KL_WEIGHT))
         action, proprio = specs.action, specs.observation["proprio"].shape[0]
@@ -124,13 +124,13 @@ def chosen_sizes(options: Mapping[str, str]) -> Sizes:
     return found
 
 
-def _refuse(name: str, specs: PolicySpecs) -> None:
-    """Raises `BadMethod` for what a run asks and ACT does not do."""
+def refuse(name: str, specs: PolicySpecs, own: str) -> None:
+    """Raises `BadMethod` for what a run asks and a policy of one observation, with a loss of its `own`, does not do."""
     if specs.window.obs_steps != 1:
         raise BadMethod(f"{name} looks at one observation, not at {specs.window.obs_steps}: use policy.obs_steps=1")
     for setting in ("action_loss", "action_scaling"):
         if said := getattr(specs, setting):
             raise BadMethod(
-                f"{name} has a loss and a scaling of its own, L1 of z-scores, and cannot take protocol.{setting}="
+                f"{name} has a loss and a scaling of its own, {own}, and cannot take protocol.{setting}="
                 f"{said!r}: say protocol.{setting}=''"
             )

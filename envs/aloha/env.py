@@ -184,8 +184,7 @@ class Aloha:
             FieldSpec("proprio", (14,), "float32", "rad", "", ", ".join(cls.proprio_names)),
             FieldSpec("ground_truth", (truth,), "float32", "m, quaternion", "robot", "poses of objects, drawers"),
         ]
-        names = field_names(request)
-        return {spec.name: spec for spec in table if spec.name in names}
+        return {spec.name: spec for spec in table if spec.name in field_names(request)}
 
     @classmethod
     def instruction(cls, task: str) -> str:
