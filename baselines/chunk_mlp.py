@@ -66,9 +66,6 @@ class ChunkMLP(Policy):
     def __init__(self, specs: PolicySpecs, representation: Representation | None = None, **options: str) -> None:
         super().__init__(specs, representation)
         assert representation is not None
-        if specs.action.quaternions:
-            raise BadMethod("chunk-mlp regresses numbers one by one, and this action has quaternions, which are not")
-        refuse(self.card.name, specs, "of z-scores")
         chosen = {option.name: options.get(option.name, option.default) for option in self.card.options}
         self.loss, self.rate = chosen["loss"], float(chosen["rate"])
         proprio = specs.observation["proprio"].shape[0]
@@ -81,6 +78,12 @@ class ChunkMLP(Policy):
         hidden = [(nn.Linear(before, after), nn.GELU()) for before, after in itertools.pairwise(widths)]
         self.layers = nn.Sequential(*(layer for pair in hidden for layer in pair))
         self.keys = nn.Linear(WIDTH, self.between.shape[1] * self.action_dim)
+
+    @classmethod
+    def check(cls, specs: PolicySpecs) -> None:
+        if specs.action.quaternions:
+            raise BadMethod("chunk-mlp regresses numbers one by one, and this action has quaternions, which are not")
+        refuse(cls.card.name, specs, "of z-scores")
 
     def fit(self, actions: Tensor, proprio: Tensor) -> None:
         self.actions.fit(actions)

@@ -119,8 +119,15 @@ class Policy(nn.Module):
 
     def __init__(self, specs: PolicySpecs, representation: Representation | None = None) -> None:
         super().__init__()
+        self.check(specs)
         self.specs, self.representation = specs, representation
         self.window = specs.window
+
+    @classmethod
+    def check(cls, specs: PolicySpecs) -> None:
+        """Raise `BadMethod` for what a run asks and this policy does not do. Asked before any demonstration is
+        collected, when the width of an instruction's feature is not known yet (0), and by the constructor.
+        """
 
     @property
     def action_dim(self) -> int:

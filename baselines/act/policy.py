@@ -57,13 +57,16 @@ class ChunkPolicy(Policy):
         self, specs: PolicySpecs, representation: Representation | None, seen_dim: int, options: Mapping[str, str]
     ) -> None:
         super().__init__(specs, representation)
-        refuse(self.card.name, specs, "L1 of z-scores")
         self.sizes = chosen_sizes(options)
         self.kl = float(options.get("kl", KL_WEIGHT))
         action, proprio = specs.action, specs.observation["proprio"].shape[0]
         self.proprio, self.actions = ZScore(proprio), ZScore(action.size, action.quaternions)
         self.posterior = Posterior(self.sizes, self.chunk, proprio, action.size)
         self.transformer = ChunkTransformer(self.sizes, self.chunk, proprio, action.size, seen_dim, specs.language)
+
+    @classmethod
+    def check(cls, specs: PolicySpecs) -> None:
+        refuse(cls.card.name, specs, "L1 of z-scores")
 
     def fit(self, actions: Tensor, proprio: Tensor) -> None:
         self.actions.fit(actions)

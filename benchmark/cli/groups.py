@@ -4,7 +4,7 @@ from __future__ import annotations
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Run": ("run", "collect", "import", "features", "new"),
-    "Look": ("list", "show", "table", "report", "export", "hub"),
+    "Look": ("list", "show", "table", "report", "export", "hub", "shrink"),
     "Compare": ("compare", "plan", "spread", "ledger"),
     "Pre-train": ("pretrain", "retrieval", "attention", "suite"),
     "Cluster": ("sweep", "status", "cancel", "retry", "logs"),

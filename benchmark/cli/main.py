@@ -36,6 +36,7 @@ VERBS = (
     "audit",
     "export",
     "hub",
+    "shrink",
     "report",
     "migrate",
 )

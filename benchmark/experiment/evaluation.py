@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark.experiment.rollout import Episode
-from benchmark.records.hash_chain import actions_digest
+from benchmark.records.hash_chain import actions_digest, episode_digest
 from benchmark.records.joint_tasks import of_rows
 from benchmark.records.record import Evaluation
 
@@ -29,7 +29,7 @@ def evaluation_of(
         train_loss=train,
         valid_loss=valid,
         checkpoint=checkpoint,
-        actions=actions_digest(actions_of(episodes)),
+        actions=actions_digest({seed: episode_digest(sent) for seed, sent in actions_of(episodes).items()}),
     )
 
 

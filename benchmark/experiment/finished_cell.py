@@ -16,7 +16,7 @@ from benchmark.experiment.rollout import Episode
 from benchmark.experiment.task_data import join_hashes, load_demos, open_simulators
 from benchmark.records.actions import read_actions, write_actions
 from benchmark.records.further_episodes import further_actions, read_further, write_further
-from benchmark.records.hash_chain import actions_digest, linked
+from benchmark.records.hash_chain import actions_digest, episode_digest, linked
 from benchmark.records.joint_tasks import of_rows, split
 from benchmark.records.paths import Paths
 from benchmark.records.read import read
@@ -131,7 +131,8 @@ def play_further(cell: Cell, paths: Paths, command: str, count: int) -> Evaluati
         actions = {name: array for name, array in (kept | actions_of(played)).items() if name in own}
         ended = dict(known.ended if known else ()) | dict(evaluation_of(record.selected_epoch, played, None).ended)
         merged = of_rows(record.selected_epoch, [row for task in cell.tasks for row in blocks[task]], ended)
-        merged = dataclasses.replace(merged, checkpoint=record.retest.checkpoint, actions=actions_digest(actions))
+        sent = actions_digest({name: episode_digest(array) for name, array in actions.items()})
+        merged = dataclasses.replace(merged, checkpoint=record.retest.checkpoint, actions=sent)
         if record.retest.link is not None:
             merged = linked(record.retest.link, merged, "further")
         write_actions(further_actions(target), actions)

@@ -92,6 +92,8 @@ def make_cells(
         if isinstance(head, PolicyConfig) and not head.whole:
             refuse_edited(head.policy)
             _check_sets(cell)
+        if isinstance(head, PolicyConfig):
+            _check_policy(cell, head)
         if isinstance(head, DiffusionConfig) and head.condition == "tokens" and not has_tokens(cell.representation):
             raise SpecMismatch(f"{cell.method_name} keeps no tokens, only one feature: use head.condition=pooled")
     return cells
@@ -196,6 +198,16 @@ def _check_sets(cell: Cell) -> None:
         raise SpecMismatch(f"{cell.method_name} keeps no tokens, which {card.name} looks at")
     if other and kind.token_set is Representation.token_set:
         raise SpecMismatch(f"{cell.method_name} has no token set {other[0]}, which {card.name} looks at")
+
+
+def _check_policy(cell: Cell, head: PolicyConfig) -> None:
+    """Raises `BadMethod` for a window, an action or terms that the policy does not do, before any work."""
+    from benchmark.policy.build import window_of
+    from methods.policy import PolicySpecs
+
+    protocol, action = cell.settings.protocol, cell.settings.simulator().action_spec
+    said = protocol.action_loss, protocol.action_scaling
+    policy_class(head.policy).check(PolicySpecs(cell.specs(), action, 0, window_of(head), *said))
 
 
 def method_label(name: str, options: Mapping[str, str], weights: Weights, language: Language | None = None) -> str:

@@ -63,8 +63,10 @@ def build_policy(
     scaling: str = "",
 ) -> Policy:
     """A policy of the contract, for what it may observe and the action it gives. Raises what its constructor raises."""
-    window = Window(
-        config.chunk, config.lead, config.execute, config.obs_steps, left_out(vars(config)), config.ensemble
-    )
-    specs = PolicySpecs(observation, action, language_dim, window, loss, scaling)
+    specs = PolicySpecs(observation, action, language_dim, window_of(config), loss, scaling)
     return policy_class(config.policy)(specs, representation, **options)
+
+
+def window_of(config: PolicyConfig) -> Window:
+    """Which observations and actions belong to a sample."""
+    return Window(config.chunk, config.lead, config.execute, config.obs_steps, left_out(vars(config)), config.ensemble)

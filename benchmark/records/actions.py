@@ -1,8 +1,12 @@
-"""The file of actions beside a record: one array (steps, A) float32 for each episode, by its seed."""
+"""The file of actions beside a record: one array (steps, A) float32 for each episode, by its seed.
+
+Of an episode that was left out (`benchmark.records.shrink`) the file has the hash of its actions instead.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +23,8 @@ LARGEST = 2**30
 """Bytes of a file, and of all it holds when it is unpacked. A retest of 100 episodes has a fifth of a megabyte."""
 WIDEST = 4096
 """Numbers in one action."""
+HASH = ".sha256"
+"""End of the name, in the file, of an episode that was left out."""
 
 
 class BadActions(ValueError):
@@ -35,33 +41,58 @@ def evaluations_actions(record: Path) -> Path:
     return record.with_suffix(".evaluations.actions.npz")
 
 
-def write_actions(path: Path, actions: Mapping[str, np.ndarray]) -> None:
+def write_actions(path: Path, actions: Mapping[str, np.ndarray], hashes: Mapping[str, str] | None = None) -> None:
+    """hashes: `episode_digest` of the episodes whose actions are left out, by their names."""
+    write_atomically(path, lambda file: file.write(packed_actions(actions, hashes or {})))
+
+
+def packed_actions(actions: Mapping[str, np.ndarray], hashes: Mapping[str, str]) -> bytes:
+    """What `write_actions` writes."""
     import numpy as np
 
     buffer = io.BytesIO()
     arrays: dict[str, object] = dict(actions)
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, digest in hashes.items():
+            archive.writestr(f"{name}{HASH}", digest)
+    return buffer.getvalue()
 
 
 def read_actions(path: Path, horizon: int) -> dict[str, np.ndarray]:
     """Name -> actions, of at most `horizon` steps each. Raises `BadActions`, whatever the file is."""
+    return read_kept(path, horizon)[0]
+
+
+def read_kept(path: Path, horizon: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Name -> actions, as `read_actions`, and name -> hash of those that were left out. Raises `BadActions`."""
     try:
         content = read_bytes(path, LARGEST)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(info.file_size for info in archive.infolist()) > LARGEST:
                 raise BadActions(f"it would unpack to more than {LARGEST:,} bytes")
-            found = {}
+            found, hashes = {}, {}
             for info in archive.infolist():
                 with archive.open(info) as member:
-                    found[info.filename.removesuffix(".npy")] = _array(member, info.filename, info.file_size, horizon)
-            return found
+                    if info.filename.endswith(HASH):
+                        hashes[info.filename.removesuffix(HASH)] = _hash(member, info.filename)
+                    else:
+                        name = info.filename.removesuffix(".npy")
+                        found[name] = _array(member, info.filename, info.file_size, horizon)
+            return found, hashes
     except NotPlain as error:
         raise BadActions(str(error)) from error
     except BadActions:
         raise
     except Exception as error:  # a garbled archive or header raises whatever its bytes happen to mean
         raise BadActions(f"it is damaged ({one_line(str(error))[:200]})") from error
+
+
+def _hash(file: IO[bytes], name: str) -> str:
+    text = file.read(65)
+    if not re.fullmatch(rb"[0-9a-f]{64}", text):
+        raise BadActions(f"{name} is no sha256 hash")
+    return text.decode()
 
 
 def _array(file: IO[bytes], name: str, size: int, horizon: int) -> np.ndarray:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.records.actions import BadActions, evaluations_actions, read_actions, retest_actions
+from benchmark.records.actions import BadActions, evaluations_actions, read_kept, retest_actions
 from benchmark.records.copies import policy_of, unmoved
 from benchmark.records.further_episodes import further_actions, read_further
-from benchmark.records.hash_chain import actions_digest
+from benchmark.records.hash_chain import episode_digest, sent_actions
 from benchmark.records.joint_tasks import split
 from benchmark.records.read import BadRecord
 from benchmark.records.record import Evaluation, Record
@@ -89,25 +89,31 @@ def _part(
         hidden = ("no episode of it could be run by the record, which nothing here can tell",)
         return replace(part, nothing=True, left=hidden if name == "retest" else ())
     try:
-        actions = read_actions(file, record.longest)
+        actions, hashes = read_kept(file, record.longest)
     except BadActions as error:
         return replace(part, left=(f"{file.name} cannot be replayed: {error}",))
-    own = {str(row[0]): actions[f"{prefix}{row[0]}"] for row in evaluation.episodes if f"{prefix}{row[0]}" in actions}
+    names = [str(row[0]) for row in evaluation.episodes]
+    own = {name: actions[prefix + name] for name in names if prefix + name in actions}
+    shrunk = {name: hashes[prefix + name] for name in names if prefix + name in hashes}
     if prefix and not own:  # runtime.keep_actions=all was said after this evaluation
         return part
     # one action over and over is what any policy sends that is stuck at a bound
-    digests = frozenset(actions_digest({"": array}) for array in own.values() if (array != array[:1]).any())
-    if evaluation.actions is not None and evaluation.actions != actions_digest(own):
+    digests = frozenset(episode_digest(array) for array in own.values() if (array != array[:1]).any())
+    if evaluation.actions is not None and not sent_actions(evaluation.actions, own, shrunk):
         return replace(part, wrong=(f"the actions in {file.name} are not those that were sent",))
     replayed, less, wrong, left = 0, 0, [], []
     several = len(parts(record.task)) > 1
     for task, rows in split(evaluation, record.task).items():
-        found = play_again(record, task, rows[:most], actions, prefix, simulator, dict(evaluation.ended))
+        asked = [row for row in rows[:most] if str(row[0]) not in shrunk]
+        found = play_again(record, task, asked, actions, prefix, simulator, dict(evaluation.ended))
         where = f"{task}: " if several else ""
         replayed += found.played
         less += len(rows) - len(rows[:most])
         wrong += [where + text for text in found.wrong]
         left += [where + text for text in found.left]
+    if shrunk:
+        first = "the first" if list(own) == names[: len(own)] else "which are not the first, and may have been chosen"
+        left.append(f"{len(own)} of {len(names)} episodes have their actions here, {first}; the others only a hash")
     if most == 0:
         left.append("no episode was to be replayed (--episodes 0)")
     return replace(part, replayed=replayed, asked_less=less, wrong=tuple(wrong), left=tuple(left), digests=digests)

@@ -76,11 +76,31 @@ def has_chain(record: Record) -> bool:
     return all(e.link is not None for e in (*record.evaluations, record.retest))
 
 
-def actions_digest(actions: Mapping[str, np.ndarray]) -> str:
-    """Of the actions (steps, A) float32 of each episode, by its name in the file of actions."""
+def episode_digest(actions: np.ndarray) -> str:
+    """Of the actions (steps, A) float32 of one episode."""
+    return hashlib.sha256(_described("", actions) + actions.tobytes()).hexdigest()
+
+
+def actions_digest(episodes: Mapping[str, str]) -> str:
+    """Of the actions of several episodes: name in the file of actions -> `episode_digest`."""
+    return digest(["actions", 2, sorted(episodes.items())])
+
+
+def sent_actions(record_digest: str, actions: Mapping[str, np.ndarray], hashes: Mapping[str, str]) -> bool:
+    """Whether these are the actions of a record's evaluation, which has `record_digest` of them.
+
+    hashes: of episodes of which no more is left (`benchmark.records.shrink`). A record that was made before episodes
+    were hashed one by one has a hash of all their actions together.
+    """
+    if record_digest == actions_digest({**hashes, **{key: episode_digest(array) for key, array in actions.items()}}):
+        return True
+    if hashes.keys() - actions.keys():
+        return False
     total = hashlib.sha256()
     for key in sorted(actions):
-        array = actions[key]
-        total.update(f"{key}|{array.dtype.str}|{array.shape}|".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
+        total.update(_described(key, actions[key]) + actions[key].tobytes())
+    return record_digest == total.hexdigest()
+
+
+def _described(key: str, array: np.ndarray) -> bytes:
+    return f"{key}|{array.dtype.str}|{array.shape}|".encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,16 @@ import pytest
 import torch
 
 from baselines.chunk_mlp import ChunkMLP, interpolation
+from benchmark.experiment.make_cells import make_cells
 from benchmark.policy.policy import plain_action
+from benchmark.settings.policy import policy_config
+from benchmark.settings.settings import Settings
 from envs.action_parts import ActionPart
 from envs.spec import ActionSpec, FieldSpec
 from methods.controls import ProprioOnly, State
 from methods.errors import BadMethod
 from methods.policy import PolicySpecs, Recipe, Window
+from methods.registry import policy_class
 
 ROWS, CHUNK = 6, 5
 OBSERVATION = {
@@ -120,6 +125,14 @@ def test_what_it_does_not_do_is_refused() -> None:
     turns = ActionSpec(tuple("xyzw"), (-1.0,) * 4, (1.0,) * 4, "1", parts=parts)
     with pytest.raises(BadMethod, match="this action has quaternions"):
         policy(turns)
+
+
+@pytest.mark.parametrize("policy", ["chunk-mlp", "act-head"])
+def test_it_is_refused_before_anything_is_collected(toy_settings: Settings, policy: str) -> None:
+    two = policy_config(policy, policy_class(policy).card, {"obs_steps": 2}, {})
+    settings = dataclasses.replace(toy_settings, head=two, head_asked=True)
+    with pytest.raises(BadMethod, match=f"{policy} looks at one observation, not at 2"):
+        make_cells(settings, ["far"], ["state"], [0])
 
 
 def test_what_it_computes_is_what_its_version_says() -> None:

@@ -19,7 +19,7 @@ from benchmark.cli.main import app
 from benchmark.records.actions import BadActions, evaluations_actions, read_actions, retest_actions, write_actions
 from benchmark.records.audit import audit
 from benchmark.records.copies import copies
-from benchmark.records.hash_chain import actions_digest, next_link
+from benchmark.records.hash_chain import actions_digest, episode_digest, next_link
 from benchmark.records.read import BadRecord, evaluation_from, read
 from benchmark.records.replay_actions import Simulator
 from benchmark.records.shifted_retests import shift_actions, shifts_path
@@ -72,7 +72,7 @@ def test_a_copy_in_disguise_is_found_though_it_is_audited_alone(file: Path, disg
             actions = read_actions(retest_actions(file), 60)
             actions = {name: np.nextafter(one, np.float32(9)) for name, one in actions.items()}
             write_actions(retest_actions(moved), actions)
-            data["retest"]["actions"] = actions_digest(actions)
+            data["retest"]["actions"] = actions_digest({name: episode_digest(one) for name, one in actions.items()})
 
     forge(file, change, moved)
     if disguise != "every action":

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from benchmark.data.lerobot.dataset import read_dataset
 from benchmark.data.lerobot.layout import CARD, INFO
-from benchmark.records.actions import BadActions, read_actions, retest_actions
-from benchmark.records.hash_chain import actions_digest
+from benchmark.records.actions import BadActions, read_kept, retest_actions
+from benchmark.records.hash_chain import sent_actions
 from benchmark.records.paths import record_path
 from benchmark.records.read import BadRecord, read_all
+from benchmark.records.shifted_retests import read_shifts, shift_actions
 from envs.errors import UserError
 
 if TYPE_CHECKING:
-    from benchmark.records.record import Record
+    from benchmark.records.record import Evaluation, Record
 
+Kept = TypeVar("Kept")
 LEROBOT, RECORDS = "lerobot", "records"
 ROOT = "records"
 BESIDE = (".actions.npz", ".evaluations.actions.npz", ".shifts.json", ".further.json", ".png")
@@ -72,6 +74,9 @@ def contents(folder: Path) -> Contents:
         for end in (".json", *BESIDE):
             if (file := path.with_suffix(end)).is_file():
                 files[place.with_suffix(end).as_posix()] = file
+        for shift in read_shifts(path, record):
+            if (file := shift_actions(path, shift)).is_file():
+                files[shift_actions(place, shift).as_posix()] = file
     if not count:
         raise NothingToShare(
             f"{folder} has no {INFO}, so it is no LeRobot data set, and no records; `bench export demos` writes the "
@@ -118,17 +123,24 @@ def wrong_beside(path: Path, record: Record) -> str:
     if record.retest.actions is None or not file.exists():
         return ""
     try:
-        actions = read_actions(file, record.longest)
+        actions, hashes = (of_episodes(kept, record.retest) for kept in read_kept(file, record.longest))
     except BadActions as error:
         return f"{file.name}: {error}"
-    own = {str(row[0]): actions[str(row[0])] for row in record.retest.episodes if str(row[0]) in actions}
-    return "" if actions_digest(own) == record.retest.actions else f"{file.name} has not the actions that were sent"
+    sent = sent_actions(record.retest.actions, actions, hashes)
+    return "" if sent else f"{file.name} has not the actions that were sent"
+
+
+def of_episodes(kept: dict[str, Kept], evaluation: Evaluation) -> dict[str, Kept]:
+    """What is kept of an evaluation's own episodes."""
+    names = [str(row[0]) for row in evaluation.episodes]
+    return {name: kept[name] for name in names if name in kept}
 
 
 def remove(path: Path) -> None:
     """A record and what lies beside it."""
-    for end in (".json", *BESIDE):
-        path.with_suffix(end).unlink(missing_ok=True)
+    for file in list(path.parent.iterdir()):
+        if file.name.startswith(f"{path.stem}."):
+            file.unlink()
 
 
 def sizes(files: Sequence[tuple[str, int]]) -> list[str]:

@@ -141,7 +141,7 @@ def _film(record: Record, path: Path, folder: Path, with_: Simulator) -> dict[st
     shown = pace(describe(env, with_.python).control_rate, record.horizon)
     to_the_end = record.success_rule == "last-step"
     with Pool(EnvConfig(env, record.task, seen_by(record, with_.python), with_.python), 1) as pool:
-        for seed, won, steps, _ in chosen(record.retest.episodes):
+        for seed, won, steps, _ in chosen([row for row in record.retest.episodes if row[0] in actions]):
             frames, views, flags = replayed(pool, seed, actions[seed], shown.every)
             word = "success" if won else "failure"
             if (flags[-1] if to_the_end else any(flags)) != bool(won):
