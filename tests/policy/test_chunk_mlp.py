@@ -129,7 +129,7 @@ def test_what_it_does_not_do_is_refused() -> None:
 
 @pytest.mark.parametrize("policy", ["chunk-mlp", "act-head"])
 def test_it_is_refused_before_anything_is_collected(toy_settings: Settings, policy: str) -> None:
-    two = policy_config(policy, policy_class(policy).card, {"obs_steps": 2}, {})
+    two = policy_config(policy, policy_class(policy).card, {"obs_steps": 2, "chunk": 8, "execute": 1}, {})
     settings = dataclasses.replace(toy_settings, head=two, head_asked=True)
     with pytest.raises(BadMethod, match=f"{policy} looks at one observation, not at 2"):
         make_cells(settings, ["far"], ["state"], [0])
