@@ -14,6 +14,7 @@ from typing import Any
 from envs.class_facts import ClassFacts, NoSimulator
 from envs.classes import BadSimulator
 from envs.names import UnsafeName
+from envs.options import variable
 from envs.process import NotStarted, Process, WorkerDied, WorkerError
 from envs.registry import BrokenFile, NoFile, UnknownName
 from envs.spec import ActionSpec, FieldSpec, ObservationRequest, SpecMismatch
@@ -86,7 +87,7 @@ def describe(name: str, python: str | None = None) -> EnvDescription:
         def ask(question: str, *arguments: Any) -> Any:
             return getattr(facts, question)(*arguments)
     else:
-        ask = _elsewhere(name, python).ask
+        ask = _elsewhere(name, python, os.environ.get(variable(name))).ask
     said = ask("attributes")
     return EnvDescription(**{**said, "provides": frozenset(said["provides"])}, _ask=ask)
 
@@ -97,7 +98,8 @@ def interpreter_setting(name: str) -> str:
 
 
 @functools.cache
-def _elsewhere(name: str, python: str) -> _Elsewhere:
+def _elsewhere(name: str, python: str, options: str | None) -> _Elsewhere:
+    """options: the simulator's own (`envs.options`), which a process has from its start."""
     found = _Elsewhere(name, python)
     atexit.register(found.close)
     return found

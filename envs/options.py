@@ -13,6 +13,9 @@ from typing import Any
 
 from envs.errors import UserError
 
+OF_THE_MACHINE = ("root",)
+"""Where files are: of no option of this name does a number depend."""
+
 _outside: dict[str, str | None] = {}
 """What the variables were before this process set them."""
 

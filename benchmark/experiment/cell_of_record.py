@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 from benchmark.experiment.cell import Cell, difference
 from benchmark.experiment.make_cells import make_cells, read_label
 from benchmark.records.record import Record
+from benchmark.records.simulator_options import options_in
 from benchmark.settings.labels import base_of
 from benchmark.settings.load import choices, head_from, load_settings, settle
 from benchmark.settings.policy import WINDOW, WITHOUT, PolicyConfig
@@ -53,7 +55,8 @@ def cell_of(record: Record, where: Where) -> Cell:
             continue
         if name not in choices(kind) and name not in in_own_folder(kind):
             raise NotHere(f"there is no {kind} called {name} here, nor in {own_folder() / kind}")
-    settings = load_settings(record.suite, protocol, None if ours else head)
+    said = [f"env.{record.env}.{key}={json.dumps(value)}" for key, value in options_in(record).items()]
+    settings = load_settings(record.suite, protocol, None if ours else head, said)
     numbers = {**dataclasses.asdict(settings.protocol), **facts["protocol"]}
     threads = record.provenance.get("torch_threads", "auto")
     runtime = dataclasses.replace(

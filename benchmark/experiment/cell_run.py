@@ -33,6 +33,7 @@ from benchmark.records.hash_chain import before_retest, first_link, linked
 from benchmark.records.paths import Paths
 from benchmark.records.record import Evaluation, Record
 from benchmark.records.selected_checkpoint import select
+from benchmark.records.simulator_options import options_now
 from benchmark.settings import seeds
 from benchmark.settings.instructions import SEEN, InstructionFeatures
 from benchmark.settings.machine import resolve_device, resolve_workers, torch_threads
@@ -119,7 +120,7 @@ class CellRun:
             if self.cell.card.frozen and before != after:
                 raise RuntimeError(f"{self.cell.method_name} is frozen by its card, but training changed it")
             selected = select(self.evaluations, self.protocol.select)
-            facts = provenance.collect(self.device, self.command)
+            facts = provenance.collect(self.device, self.command) | options_now(self.cell.settings.suite.env)
             before_it = before_retest(self.kept.last_link(), task_data[0].fingerprint, facts["git"]["commit"])
             retest, episodes = self._retest(prepared.policy, selected, task_data, before_it)
             self.log.scalars(self._now(trainer), {"retest/success": retest.tally.rate} if retest.tally.n else {})

@@ -23,6 +23,7 @@ from benchmark.experiment.probe import probe
 from benchmark.experiment.task_data import TaskData, join_hashes, load_demos, open_without_rollouts, stored_demos
 from benchmark.records.hash_chain import first_link
 from benchmark.records.paths import Paths, record_path
+from benchmark.records.simulator_options import options_now
 from benchmark.records.write import seal_of
 from benchmark.system import provenance
 from benchmark.system.checked_json import NotPlain, read_json
@@ -179,7 +180,7 @@ def _train(run: CellRun, task_data: list[TaskData]) -> dict[str, Any]:
             **cell.policy_weights_facts(),
         },
         "timings": {name: round(seconds, 2) for name, seconds in run.kept.timings.items()},
-        "provenance": provenance.collect(run.device, run.command),
+        "provenance": provenance.collect(run.device, run.command) | options_now(run.cell.settings.suite.env),
     }
     plain = json.loads(json.dumps(data))
     return {**plain, "seal": seal_of(plain)}

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark.records.record import Record, Row
+from benchmark.records.simulator_options import use_options
 from benchmark.settings.task_rules import rule_of
 from envs.class_facts import NoSimulator
 from envs.description import describe
+from envs.options import BadOption
 from envs.pool import EnvConfig, Pool, WorkerDied, WorkerError
 from envs.registry import BrokenFile, UnknownName
 from envs.spec import ObservationRequest
@@ -155,7 +157,10 @@ def without_simulator(record: Record, with_: Simulator) -> str:
     if ".py:" in record.env and record.env not in with_.files:
         return f"its simulator is a file, which is run only where you name it: --simulator {record.env}"
     try:
+        use_options(record)
         other = other_simulator(record, with_.python)
+    except BadOption as error:
+        return f"its simulator_options are not {record.env}'s: {error}"
     except (UnknownName, BrokenFile, OSError, ImportError, NoSimulator) as missing:
         return f"the simulator {record.env} is not here ({missing})"
     return f"{other} (--any-version replays all the same)" if other and not with_.any_version else ""
