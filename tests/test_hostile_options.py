@@ -67,6 +67,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "report": ("--records", "records", "--to", "out/report"),
     "hub push": ("me/x", "--dry-run"),
     "hub pull": ("me/x", "--to", "folder", "--dry-run"),
+    "shrink": ("records", "--to", "out/small"),
     "migrate": ("records", "--dry-run"),
 }
 """Words for each verb that end at once: a dry run, records that were made, or a name that is not there."""

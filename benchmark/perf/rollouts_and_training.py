@@ -65,7 +65,7 @@ def rollouts(
         torch.set_num_threads(1)  # as rollouts on a CPU do
         steps, start = 0, time.perf_counter()
         while time.perf_counter() - start < seconds:
-            chosen = seeds.retest_seeds("perf", task, workers if slow else 3 * workers)
+            chosen = seeds.retest_seeds("perf", task, workers if slow else 6 * workers)  # as many as an evaluation
             episodes = rollout(pool, policy, chosen, horizon, "last-step", together=False)
             steps += sum(e.steps for e in episodes)
         torch.set_num_threads(threads)
