@@ -25,10 +25,15 @@ def ablation_jobs(
 ) -> dict[AnyVariant, PretrainJob]:
     """The pre-training of each variant that has one."""
     return {
-        variant: make_job(method, data, variant.without, teacher, overrides)
+        variant: make_job(method, data, variant.without, teacher, [*overrides, *settings_of(variant)])
         for variant in variants
         if variant.without is not None
     }
+
+
+def settings_of(variant: AnyVariant) -> list[str]:
+    """Its settings of the pre-training, as overrides."""
+    return [f"{key}={value}" for key, value in variant.pretraining.items()] if isinstance(variant, ClampVariant) else []
 
 
 def check_clamp(variants: Sequence[AnyVariant], method: str, begins: Mapping[str, str | None]) -> None:

@@ -16,6 +16,7 @@ from benchmark.pretrain.loading import load_pretraining, objective_of
 from benchmark.pretrain.objectives import check_fields, needs_pictures, needs_triplets
 from benchmark.pretrain.retrieval import retrieval
 from benchmark.pretrain.teacher_features import TeacherFeatures
+from benchmark.records.pretraining_card import config_of
 from benchmark.report.tables.table import Table
 from benchmark.settings.load import settle
 from benchmark.settings.machine import resolve_device, resolve_workers
@@ -93,7 +94,8 @@ def _selection(
 
 def _sources(card: dict[str, Any], data: Sequence[str] | None, overrides: Sequence[str]) -> list[DataConfig]:
     if data:
-        return [load_data(name, overrides) for name in data]
+        layout = config_of(card).view_layout
+        return [dataclasses.replace(load_data(name, overrides), layout=layout) for name in data]
     found = []
     for facts in card["identity"]["data"]:
         now = load_data(facts["name"], overrides)

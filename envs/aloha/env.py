@@ -40,6 +40,7 @@ from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
 from envs.spec import ActionSpec, Crop, FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.view_layouts import virtual_cameras
 from envs.views import VirtualCamera
 
 if TYPE_CHECKING:
@@ -168,7 +169,9 @@ class Aloha:
                 f"{cls.name} has no crop named {request.crop!r}; give [x0,y0,z0,x1,y1,z1] in metres, world frame, or "
                 "null"
             )
-        virtual = VIRTUAL if request.virtual is None else request.virtual
+        virtual = request.virtual
+        if virtual is None:
+            virtual = virtual_cameras(request.layout, VIRTUAL, CROP_LOW, CROP_HIGH)
         return dataclasses.replace(request, crop=request.crop or Crop(CROP_LOW, CROP_HIGH), virtual=virtual)
 
     @classmethod

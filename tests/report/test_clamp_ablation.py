@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.cli.main import app
+from benchmark.pretrain.ablation_jobs import settings_of
+from benchmark.pretrain.job import make_job
 from benchmark.records.record import Record
 from benchmark.report.tables.clamp_1 import row_of as row_of_table_1
 from benchmark.report.tables.clamp_3 import clamp_ablation_table, row_of
@@ -54,13 +56,16 @@ def made(
 CASES = {
     "ALOHA Unleashed with CLAMP": {},
     "Without virtual wrist views": {"variant": "without-wrist-views", "method": {"views": "fixed"}},
+    "Standard virtual five views": {"variant": "orthogonal", "method": {"layout": "orthogonal"}},
     "Pre-training w/o text encoder": {"variant": "without-text"},
+    "Replace ViT with DP3": {"variant": "dp3", "method": {"image": "dp3"}},
     "Without STRING": {"variant": "without-string", "method": {"string": "false"}},
     "Without pre-training encoders": {"variant": None, "method": {"frozen": "false"}},
     "Unfrozen encoders (fine-tuning)": {"method": {"frozen": "false"}},
     "ACT with CLAMP": {"policy": "act-beside"},
     "Image random cropping": {"options": {"crop": "random"}},
     "Pre-training decoder only": {"options": {"begin": "decoder"}},
+    "Dome images": {"variant": "dome", "method": {"layout": "dome"}},
     "Pooled encoder features (fine-tuning)": {"options": {"condition": "pooled"}},
 }
 
@@ -72,6 +77,12 @@ def test_every_row_that_can_be_run_has_its_record_and_no_other() -> None:
         assert row_of(made(**told)) == row  # type: ignore[arg-type]
     printed = {one.method for number in ("III", "IV") for one in reported("clamp", f"Table {number}")}
     assert printed == {variant.row for variant in VARIANTS} - {"ALOHA Unleashed with CLAMP"}
+    for variant in (one for one in VARIANTS if one.without is not None and not one.why_not):
+        job = make_job("clamp", ["aloha-pretrain"], variant.without or (), None, settings_of(variant))
+        assert job.config.variant == variant.trained, "the card's word"
+        told = {"layout", "image", "string", "views"} & set(variant.method)
+        assert job.config.encoder_options() == {name: variant.method[name] for name in told}
+    assert row_of(made(variant="dome")) is None and row_of(made(method={"layout": "dome"})) is None
     assert row_of(made(begun={})) is None, "a policy that was not pre-trained"
     assert row_of(made(variant="without-text", options={"crop": "random"})) is None, "two things at once"
     assert row_of(made(variant=None)) is None, "frozen encoders that nobody trained"
@@ -105,9 +116,9 @@ def test_printed_differences_stand_beside_measured_ones() -> None:
     assert "string=false" in label and found[label, "retest"][1].startswith("30.0 [")
     assert found[label, "difference"][0] == "not run" and found[label, "difference"][1].startswith("-20.0 [-")
     notes = " ".join(table.notes)
-    assert "Standard virtual five views: cannot be run here" in notes and "Replace ViT with DP3: cannot" in notes
+    assert "cannot be run here" not in notes, "each row of Table III can"
     table, _ = clamp_ablation_table(records, ABLATION, "clamp", "clamp", 4)
-    assert list(table.columns)[2:] == ["can-opener-in-caddy"] and "Dome images: cannot be run here" in " ".join(
+    assert list(table.columns)[2:] == ["can-opener-in-caddy"] and "Absolute Cartesian control: cannot" in " ".join(
         table.notes
     )
 
@@ -130,11 +141,13 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert code != 0 and "give --policy-weights FILE, which `bench pretrain --policy aloha-unleashed` leaves" in said
     code, said = bench("suite", SUITE, "--method", "clamp-small", "--policy-weights", str(weights), *out)
     assert code != 0 and "act (ACT with CLAMP) begins with a pre-trained policy: give --act-weights" in said
-    chosen = ["--variants", "full,without-string,pooled", "--policy-weights", str(weights)]
+    chosen = ["--variants", "full,standard-views,dome,dp3,pooled", "--policy-weights", str(weights)]
     code, said = bench("suite", SUITE, "--method", "clamp-small", *chosen, *out)
-    assert code == 0 and "then: 3 variants" in said, said
+    assert code == 0 and "then: 5 variants" in said, said
+    for variant in ("full", "orthogonal", "dome", "dp3"):
+        assert f"metaworld-34-{variant}" in said, said
     for words, why in (
-        (("--variants", "dome"), "dome (Dome images) cannot be run here: no simulator here has such cameras"),
+        (("--variants", "cartesian"), "cartesian (Absolute Cartesian control) cannot be run here: aloha_sim's actions"),
         (("--variants", "x"), "--variants x is none of full, without-wrist-views"),
         (("--policy-weights", "gone.pt"), "--policy-weights gone.pt: there is no such file"),
         (("--teacher", "clip"), "--teacher is not of clamp-ablation"),

@@ -81,9 +81,7 @@ def row_of(record: Record) -> str | None:
     own = _told(record.identity["method"].get("options", {}), OPTIONS_OF_METHOD)
     of_policy = _told(record.identity["head"]["policy"].get("options", {}), OPTIONS_OF_POLICY)
     for one in VARIANTS:
-        trained = "none" if one.without is None else "-".join(["without", *one.without]).replace("_", "-")
-        trained = "full" if one.without == () else trained
-        if (trained, one.method, one.policy, one.beside) == (variant, own, of_policy, policy) and not one.why_not:
+        if (one.trained, one.method, one.policy, one.beside) == (variant, own, of_policy, policy) and not one.why_not:
             return one.row
     return None
 
