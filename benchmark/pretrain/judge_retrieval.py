@@ -22,6 +22,7 @@ from benchmark.settings.load import settle
 from benchmark.settings.machine import resolve_device, resolve_workers
 from benchmark.settings.runtime import Runtime
 from benchmark.system.errors import ConfigError
+from envs.identity import added
 from methods.objective import Objective, ObjectiveModel
 from methods.weights import weights_folder
 
@@ -101,7 +102,8 @@ def _sources(card: dict[str, Any], data: Sequence[str] | None, overrides: Sequen
         now = load_data(facts["name"], overrides)
         given = {text.partition("=")[0].rpartition(".")[2] for text in overrides}
         given |= {"env_options"} if options_for(now.kind, overrides) else set()
-        then = {name: value for name, value in facts.items() if name not in given}
+        # what the card leaves out had its default then, which is not always the source's own of today
+        then = {name: value for name, value in {**added(DataConfig), **facts}.items() if name not in given}
         found.append(settle(DataConfig, {**dataclasses.asdict(now), **then}, facts["name"]))
     return found
 
