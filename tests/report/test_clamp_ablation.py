@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.cli.main import app
-from benchmark.pretrain.ablation_jobs import settings_of
+from benchmark.pretrain import ablation_jobs as ablation_jobs_module
+from benchmark.pretrain.ablation_jobs import ablation_jobs, cells_of, check_clamp, settings_of
 from benchmark.pretrain.job import make_job
 from benchmark.records.record import Record
 from benchmark.report.tables.clamp_1 import row_of as row_of_table_1
@@ -36,6 +37,7 @@ def made(
     method: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
     suite: str = SUITE,
+    control: str = "",
 ) -> Record:
     """variant: of the encoders' pre-training, None without."""
     own = "+".join(["clamp", *(f"{key}={value}" for key, value in (method or {}).items()), f"weights={variant}"])
@@ -44,6 +46,7 @@ def made(
     identity = {
         **found.identity,
         "method": {**found.identity["method"], "options": method or {}},
+        "env": {**found.identity["env"], "version": "aloha==1" + (f", control={control}" if control else "")},
         "head": {"name": head, "policy": {"name": policy, "options": options or {}}},
     }
     encoders = {"pretraining": {"variant": variant}} if variant else {}
@@ -53,6 +56,7 @@ def made(
     )
 
 
+PAIR = {"aloha-unleashed": "p.pt", "act": "a.pt"}
 CASES = {
     "ALOHA Unleashed with CLAMP": {},
     "Without virtual wrist views": {"variant": "without-wrist-views", "method": {"views": "fixed"}},
@@ -67,17 +71,19 @@ CASES = {
     "Pre-training decoder only": {"options": {"begin": "decoder"}},
     "Dome images": {"variant": "dome", "method": {"layout": "dome"}},
     "Pooled encoder features (fine-tuning)": {"options": {"condition": "pooled"}},
+    "Absolute Cartesian control": {"control": "cartesian"},
+    "Relative Cartesian control": {"control": "relative-cartesian"},
 }
 
 
 def test_every_row_that_can_be_run_has_its_record_and_no_other() -> None:
-    rows = [variant.row for variant in VARIANTS if not variant.why_not]
+    rows = [variant.row for variant in VARIANTS]
     assert list(CASES) == rows
     for row, told in CASES.items():
         assert row_of(made(**told)) == row  # type: ignore[arg-type]
     printed = {one.method for number in ("III", "IV") for one in reported("clamp", f"Table {number}")}
     assert printed == {variant.row for variant in VARIANTS} - {"ALOHA Unleashed with CLAMP"}
-    for variant in (one for one in VARIANTS if one.without is not None and not one.why_not):
+    for variant in (one for one in VARIANTS if one.without is not None):
         job = make_job("clamp", ["aloha-pretrain"], variant.without or (), None, settings_of(variant))
         assert job.config.variant == variant.trained, "the card's word"
         told = {"layout", "image", "string", "views"} & set(variant.method)
@@ -115,12 +121,8 @@ def test_printed_differences_stand_beside_measured_ones() -> None:
     (label,) = {name for name, kind in found if kind == "difference"}
     assert "string=false" in label and found[label, "retest"][1].startswith("30.0 [")
     assert found[label, "difference"][0] == "not run" and found[label, "difference"][1].startswith("-20.0 [-")
-    notes = " ".join(table.notes)
-    assert "cannot be run here" not in notes, "each row of Table III can"
     table, _ = clamp_ablation_table(records, ABLATION, "clamp", "clamp", 4)
-    assert list(table.columns)[2:] == ["can-opener-in-caddy"] and "Absolute Cartesian control: cannot" in " ".join(
-        table.notes
-    )
+    assert list(table.columns)[2:] == ["can-opener-in-caddy"]
 
 
 def bench(*words: str) -> tuple[int, str]:
@@ -147,7 +149,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     for variant in ("full", "orthogonal", "dome", "dp3"):
         assert f"metaworld-34-{variant}" in said, said
     for words, why in (
-        (("--variants", "cartesian"), "cartesian (Absolute Cartesian control) cannot be run here: aloha_sim's actions"),
+        (("--variants", "full,cartesian"), "cartesian, relative-cartesian give each alone"),
         (("--variants", "x"), "--variants x is none of full, without-wrist-views"),
         (("--policy-weights", "gone.pt"), "--policy-weights gone.pt: there is no such file"),
         (("--teacher", "clip"), "--teacher is not of clamp-ablation"),
@@ -161,6 +163,27 @@ def test_the_command_line(tmp_path: Path) -> None:
 
 def test_variants_by_name() -> None:
     assert [one.name for one in choose_clamp(["none", "full"])] == ["full", "none"]
-    assert len(choose_clamp(None)) == len(CASES)
-    with pytest.raises(ConfigError, match="cartesian .* joint targets"):
-        choose_clamp(["cartesian"])
+    assert len(choose_clamp(None)) == len(CASES) - 2, "two have actions, and a policy to begin with, of their own"
+    assert [one.name for one in choose_clamp(["cartesian"])] == ["cartesian"]
+    for names in (["full", "cartesian"], ["cartesian", "relative-cartesian"]):
+        with pytest.raises(ConfigError, match="of cartesian, relative-cartesian give each alone, with the policy that"):
+            choose_clamp(names)
+    job = ablation_jobs(choose_clamp(["cartesian"]), "clamp", ["aloha-pretrain"], None)
+    (only,) = job.values()
+    assert only.identity()["data"][0]["env_options"] == ["control=cartesian"]
+    assert "env.aloha.control=cartesian" in cells_of(choose_clamp(["cartesian"])[0], None, {"aloha-unleashed": "p"})[1]
+    assert not [text for one in choose_clamp(None) for text in cells_of(one, None, PAIR)[1] if "env." in text]
+
+
+def test_a_policy_of_other_actions_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before any pre-training; absolute and relative ones have as many numbers."""
+    file = tmp_path / "policy.pt"
+    file.write_bytes(b"x")
+    version = {"name": "aloha", "version": "aloha==1, aloha_sim 3cb9adff (x), noise=0.02, control=relative-cartesian"}
+    monkeypatch.setattr(
+        ablation_jobs_module, "card_inside", lambda _: {"kind": "policy", "identity": {"cell": {"env": version}}}
+    )
+    check_clamp(choose_clamp(["relative-cartesian"]), "clamp", {"aloha-unleashed": str(file)})
+    for name, wanted in (("cartesian", "cartesian"), ("full", "joints")):
+        with pytest.raises(ConfigError, match=f"actions of control={wanted}, and .* learnt those of control=relative-"):
+            check_clamp(choose_clamp([name]), "clamp", {"aloha-unleashed": str(file)})
