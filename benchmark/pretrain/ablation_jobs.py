@@ -27,10 +27,19 @@ def ablation_jobs(
 ) -> dict[AnyVariant, PretrainJob]:
     """The pre-training of each variant that has one."""
     return {
-        variant: make_job(method, data, variant.without, teacher, [*overrides, *settings_of(variant)])
+        variant: make_job(
+            method, data, variant.without, teacher, [*overrides, *settings_of(variant)], _name(variant, data)
+        )
         for variant in variants
         if variant.without is not None
     }
+
+
+def _name(variant: AnyVariant, data: Sequence[str]) -> str | None:
+    """Of a pre-training on other actions, which the variant of its settings does not tell from one on joint targets."""
+    if not isinstance(variant, ClampVariant) or variant.control == BY_JOINTS:
+        return None
+    return "-".join(["+".join(data), variant.trained, variant.control])
 
 
 def settings_of(variant: AnyVariant) -> list[str]:

@@ -171,6 +171,7 @@ def test_variants_by_name() -> None:
     job = ablation_jobs(choose_clamp(["cartesian"]), "clamp", ["aloha-pretrain"], None)
     (only,) = job.values()
     assert only.identity()["data"][0]["env_options"] == ["control=cartesian"]
+    assert only.label == "aloha-pretrain-full-cartesian", "beside that of the row `full`"
     assert "env.aloha.control=cartesian" in cells_of(choose_clamp(["cartesian"])[0], None, {"aloha-unleashed": "p"})[1]
     assert not [text for one in choose_clamp(None) for text in cells_of(one, None, PAIR)[1] if "env." in text]
 
