@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from envs.spec import FieldSpec
 from methods.base import Representation
 from methods.card import MethodCard, MethodOption, PointInput
+from methods.networks.point_mlp import WIDTH, point_layers
 from methods.pooling import pointwise_max
 from methods.preprocess import ColorRange, PointPreprocess
 
@@ -67,12 +68,10 @@ class DP3(Representation):
         assert isinstance(self.card.input, PointInput)
         self.preprocess = PointPreprocess(self.card.input)
         self.color_range = ColorRange() if color == "true" else None
-        layers: list[nn.Module] = []
-        for inputs, outputs in ((3 if self.color_range is None else 6, 64), (64, 128), (128, 256)):
-            layers += [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU(inplace=True)]
-        layers += [] if self.color_range is None else [nn.Linear(256, 512)]
+        layers = point_layers(3 if self.color_range is None else 6)
+        layers += [] if self.color_range is None else [nn.Linear(WIDTH, 512)]
         self.network = nn.Sequential(*layers)
-        width = 256 if self.color_range is None else 512
+        width = WIDTH if self.color_range is None else 512
         self.projection = nn.Sequential(nn.Linear(width, self.feature_dim), nn.LayerNorm(self.feature_dim))
 
     def fit(self, observations: Mapping[str, Tensor]) -> None:

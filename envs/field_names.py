@@ -12,7 +12,8 @@ FIELD_NAMES: Mapping[str, str] = {
     "points": "(N,3) float32, metres, robot base frame, z up; rows with points_valid False are zero",
     "points_valid": "(N,) bool, False where a row of points is padding",
     "point_colors": "(N,3) uint8",
-    "views": "(5,224,224,4) float32, depth, x, y, z in metres of virtual cameras, x, y, z in the robot frame",
+    "views": "(5,224,224,4) float32, depth, x, y, z in metres of virtual cameras, x, y, z in the robot frame; the "
+    "layout `dome` has (16,96,96,4)",
     "views_valid": "(5,224,224) bool, False where no point is seen",
     "proprio": "(S,) float32, each simulator's spec names the entries",
     "ground_truth": "(G,) float32, simulator state a policy could not see on a robot",

@@ -24,6 +24,7 @@ from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
 from envs.spec import ActionSpec, Crop, FieldSpec, NamedCrop, Observation, ObservationRequest, SpecMismatch
+from envs.view_layouts import virtual_cameras
 
 WORKSPACE = Crop(low=(-0.6, 0.3, 0.005), high=(0.6, 0.9, 2.0))
 """One crop for every camera, metres. The floor is 5 mm above the table: the table's own pixels come out of the
@@ -35,6 +36,10 @@ CROPS: dict[str, NamedCrop] = {LIFT3D.name: LIFT3D}
 
 MIDDLE = (0.0, 0.6, 0.0)
 """Of the table, where the virtual cameras look."""
+
+REACH = 0.7
+"""Metres over the table that layouts of virtual views other than `five` are placed for; the crop goes higher, where
+nothing is but the arm."""
 
 FIXED_VIEWS = (
     views.VirtualCamera("overhead", (0.0, 0.6, 1.0), MIDDLE, up=(0.0, 1.0, 0.0)),
@@ -145,7 +150,8 @@ class MetaWorld:
                 )
             crop = CROPS[crop]
         if virtual is None:
-            virtual = (*FIXED_VIEWS, views.VirtualCamera("wrist-left", WRIST_EYE, WRIST_TARGET, on_hand=True))
+            own = (*FIXED_VIEWS, views.VirtualCamera("wrist-left", WRIST_EYE, WRIST_TARGET, on_hand=True))
+            virtual = virtual_cameras(request.layout, own, WORKSPACE.low, (*WORKSPACE.high[:2], REACH))
         return dataclasses.replace(request, crop=crop or WORKSPACE, virtual=virtual)
 
     @classmethod

@@ -15,7 +15,8 @@ from envs.spec import FieldSpec, Observation, ObservationRequest
 def sensor_specs(request: ObservationRequest) -> list[FieldSpec]:
     """Of every field that `Sensors` gives, for a simulator's `specs`."""
     v, n = len(request.cameras), request.num_points
-    seen = (len(views.NAMES), views.SIZE, views.SIZE)
+    layout = request.view_layout
+    seen = (len(layout.tiles), layout.size, layout.size)
     return [
         *picture_specs(request),
         FieldSpec("intrinsics", (v, 3, 3), "float32", "pixels"),
@@ -23,7 +24,7 @@ def sensor_specs(request: ObservationRequest) -> list[FieldSpec]:
         FieldSpec("points", (n, 3), "float32", "m", "robot"),
         FieldSpec("points_valid", (n,), "bool", "", "", "False for padding"),
         FieldSpec("point_colors", (n, 3), "uint8", "0..255"),
-        FieldSpec("views", (*seen, 4), "float32", "m", "robot", f"depth, xyz; {views.NAMES}"),
+        FieldSpec("views", (*seen, 4), "float32", "m", "robot", f"depth, xyz; {layout.tiles}"),
         FieldSpec("views_valid", seen, "bool", "", "", "False where no point is seen"),
     ]
 
@@ -137,22 +138,30 @@ class Sensors:
         return found
 
     def virtual_poses(self) -> np.ndarray:
-        """robot_from_camera (V, 4, 4) of the virtual cameras that there are, in the order of `views.NAMES`."""
-        cameras = {one.name: one for one in self.request.virtual or ()}
-        if self._hand is None:
-            raise ValueError("virtual views need the hand's place")
-        hand = self._hand()
+        """robot_from_camera (V, 4, 4) of the virtual cameras that there are, in the order of the layout's tiles."""
+        cameras = self._cameras_of_views()
+        hand: np.ndarray | Mapping[str, np.ndarray] | None = None
+        if any(one.on_hand for one in cameras.values()):
+            if self._hand is None:
+                raise ValueError("virtual views need the hand's place")
+            hand = self._hand()
+        return np.stack([one.pose(hand.get(n) if isinstance(hand, Mapping) else hand) for n, one in cameras.items()])
 
-        def on(name: str) -> np.ndarray | None:
-            return hand.get(name) if isinstance(hand, Mapping) else hand
-
-        return np.stack([cameras[name].pose(on(name)) for name in views.NAMES if name in cameras])
+    def _cameras_of_views(self) -> dict[str, views.VirtualCamera]:
+        """By their names, in the order of the layout's tiles."""
+        named = {one.name: one for one in self.request.virtual or ()}
+        return {name: named[name] for name in self.request.view_layout.tiles if name in named}
 
     def _virtual_views(self, cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        named = {one.name for one in self.request.virtual or ()}
-        there = [number for number, name in enumerate(views.NAMES) if name in named]
-        shape = (len(views.NAMES), views.SIZE, views.SIZE)
+        layout, cameras = self.request.view_layout, self._cameras_of_views()
+        there = [number for number, name in enumerate(layout.tiles) if name in cameras]
+        shape = (len(layout.tiles), layout.size, layout.size)
         pictures, filled = np.zeros((*shape, 4), np.float32), np.zeros(shape, bool)
-        poses = self.virtual_poses()
-        pictures[there], filled[there] = views.render_views(cloud, poses, splat=self.request.splat)
+        pictures[there], filled[there] = views.render_views(
+            cloud,
+            self.virtual_poses(),
+            size=layout.size,
+            splat=self.request.splat,
+            across=[one.across for one in cameras.values()],
+        )
         return pictures, filled

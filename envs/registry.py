@@ -20,6 +20,7 @@ from envs.files import why_no_file
 from envs.local_code import content, loaded, name_files, watch_imports
 from envs.source import MixedModules, files, name_of, texts
 from envs.spec import ObservationRequest, SpecMismatch
+from envs.view_layouts import FIVE
 
 ENVS: dict[str, str] = {
     "metaworld": "envs.metaworld:MetaWorld",
@@ -86,11 +87,25 @@ def resolve(kind: type[Env], request: ObservationRequest) -> ObservationRequest:
     """The request with the simulator's own choices filled in as numbers: its crop, its virtual cameras.
 
     A simulator says them in a classmethod `resolve(request)`, which leaves alone what is there already; one without it
-    gets the request as it is. Raises `SpecMismatch` for a crop whose name the simulator does not know.
+    gets the request as it is. Raises `SpecMismatch` for a crop whose name the simulator does not know, and for a layout
+    of virtual views that it has no cameras for.
     """
+    found = _resolved(kind, request)
+    if "views" in found.fields and found.layout != FIVE:
+        names = {one.name for one in found.virtual or ()}
+        if names != set(found.view_layout.tiles):
+            raise SpecMismatch(
+                f"{kind.name} places no cameras for the layout {found.layout} of virtual views: its `resolve` needs "
+                f"`virtual_cameras(request.layout, ...)` of envs/view_layouts.py; or choose {FIVE}"
+            )
+    return found
+
+
+def _resolved(kind: type[Env], request: ObservationRequest) -> ObservationRequest:
     own = getattr(kind, "resolve", None)
     if own is not None:
-        return own(request)
+        found: ObservationRequest = own(request)
+        return found
     if isinstance(request.crop, str):
         raise SpecMismatch(
             f"{kind.name} has no crop named {request.crop!r}; give [x0,y0,z0,x1,y1,z1] in metres, or null"

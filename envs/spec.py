@@ -16,6 +16,7 @@ from envs.camera_sizes import LARGEST, Sizes, settled, size_among
 from envs.errors import UserError
 from envs.field_names import FIELD_NAMES
 from envs.identity import later, left_out
+from envs.view_layouts import FIVE, LAYOUTS, ViewLayout
 
 Observation = dict[str, np.ndarray]
 """One step: field name -> array as its `FieldSpec` says. Batched observations have one leading axis."""
@@ -173,6 +174,7 @@ class ObservationRequest:
         of each camera, `rgb@corner` (`envs.pictures`).
     splat: pixels along the side of the square that a point covers in `views`, an odd number; of a cloud of few points a
         larger one leaves fewer holes.
+    layout: which virtual cameras `views` are of and how large they are, one of `envs.view_layouts.LAYOUTS`.
     """
 
     fields: tuple[str, ...]
@@ -188,6 +190,7 @@ class ObservationRequest:
     virtual: tuple[views.VirtualCamera, ...] | None = None
     sizes: Sizes = later(())  # noqa: RUF009 (a field)
     splat: int = later(1)
+    layout: str = later(FIVE)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.fields) - set(FIELD_NAMES))
@@ -216,6 +219,10 @@ class ObservationRequest:
             return size_among(self.cameras, camera, (self.height, self.width), self.sizes)
         except ValueError as error:
             raise SpecMismatch(str(error)) from error
+
+    @property
+    def view_layout(self) -> ViewLayout:
+        return LAYOUTS[self.layout]
 
     @property
     def colour(self) -> bool:
@@ -265,12 +272,12 @@ class ObservationRequest:
         if "points" not in self.fields:
             irrelevant |= {"num_points", "sampler"}
         irrelevant |= set() if self.clouds else {"crop"}
-        irrelevant |= set() if "views" in self.fields else {"splat"}
+        irrelevant |= set() if "views" in self.fields else {"splat", "layout"}
         found = {key: value for key, value in kept.items() if key not in irrelevant}
         if self.clouds:
             found["crop"] = self._plain_crop()
         if "views" in self.fields:
-            found["views"] = views.VERSION
+            found["views"] = self.view_layout.version
             found["virtual_cameras"] = None if self.virtual is None else [one.plain() for one in self.virtual]
         return found
 
@@ -291,4 +298,5 @@ _CHOICES = {
     "sampler": ("bucket", "exact"),
     "render": ("paper", "fast"),
     "image": ("upright", "lift3d"),
+    "layout": tuple(LAYOUTS),
 }

@@ -4,11 +4,12 @@ Merged cloud, crop, voxel grid of 1 mm, at most 0.3 million points, then picture
 The paper gives the views' places only in words and no field of view; each simulator's cameras here are this
 benchmark's choice: overhead from 1 m, the two others from opposite corners of the table 0.70 m above it, the wrist's
 beside the gripper, 60 degrees. One pixel for each point, or a square of `splat` x `splat` around it, of which the paper
-says nothing; zeros where there is none, with a mask beside it.
+says nothing; zeros where there is none, with a mask beside it. Other layouts of cameras: `envs.view_layouts`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,18 +34,20 @@ NAMES = ("overhead", "back-right", "front-left", "wrist-left", "wrist-right")
 """The order of the tiles (CLAMP, Fig. 2). A single arm has the left wrist; the right one's view stays empty."""
 
 VERSION = f"{len(NAMES)}x{SIZE}, fovy {FOVY}, voxel {VOXEL}, at most {MAX_POINTS}, first"
-"""Part of every cache key of views."""
+"""Part of every cache key of these five views."""
 
 Vector = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class VirtualCamera:
-    """One of `NAMES`: it stands at `eye`, has `target` in the middle of its picture and `up` upwards.
+    """A tile by its name, one of `NAMES` or of another layout's: it stands at `eye`, has `target` in the middle of its
+    picture and `up` upwards.
 
     on_hand: eye and target are displacements from the hand along the robot's axes, and move with it; of a simulator
     whose hands turn all three are in the hand's frame, and turn with it. Otherwise they are places in the robot frame.
-    Metres. A tile without a camera stays empty.
+    across: metres that its picture is wide and high, all rays being parallel; None is a pinhole of `FOVY`. Metres. A
+    tile without a camera stays empty.
     """
 
     name: str
@@ -52,6 +55,7 @@ class VirtualCamera:
     target: Vector
     up: Vector = (0.0, 0.0, 1.0)
     on_hand: bool = False
+    across: float | None = None
 
     def pose(self, hand: np.ndarray | None = None) -> np.ndarray:
         """robot_from_camera (4, 4) float64 with the hand at (3,), or at robot_from_hand (4, 4)."""
@@ -73,6 +77,7 @@ class VirtualCamera:
             "target": list(self.target),
             "up": list(self.up),
             "on_hand": self.on_hand,
+            **({} if self.across is None else {"across": self.across}),
         }
 
 
@@ -104,11 +109,13 @@ def render_views(
     size: int = SIZE,
     fovy: float = FOVY,
     splat: int = 1,
+    across: Sequence[float | None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pictures of a cloud by a z-buffer: the nearest point of each pixel wins, of equal ones the first.
 
     splat: odd; a point covers so many pixels along each side of a square around its own, so that what lies behind a
     surface does not show between its points. A point whose own pixel is outside of the picture covers none.
+    across: of each view its width in metres if its rays are parallel, None if it is a pinhole, as all are by default.
 
     points (N, 3) float32, robot frame; extrinsics (V, 4, 4) robot_from_camera, OpenCV axes; valid (N,) bool leaves
     padding out. Gives views (V, size, size, 4) float32 of depth along the optical axis and x, y, z in the robot
@@ -124,9 +131,9 @@ def render_views(
 
     for view in range(len(extrinsics)):
         nearest = np.full(size * size, np.inf, np.float32)
-        parts = []
+        parts, width = [], None if across is None else across[view]
         for first in range(0, len(points), CHUNK):
-            index, pixel, depth = _project(columns[:, first : first + CHUNK], extrinsics[view], size, fovy)
+            index, pixel, depth = _project(columns[:, first : first + CHUNK], extrinsics[view], size, fovy, width)
             np.minimum.at(nearest, pixel, depth)
             parts.append((index + first, pixel, depth))
         for index, pixel, depth in reversed(parts):
@@ -160,12 +167,14 @@ def _nearest_around(depth: np.ndarray, splat: int) -> np.ndarray:
 
 
 def _project(
-    columns: np.ndarray, extrinsics: np.ndarray, size: int, fovy: float
+    columns: np.ndarray, extrinsics: np.ndarray, size: int, fovy: float, across: float | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which of the points (3, N) are in the picture, their flat pixel and their depth.
 
-    Intrinsics and extrinsics in one product: the rows are (column * depth, row * depth, depth).
+    Of a pinhole, intrinsics and extrinsics in one product: the rows are (column * depth, row * depth, depth).
     """
+    if across is not None:
+        return _project_parallel(columns, extrinsics, size, across)
     focal = 0.5 * size / np.tan(np.deg2rad(fovy) / 2)
     intrinsics = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
     camera_from_robot = np.linalg.inv(extrinsics)[:3]
@@ -180,3 +189,21 @@ def _project(
     depth = depth.take(index)
     column, row = ((x.take(index) / depth).astype(np.intp) for x in (u, v))
     return index, np.minimum(row, size - 1) * size + np.minimum(column, size - 1), depth
+
+
+def _project_parallel(
+    columns: np.ndarray, extrinsics: np.ndarray, size: int, across: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `_project`, along rays that are all parallel to the optical axis, in a picture of `across` metres."""
+    to_pixels = np.diag([size / across, size / across, 1.0])
+    whole = to_pixels @ np.linalg.inv(extrinsics)[:3]
+    whole[:2, 3] += size / 2
+    whole = whole.astype(np.float32)
+    u, v, depth = whole[:, :3] @ columns + whole[:, 3:]
+    inside = depth > NEAR
+    for coordinate in (u, v):
+        inside &= coordinate >= 0
+        inside &= coordinate < np.float32(size)
+    index = np.flatnonzero(inside)
+    column, row = (x.take(index).astype(np.intp) for x in (u, v))
+    return index, row * size + column, depth.take(index)

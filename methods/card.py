@@ -11,6 +11,7 @@ from envs.identity import later, named_by
 from envs.names import LONGEST, UnsafeName, safe_name
 from envs.registry import UnknownName
 from envs.spec import ActionSpec, FieldSpec
+from envs.view_layouts import FIVE, LAYOUTS
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ class MethodCard:
     head: the head a policy brings along; None takes whichever the run asks for.
     past_actions: how many of the latest actions `encode` reads, as the field `past_actions` (B, H, A): zeros before
         the first step, the newest last.
+    layout: of the virtual cameras whose `views` it observes, one of `envs.view_layouts.LAYOUTS`.
     reported_as: the method's row in the papers' tables, None if they have none.
     version: raised by hand whenever what the method computes, or how it is trained, changes; moving code about changes
         neither. Part of a record's identity and of the key of kept features. Of the methods that are shipped, a
@@ -158,6 +160,7 @@ class MethodCard:
     reported_as: str | None = None
     notes: tuple[str, ...] = ()
     version: int = 1
+    layout: str = later(FIVE)
 
     def __post_init__(self) -> None:
         """Raises ValueError, in one line, for a field that is not what the class says of it."""
@@ -196,6 +199,8 @@ class MethodCard:
                 raise ValueError(
                     f"the card of {self.name} has input.{name}={value!r}; it is one of {', '.join(allowed)}"
                 )
+        if self.layout not in LAYOUTS:
+            raise self._wrong("layout", f"one of {', '.join(LAYOUTS)}")
         for name in ("head", "reported_as"):
             if not isinstance(getattr(self, name), str | None):
                 raise self._wrong(name, "a text or None")
@@ -232,8 +237,8 @@ class MethodCard:
         return self.training == "frozen"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data. Of the input without `later` fields that have their default, as a number's name has it."""
-        return {**dataclasses.asdict(self), "input": None if self.input is None else named_by(self.input)}
+        """Plain data, without `later` fields that have their default, as a number's name has it."""
+        return {**named_by(self), "input": None if self.input is None else named_by(self.input)}
 
     def random(self, options: Mapping[str, str]) -> bool:
         """Whether `encode` is meant to draw at random under these options."""

@@ -17,6 +17,7 @@ from envs.mujoco_sensors import Sensors, sensor_specs
 from envs.pictures import field_names
 from envs.render import choose_backend
 from envs.spec import ActionSpec, Crop, FieldSpec, Observation, ObservationRequest
+from envs.view_layouts import virtual_cameras
 from envs.views import VirtualCamera
 
 ARMS = ("left", "right")
@@ -117,8 +118,9 @@ class Bimanual:
 
     @classmethod
     def resolve(cls, request: ObservationRequest) -> ObservationRequest:
-        crop = request.crop or Crop((-0.5, -0.4, 0.0), (0.5, 0.4, 0.6))
-        return dataclasses.replace(request, crop=crop, virtual=request.virtual or VIRTUAL)
+        low, high = (-0.5, -0.4, 0.0), (0.5, 0.4, 0.6)
+        virtual = request.virtual or virtual_cameras(request.layout, VIRTUAL, low, high)
+        return dataclasses.replace(request, crop=request.crop or Crop(low, high), virtual=virtual)
 
     @classmethod
     def specs(cls, request: ObservationRequest) -> dict[str, FieldSpec]:

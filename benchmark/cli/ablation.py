@@ -37,7 +37,7 @@ def suite(
     ] = None,
     variants: Annotated[
         str | None,
-        typer.Option("--variants", help="full, without-mae, ...: docs/clar.md, docs/clamp.md; default: all there are"),
+        typer.Option("--variants", help="full, without-mae, ...: docs/clar.md, docs/clamp.md; default: all together"),
     ] = None,
     pretrain_data: Annotated[
         str | None, typer.Option("--pretrain-data", help="`bench list data`; of CLAR metaworld-35 by default")

@@ -12,5 +12,5 @@ def encoder_specs(card: MethodCard, env: str = "metaworld", camera: str = "corne
     points = card.input.num_points if isinstance(card.input, PointInput) else 1024
     fields = tuple(name for name in dict.fromkeys((*card.observes, "proprio")) if name != "past_actions")
     kind = describe(env)
-    request = ObservationRequest(fields=fields, cameras=(camera,), num_points=points)
+    request = ObservationRequest(fields=fields, cameras=(camera,), num_points=points, layout=card.layout)
     return kind.specs(request) | past_actions_spec(card, kind.action_spec)

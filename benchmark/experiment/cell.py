@@ -18,6 +18,7 @@ from benchmark.settings.settings import Settings
 from benchmark.system.digest import digest
 from benchmark.system.errors import ConfigError
 from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
+from envs.view_layouts import FIVE
 from methods.card import MethodCard, PointInput, past_actions_spec
 from methods.code import code_facts, text_hash, texts_of
 from methods.pictures import refuse_apart
@@ -279,9 +280,12 @@ def observed(settings: Settings, cards: Sequence[MethodCard]) -> ObservationRequ
     points = {card.input.num_points for card in cards if isinstance(card.input, PointInput)}
     if len(points) > 1:
         raise SpecMismatch(f"policy and representation want clouds of {sorted(points)} points")
+    layouts = {card.layout for card in cards if "views" in card.observes}
+    if len(layouts) > 1:
+        raise SpecMismatch(f"policy and representation want virtual views of {' and '.join(sorted(layouts))}")
     names = dict.fromkeys(name for card in cards for name in card.observes)
     seen = tuple(name for name in names if name != "past_actions")  # the runner's to give
-    return settings.request(seen, next(iter(points), None))
+    return settings.request(seen, next(iter(points), None), next(iter(layouts), FIVE))
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.count_cells import refuse_too_many
+from benchmark.experiment.pretrained_actions import check_actions
 from benchmark.experiment.pretrained_views import check_views
 from benchmark.settings.head import DiffusionConfig, HeadConfig
 from benchmark.settings.instructions import Language, text_weights
@@ -86,6 +87,7 @@ def make_cells(
     for cell in {cell.method: cell for cell in cells}.values():
         cell.specs()
         check_views(cell)
+        check_actions(cell)
         head = cell.settings.head
         check_chunk(cell)
         _check_parts(cell)

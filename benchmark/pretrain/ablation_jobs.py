@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.pretrain.job import PretrainJob, make_job
+from benchmark.records.pretraining_card import card_inside, control_of
 from benchmark.settings.ablation_variants import Variant
 from benchmark.settings.clamp_ablation import ACT, ClampVariant
 from benchmark.settings.pretraining import config_class
 from benchmark.system.errors import ConfigError
+from envs.aloha.options import BY_JOINTS
 from methods.registry import policy_class
 
 AnyVariant = Variant | ClampVariant
@@ -25,10 +27,31 @@ def ablation_jobs(
 ) -> dict[AnyVariant, PretrainJob]:
     """The pre-training of each variant that has one."""
     return {
-        variant: make_job(method, data, variant.without, teacher, overrides)
+        variant: make_job(
+            method, data, variant.without, teacher, [*overrides, *settings_of(variant)], _name(variant, data)
+        )
         for variant in variants
         if variant.without is not None
     }
+
+
+def _name(variant: AnyVariant, data: Sequence[str]) -> str | None:
+    """Of a pre-training on other actions, which the variant of its settings does not tell from one on joint targets."""
+    if not isinstance(variant, ClampVariant) or variant.control == BY_JOINTS:
+        return None
+    return "-".join(["+".join(data), variant.trained, variant.control])
+
+
+def settings_of(variant: AnyVariant) -> list[str]:
+    """Its settings of the pre-training, as overrides."""
+    if not isinstance(variant, ClampVariant):
+        return []
+    return [f"{key}={value}" for key, value in variant.pretraining.items()] + _control_of(variant)
+
+
+def _control_of(variant: ClampVariant) -> list[str]:
+    """What its actions say, as the simulator's option."""
+    return [f"env.aloha.control={variant.control}"] if variant.control != BY_JOINTS else []
 
 
 def check_clamp(variants: Sequence[AnyVariant], method: str, begins: Mapping[str, str | None]) -> None:
@@ -47,6 +70,14 @@ def check_clamp(variants: Sequence[AnyVariant], method: str, begins: Mapping[str
                 f"{variant.name} ({variant.row}) begins with a pre-trained policy: give {option} FILE, which `bench "
                 f"pretrain --policy {variant.beside}` leaves, or choose others with --variants"
             )
+        card = card_inside(Path(file))
+        learnt = control_of(card) if card is not None else None
+        if learnt is not None and learnt != variant.control:
+            raise ConfigError(
+                f"{variant.name} ({variant.row}) has actions of control={variant.control}, and {file} learnt those of "
+                f"control={learnt}: give {option} what `bench pretrain --policy {variant.beside} "
+                f"env.aloha.control={variant.control}` leaves"
+            )
 
 
 def cells_of(variant: AnyVariant, head: str | None, begins: Mapping[str, str | None]) -> tuple[str | None, list[str]]:
@@ -56,7 +87,7 @@ def cells_of(variant: AnyVariant, head: str | None, begins: Mapping[str, str | N
     card = policy_class(variant.beside).card
     own = [f"method.{name}={value}" for name, value in variant.method.items()]
     own += [f"policy.{name}={value}" for name, value in variant.policy.items()]
-    return card.beside, [*own, f"policy.weights={begins[variant.beside]}"]
+    return card.beside, [*own, *_control_of(variant), f"policy.weights={begins[variant.beside]}"]
 
 
 def check_norm(jobs: Mapping[AnyVariant, PretrainJob], method_options: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -101,7 +102,7 @@ def make_job(
     prefixes = tuple(f"{source}." for source in data)
     own = [text for text in overrides if not text.startswith((*prefixes, "env."))]
     config = load_pretrain(method, [*own, *(f"{part}=false" for part in without)])
-    sources = tuple(load_data(source, overrides) for source in data)
+    sources = tuple(dataclasses.replace(load_data(one, overrides), layout=config.view_layout) for one in data)
     for text in overrides:
         if text.startswith("env.") and not any(options_for(source.kind, [text]) for source in sources):
             raise ConfigError(f"{text}: none of {_listed(data)} is of that simulator")

@@ -16,11 +16,13 @@ from benchmark.pretrain.loading import load_pretraining, objective_of
 from benchmark.pretrain.objectives import check_fields, needs_pictures, needs_triplets
 from benchmark.pretrain.retrieval import retrieval
 from benchmark.pretrain.teacher_features import TeacherFeatures
+from benchmark.records.pretraining_card import config_of
 from benchmark.report.tables.table import Table
 from benchmark.settings.load import settle
 from benchmark.settings.machine import resolve_device, resolve_workers
 from benchmark.settings.runtime import Runtime
 from benchmark.system.errors import ConfigError
+from envs.identity import added
 from methods.objective import Objective, ObjectiveModel
 from methods.weights import weights_folder
 
@@ -93,13 +95,15 @@ def _selection(
 
 def _sources(card: dict[str, Any], data: Sequence[str] | None, overrides: Sequence[str]) -> list[DataConfig]:
     if data:
-        return [load_data(name, overrides) for name in data]
+        layout = config_of(card).view_layout
+        return [dataclasses.replace(load_data(name, overrides), layout=layout) for name in data]
     found = []
     for facts in card["identity"]["data"]:
         now = load_data(facts["name"], overrides)
         given = {text.partition("=")[0].rpartition(".")[2] for text in overrides}
         given |= {"env_options"} if options_for(now.kind, overrides) else set()
-        then = {name: value for name, value in facts.items() if name not in given}
+        # what the card leaves out had its default then, which is not always the source's own of today
+        then = {name: value for name, value in {**added(DataConfig), **facts}.items() if name not in given}
         found.append(settle(DataConfig, {**dataclasses.asdict(now), **then}, facts["name"]))
     return found
 

@@ -14,7 +14,7 @@ from methods.registry import method_class
 
 def open_objective(method: str, config: PretrainConfig) -> Objective:
     """Raises `ConfigError` if the settings are not of this method."""
-    kind = method_class(method)
+    kind = method_class(method).under(config.encoder_options())
     return config.objective(kind, encoder_specs(kind.card))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmark.settings.load import settle
 from benchmark.settings.pretraining import PretrainConfig, config_class
+from envs.aloha.options import control_in
 from envs.files import why_no_file
 from envs.registry import UnknownName
 from methods.errors import BadWeights
@@ -23,6 +24,15 @@ POLICY = "policy"
 
 def is_policys(card: Mapping[str, Any]) -> bool:
     return card.get("kind") == POLICY
+
+
+def control_of(card: Mapping[str, Any]) -> str | None:
+    """What the actions say that it was trained on (`envs.aloha.control`); None where none of them are ALOHA's."""
+    if is_policys(card):
+        env = card["identity"].get("cell", {}).get("env", {})
+        return control_in(str(env.get("version", ""))) if env.get("name") == "aloha" else None
+    said = [source.get("env_options", ()) for source in card["identity"].get("data", ()) if source["kind"] == "aloha"]
+    return control_in(", ".join(said[0])) if said else None
 
 
 def config_of(card: dict[str, Any]) -> PretrainConfig:

@@ -11,6 +11,7 @@ from benchmark.settings.bounds import Count, Range
 from benchmark.settings.pretraining import PretrainConfig
 from benchmark.system.errors import ConfigError
 from envs.identity import later
+from envs.view_layouts import FIVE, LAYOUTS
 
 if TYPE_CHECKING:
     from envs.spec import FieldSpec
@@ -37,10 +38,18 @@ class ClampPretrainConfig(PretrainConfig):
     context: Annotated[int, Range(0, 4_096)] = later(0)
     string: bool = later(True)
     wrist_views: bool = later(True)
+    layout: str = later(FIVE)
+    image: str = later("vit")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, allowed in (("layout", tuple(LAYOUTS)), ("image", ("vit", "dp3"))):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name}={getattr(self, name)} is none of {', '.join(allowed)}")
+        from methods.clamp.representation import check_together
+
         try:
+            check_together(self.encoder_options())
             self.options()
         except ValueError as error:
             raise ConfigError(str(error)) from error
@@ -60,8 +69,18 @@ class ClampPretrainConfig(PretrainConfig):
         return ClampObjective(kind, specs, self.options(), kind.text_config, self.encoder_options())
 
     def encoder_options(self) -> dict[str, str]:
-        """Options of the method that its checkpoint is loaded with; those at their default left out."""
-        return ({} if self.string else {"string": "false"}) | ({} if self.wrist_views else {"views": "fixed"})
+        said = {
+            "string": "true" if self.string else "false",
+            "views": "five" if self.wrist_views else "fixed",
+            "layout": self.layout,
+            "image": self.image,
+        }
+        usual = {"string": "true", "views": "five", "layout": FIVE, "image": "vit"}
+        return {name: value for name, value in said.items() if value != usual[name]}
+
+    @property
+    def view_layout(self) -> str:
+        return self.layout
 
     def epoch(self, steps_of_a_pass: int) -> int:
         return self.steps_per_epoch
@@ -69,4 +88,5 @@ class ClampPretrainConfig(PretrainConfig):
     @property
     def variant(self) -> str:
         off = [name.replace("_", "-") for name in self.parts if not getattr(self, name)]
-        return "-".join(["without", *off]) if off else "full"
+        other = [*([self.layout] if self.layout != FIVE else []), *([self.image] if self.image != "vit" else [])]
+        return "-".join([*other, *(["without", *off] if off else [])]) or "full"

@@ -19,6 +19,7 @@ from benchmark.settings.seeds import LARGEST_SEED
 from benchmark.system.errors import ConfigError
 from envs.identity import named_by
 from envs.registry import UnknownName
+from envs.view_layouts import FIVE
 
 if TYPE_CHECKING:
     from envs.spec import FieldSpec
@@ -73,6 +74,15 @@ class PretrainConfig:
     def objective(self, kind: type[Representation], specs: Mapping[str, FieldSpec]) -> Objective:
         """With these settings, for a method's class and the fields that it is given. Raises `ConfigError`."""
         raise NotImplementedError
+
+    def encoder_options(self) -> dict[str, str]:
+        """Options of the method that its checkpoint is loaded with; those at their default left out."""
+        return {}
+
+    @property
+    def view_layout(self) -> str:
+        """Of the virtual views that every source gives."""
+        return FIVE
 
     def epoch(self, steps_of_a_pass: int) -> int:
         """Steps of what is called an epoch: by default those of one pass over the frames."""

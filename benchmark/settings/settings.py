@@ -15,6 +15,7 @@ from benchmark.settings.task_rules import TaskRules, settled
 from envs.description import EnvDescription, describe
 from envs.identity import named_by
 from envs.spec import ObservationRequest
+from envs.view_layouts import FIVE
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Settings:
         """As the interpreter says that holds it."""
         return describe(self.suite.env, self.env_python)
 
-    def request(self, observes: tuple[str, ...], num_points: int | None) -> ObservationRequest:
+    def request(self, observes: tuple[str, ...], num_points: int | None, layout: str = FIVE) -> ObservationRequest:
         """As `Suite.request`."""
-        return self.suite.request(observes, num_points, self.env_python)
+        return self.suite.request(observes, num_points, self.env_python, layout)
 
     def stored(self, request: ObservationRequest) -> ObservationRequest:
         """As `Suite.stored`."""

@@ -17,6 +17,7 @@ from envs.description import describe
 from envs.names import safe_name
 from envs.registry import UnknownName
 from envs.spec import ObservationRequest, SpecMismatch, read_crop
+from envs.view_layouts import FIVE
 from envs.views import LARGEST_SPLAT
 
 OBSERVATION: Mapping[str, Any] = {
@@ -135,17 +136,18 @@ class Suite:
         return found
 
     def request(
-        self, observes: tuple[str, ...], num_points: int | None, python: str | None = None
+        self, observes: tuple[str, ...], num_points: int | None, python: str | None = None, layout: str = FIVE
     ) -> ObservationRequest:
         """What the simulator has to compute for a method that observes these fields (and for the head: proprio).
 
-        python: the simulator's interpreter, None for this one. The simulator's own choices are filled in as numbers.
-        Raises `ConfigError` or `SpecMismatch`.
+        layout: of virtual views. python: the simulator's interpreter, None for this one. The simulator's own choices
+        are filled in as numbers. Raises `ConfigError` or `SpecMismatch`.
         """
         options = dict(self.observation)
         options["cameras"] = tuple(options.get("cameras", ()))
         options["crop"] = read_crop(options.get("crop"))
         options["sizes"] = read_sizes(options.get("sizes"))
+        options["layout"] = layout
         if num_points is not None:
             options["num_points"] = num_points
         try:

@@ -7,23 +7,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from envs.action_parts import ActionPart
 from envs.aloha import checkout
+from envs.aloha.control import NO_ROTATION, SPECS, action_of, targets_of
 from envs.aloha.instructions import INSTRUCTIONS
 from envs.aloha.objects import STRIDE, objects
-from envs.aloha.options import read_options
+from envs.aloha.options import BY_JOINTS, read_options
 from envs.aloha.places import (
     ARMS,
     CAMERA_HEIGHT,
     CORNERS,
     CROP_HIGH,
     CROP_LOW,
-    GRIPPER_CLOSED,
-    GRIPPER_OPEN,
-    HIGH,
     JOINTS,
     LOOKS_AT,
-    LOW,
     OTHER_CAMERAS,
     STEP,
     TABLE_HALF,
@@ -40,6 +36,7 @@ from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
 from envs.spec import ActionSpec, Crop, FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.view_layouts import virtual_cameras
 from envs.views import VirtualCamera
 
 if TYPE_CHECKING:
@@ -79,12 +76,19 @@ class _Version:
         return f"aloha=={owner.revision}, aloha_sim {checkout.COMMIT[:8]} ({found.content}){shapes}{options.named}"
 
 
+class _Actions:
+    """The `ActionSpec` of the control that is asked for (`envs.aloha.control`)."""
+
+    def __get__(self, instance: Aloha | None, owner: type[Aloha]) -> ActionSpec:
+        return SPECS[read_options().control if instance is None else instance.options.control]
+
+
 class Aloha:
     """One task. See `envs.base.Env` for the contract, and docs/aloha.md for how it differs from CLAMP's.
 
     action (14,): joint targets of the left arm 6, radians, absolute, and its gripper's servo angle (-0.06135 closed,
         1.5155 open); then the right arm's. Clipped to the range; a target further outside than the range is wide ends
-        the episode.
+        the episode. With the option `control` it says where the tools go instead (16,): `envs.aloha.control`.
     proprio (14,): where they are, in the same order and units. A closed gripper reads -0.07 to 0, as in aloha_sim.
     ground_truth (45,): place 3, metres, and rotation x, y, z, w of six objects: what the task moves, where to, the
         others; zeros where there are fewer. Then how far three drawers are open, top to bottom, metres.
@@ -117,18 +121,7 @@ class Aloha:
         }
     )
     proprio_names: ClassVar[tuple[str, ...]] = tuple(f"{arm}_{one}_rad" for arm in ARMS for one in (*JOINTS, "gripper"))
-    action_spec: ClassVar[ActionSpec] = ActionSpec(
-        names=tuple(f"{arm}_{joint}" for arm in ARMS for joint in (*JOINTS, "gripper")),
-        low=(*LOW.tolist(), GRIPPER_CLOSED) * 2,
-        high=(*HIGH.tolist(), GRIPPER_OPEN) * 2,
-        unit="rad",
-        parts=(
-            ActionPart("left_joints", 0, 6, "joint", "rad"),
-            ActionPart("left_gripper", 6, 7, "gripper", "rad of the servo"),
-            ActionPart("right_joints", 7, 13, "joint", "rad"),
-            ActionPart("right_gripper", 13, 14, "gripper", "rad of the servo"),
-        ),
-    )
+    action_spec: ClassVar[Any] = _Actions()
 
     def __init__(self, task: str, request: ObservationRequest) -> None:
         if task not in INSTRUCTIONS:
@@ -168,7 +161,9 @@ class Aloha:
                 f"{cls.name} has no crop named {request.crop!r}; give [x0,y0,z0,x1,y1,z1] in metres, world frame, or "
                 "null"
             )
-        virtual = VIRTUAL if request.virtual is None else request.virtual
+        virtual = request.virtual
+        if virtual is None:
+            virtual = virtual_cameras(request.layout, VIRTUAL, CROP_LOW, CROP_HIGH)
         return dataclasses.replace(request, crop=request.crop or Crop(CROP_LOW, CROP_HIGH), virtual=virtual)
 
     @classmethod
@@ -222,14 +217,28 @@ class Aloha:
         beyond = np.maximum(low - wanted, wanted - high)
         if (beyond > high - low).any():
             return Step({}, 0.0, False, FAR_OUTSIDE)
-        self.advance(wanted)
+        targets = targets_of(self.options.control, wanted, self.world.targets())
+        if targets is None:
+            return Step({}, 0.0, False, NO_ROTATION)
+        self.advance(targets)
         done = self.succeeded()
         return Step({}, float(done), done)
 
-    def advance(self, action: np.ndarray) -> None:
-        """One step without looking. action (14,), clipped to the range."""
-        self.world.advance(np.clip(action, self.action_spec.low, self.action_spec.high))
+    def advance(self, targets: np.ndarray) -> None:
+        """One step without looking. targets: of the joints (14,), clipped to the range."""
+        spec = SPECS[BY_JOINTS]
+        self.world.advance(np.clip(targets, spec.low, spec.high))
         self._late.add()
+
+    def asking_for(self, targets: np.ndarray) -> np.ndarray:
+        """The action now that asks for joint targets (14,) float32."""
+        return action_of(self.options.control, targets, self.world.targets())
+
+    def asked_by(self, action: np.ndarray) -> np.ndarray:
+        """The joint targets (14,) float64 that an action asks for now."""
+        targets = targets_of(self.options.control, action, self.world.targets())
+        assert targets is not None, "made of a rotation"
+        return targets
 
     def succeeded(self) -> bool:
         return self._task.done(self.world)

@@ -11,6 +11,7 @@ from envs.options import BadOption, options_of
 
 LONGEST_DELAY = 1.0
 """Seconds."""
+BY_JOINTS, ABSOLUTE, RELATIVE = CONTROLS = ("joints", "cartesian", "relative-cartesian")
 MOST_NOISE = 0.1
 """Radians."""
 
@@ -25,6 +26,7 @@ class Options:
     variety: whether the experts vary grasps, speed and way between episodes.
     noise: standard deviation, radians, of a slow disturbance of the joint targets that the experts play and do not
         label: what is recorded is the undisturbed target (Laskey et al., DART, 2017).
+    control: what an action says, one of `CONTROLS` (`envs.aloha.control`).
     """
 
     root: str | None = None
@@ -33,6 +35,7 @@ class Options:
     joint_delay: float = 0.0
     variety: bool = True
     noise: float = 0.0
+    control: str = BY_JOINTS
 
     @property
     def image_steps(self) -> int:
@@ -45,11 +48,16 @@ class Options:
     @property
     def named(self) -> str:
         """What a number depends on, for the simulator's version; "" with the defaults."""
-        names = ("image_delay", "joint_delay", "variety", "noise")
+        names = ("image_delay", "joint_delay", "variety", "noise", "control")
         other = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(Options, name)}
         return "".join(
             f", {name}={f'{value:g}' if isinstance(value, float) else value}" for name, value in other.items()
         )
+
+
+def control_in(version: str) -> str:
+    """What a version of the simulator says of its control, or options KEY=VALUE with a comma between them."""
+    return next((part.partition("=")[2] for part in version.split(", ") if part.startswith("control=")), BY_JOINTS)
 
 
 def read_options() -> Options:
@@ -62,6 +70,8 @@ def read_options() -> Options:
     for name, value in said.items():
         if name == "root":
             wanted, right = "the path of a folder", isinstance(value, str)
+        elif name == "control":
+            wanted, right = f"one of {', '.join(CONTROLS)}", value in CONTROLS
         elif isinstance(known[name].default, bool):
             wanted, right = "true or false", isinstance(value, bool)
         else:

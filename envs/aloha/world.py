@@ -17,6 +17,7 @@ from envs.aloha.places import (
     HOME_QPOS,
     ROBOT_QPOS,
     SUBSTEPS,
+    ctrl_to_gripper,
     gripper_to_ctrl,
     qpos_to_gripper,
 )
@@ -102,6 +103,12 @@ class World:
         for _ in range(SUBSTEPS):  # positions and contacts stay those of the state
             mujoco.mj_step2(self.model, self.data)
             mujoco.mj_step1(self.model, self.data)
+
+    def targets(self) -> np.ndarray:
+        """(14,) float64 that the arms were last sent to, as `advance` takes them."""
+        ctrl = self.data.ctrl
+        found = [[*ctrl[ARM_CTRL[arm]], ctrl_to_gripper(ctrl[7 * n + 6])] for n, arm in enumerate(ARMS)]
+        return np.concatenate(found)
 
     def proprio(self, qpos: np.ndarray | None = None) -> np.ndarray:
         """(14,) float32: left arm's joints 6, radians, and gripper, servo angle; then the right one's."""

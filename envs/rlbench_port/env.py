@@ -19,6 +19,7 @@ from envs.render import GLMissing, choose_backend
 from envs.rlbench_port.places import CAMERAS, CROP, VIRTUAL, WORKSPACE
 from envs.rlbench_port.rotations import canonical, inverse, multiply
 from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.view_layouts import virtual_cameras
 
 if TYPE_CHECKING:
     from envs.rlbench_port.layout import Keyframe, Layout
@@ -146,7 +147,9 @@ class RLBenchPort:
                 f"{cls.name} has no crop named {request.crop!r}; give [x0,y0,z0,x1,y1,z1] in metres, robot frame, or "
                 "null"
             )
-        virtual = VIRTUAL if request.virtual is None else request.virtual
+        virtual = request.virtual
+        if virtual is None:
+            virtual = virtual_cameras(request.layout, VIRTUAL, *WORKSPACE)
         return dataclasses.replace(request, crop=request.crop or CROP, virtual=virtual)
 
     @classmethod

@@ -10,11 +10,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from envs.spec import FieldSpec
+from envs.spec import FieldSpec, SpecMismatch
+from envs.view_layouts import FIVE, LAYOUTS
 from methods.base import Representation
 from methods.card import MethodCard, MethodOption, WeightFile
 from methods.clamp import text
 from methods.clamp.encoder import PAPER, SMALL, ActionEncoder, EncoderConfig, ImageEncoder
+from methods.clamp.points import PointEncoder
 from methods.clamp.text import TextConfig
 from methods.errors import BadWeights
 from methods.weights import load_strictly, read_tensors
@@ -31,6 +33,14 @@ OPTIONS = (
         "fixed: the overhead and the two corners' views alone, without the wrists' (CLAMP, Table III)",
     ),
     MethodOption(
+        "layout",
+        FIVE,
+        tuple(LAYOUTS),
+        "which virtual views are drawn (envs/view_layouts.py); orthogonal, dome: CLAMP, Tables III and IV",
+        changes=tuple((name, "layout", name) for name in LAYOUTS if name != FIVE),
+    ),
+    MethodOption("image", "vit", ("vit", "dp3"), "dp3: DP3's point encoder in the ViT's place (CLAMP, Table III)"),
+    MethodOption(
         "string", "true", ("true", "false"), "false: without STRING in the ViT's attention (CLAMP, Table III)"
     ),
     MethodOption(
@@ -41,6 +51,15 @@ OPTIONS = (
         changes=(("false", "training", "end-to-end"),),
     ),
 )
+
+
+def check_together(options: Mapping[str, str]) -> None:
+    """Raises `SpecMismatch` for two options that are not to be had at once."""
+    layout = options.get("layout", FIVE)
+    if layout != FIVE and options.get("views") == "fixed":
+        raise SpecMismatch(f"views=fixed leaves the wrists' views out, and layout={layout} has none: give one of them")
+    if options.get("image") == "dp3" and options.get("string") == "false":
+        raise SpecMismatch("string=false is of the ViT, and image=dp3 has none: give one of them")
 
 
 class CLAMP(Representation):
@@ -76,22 +95,53 @@ class CLAMP(Representation):
     """Of the text encoder beside it in pre-training, which policies do not see."""
 
     def __init__(
-        self, specs: Mapping[str, FieldSpec], views: str = "five", string: str = "true", frozen: str = "true"
+        self,
+        specs: Mapping[str, FieldSpec],
+        views: str = "five",
+        string: str = "true",
+        frozen: str = "true",
+        layout: str = FIVE,
+        image: str = "vit",
     ) -> None:
         super().__init__(specs)
         steps, size = specs["past_actions"].shape
-        config = dataclasses.replace(self.config, string=string == "true")
-        if views == "fixed":
-            config = dataclasses.replace(config, views=FIXED_VIEWS)
-        self.images = ImageEncoder(config)
+        config = dataclasses.replace(self._config_of(layout, views), string=string == "true")
+        self.images: ImageEncoder | PointEncoder
+        if image == "dp3":
+            self.images, count = PointEncoder(config.width, config.views, config.size), 1
+        else:
+            self.images, count = ImageEncoder(config), config.tokens
         self.actions = ActionEncoder(steps, size, config)
         self.token_dim, self.feature_dim = config.width, 2 * config.width
-        self.token_count = config.tokens + steps
+        self.token_count = count + steps
         self.low: Tensor
         self.high: Tensor
         self.register_buffer("low", torch.full((size,), -1.0))
         self.register_buffer("high", torch.full((size,), 1.0))
         self.fixed = False
+
+    @classmethod
+    def under(cls, options: Mapping[str, str]) -> type[Representation]:
+        """Raises `SpecMismatch` for two options that are not to be had at once."""
+        check_together(options)
+        return super().under(options)
+
+    @classmethod
+    def _config_of(cls, layout: str, views: str) -> EncoderConfig:
+        """With how many views are seen, and their pixels."""
+        if layout != FIVE:
+            return dataclasses.replace(cls.config, views=len(LAYOUTS[layout].tiles), size=LAYOUTS[layout].size)
+        return dataclasses.replace(cls.config, views=FIXED_VIEWS) if views == "fixed" else cls.config
+
+    @classmethod
+    def _seen_by(cls, tokens: int) -> dict[str, str]:
+        """The options whose views are so many tokens; of layouts with as many the first. Nothing says more of a file
+        by itself (`benchmark.experiment.pretrained_views` reads its card).
+        """
+        for layout, views in ((FIVE, "five"), (FIVE, "fixed"), *((name, "five") for name in LAYOUTS if name != FIVE)):
+            if cls._config_of(layout, views).tokens == tokens:
+                return {"layout": layout, "views": views}
+        return {}
 
     def load_weights(self, paths: Sequence[Path]) -> None:
         """`images.*`, `actions.*` and the range of actions of one checkpoint. Raises `BadWeights`."""
@@ -104,28 +154,34 @@ class CLAMP(Representation):
         self.fixed = True
 
     def _check_sizes(self, tensors: Mapping[str, Tensor], source: str) -> None:
-        """Say in a word what many shapes would say in many: another size of CLAMP, another robot's actions."""
+        """Say in a word what many shapes would say in many: another size of CLAMP, another variation of it, another
+        robot's actions.
+        """
         found = {name.removeprefix("representation."): tensor for name, tensor in tensors.items()}
         patches, embed = found.get("images.patch_embed.proj.weight"), found.get("actions.embed.weight")
-        if patches is None or embed is None or embed.dim() != 2 or patches.dim() != 4:
+        points = found.get("images.projection.0.weight")
+        if embed is None or embed.dim() != 2 or (points is None and (patches is None or patches.dim() != 4)):
             return  # another method's file: the names that are missing say so
-        if patches.shape != (own := self.images.patch_embed.proj.weight.shape):
+        there, here = {"image": "vit" if points is None else "dp3"}, {"image": "dp3"}
+        sizes: list[tuple[int, ...]] = [(embed.shape[0],), (self.token_dim,)]
+        if isinstance(self.images, ImageEncoder):
+            here = {"image": "vit"}
+            if patches is not None and points is None:
+                sizes = [(len(one), one.shape[-1]) for one in (patches, self.images.patch_embed.proj.weight)]
+                there["string"] = str("images.string.0.free" in found).lower()
+                here["string"] = str(len(self.images.string) > 0).lower()
+            placed = found.get("images.pos_embed")
+            if placed is not None and placed.dim() == 3:
+                there |= self._seen_by(placed.shape[-2])
+                here |= self._seen_by(self.images.pos_embed.shape[-2])
+        if sizes[0] != sizes[1]:
+            has, mine = " with patches of ".join(map(str, sizes[0])), " with ".join(map(str, sizes[1]))
             raise BadWeights(
-                f"{source} holds CLAMP encoders of width {patches.shape[0]} with patches of {patches.shape[-1]} "
-                f"pixels, and {self.card.name} has width {own[0]} with {own[-1]}: give --method the size that it was "
-                "pre-trained as"
+                f"{source} holds CLAMP encoders of width {has}{' pixels' * (len(sizes[0]) > 1)}, and {self.card.name} "
+                f"has width {mine}: give --method the size that it was pre-trained as"
             )
-        placed = found.get("images.pos_embed", self.images.pos_embed)
-        if placed.dim() != 3:
-            return
-        said = {
-            "string": ("images.string.0.free" in found, len(self.images.string) > 0),
-            "views": (placed.shape[-2] > self.config.tokens * FIXED_VIEWS // self.config.views, self.images.views > 3),
-        }
-        values = {"string": ("false", "true"), "views": ("fixed", "five")}
-        for option, (there, here) in said.items():
-            if there != here:
-                value = values[option][there]
+        for option, value in there.items():
+            if here.get(option, value) != value:
                 raise BadWeights(f"{source} was pre-trained with {option}={value}: give method.{option}={value}")
         if embed.shape[1] != (size := len(self.low)):
             raise BadWeights(

@@ -209,8 +209,10 @@ def test_on_aloha_a_pretrained_task_and_views_drawn_otherwise_are_refused(
         make_cells(load_settings("aloha-6", "quick", "mlp"), *chosen)
     with pytest.raises(ConfigError, match=r"\(splat=5\): give suite.observation.splat=3"):
         make_cells(load_settings("aloha-6", "quick", "mlp", [*drawn[:2], "suite.observation.splat=5"]), *chosen)
+    with pytest.raises(ConfigError, match="on actions of control=joints, and this policy's are of control=cartesian"):
+        make_cells(load_settings("aloha-6", "quick", "mlp", [*drawn, "env.aloha.control=cartesian"]), *chosen)
     (cell,) = make_cells(load_settings("aloha-6", "quick", "mlp", drawn), *chosen)
-    assert cell.request.splat == 3
+    assert cell.request.splat == 3 and cell.settings.simulator().action_spec.size == 14
 
 
 def test_its_tasks_are_the_suites_and_none_of_those_that_are_evaluated() -> None:

@@ -11,6 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.cli.main import app
+from benchmark.pretrain import ablation_jobs as ablation_jobs_module
+from benchmark.pretrain.ablation_jobs import ablation_jobs, cells_of, check_clamp, settings_of
+from benchmark.pretrain.job import make_job
 from benchmark.records.record import Record
 from benchmark.report.tables.clamp_1 import row_of as row_of_table_1
 from benchmark.report.tables.clamp_3 import clamp_ablation_table, row_of
@@ -34,6 +37,7 @@ def made(
     method: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
     suite: str = SUITE,
+    control: str = "",
 ) -> Record:
     """variant: of the encoders' pre-training, None without."""
     own = "+".join(["clamp", *(f"{key}={value}" for key, value in (method or {}).items()), f"weights={variant}"])
@@ -42,6 +46,7 @@ def made(
     identity = {
         **found.identity,
         "method": {**found.identity["method"], "options": method or {}},
+        "env": {**found.identity["env"], "version": "aloha==1" + (f", control={control}" if control else "")},
         "head": {"name": head, "policy": {"name": policy, "options": options or {}}},
     }
     encoders = {"pretraining": {"variant": variant}} if variant else {}
@@ -51,27 +56,39 @@ def made(
     )
 
 
+PAIR = {"aloha-unleashed": "p.pt", "act": "a.pt"}
 CASES = {
     "ALOHA Unleashed with CLAMP": {},
     "Without virtual wrist views": {"variant": "without-wrist-views", "method": {"views": "fixed"}},
+    "Standard virtual five views": {"variant": "orthogonal", "method": {"layout": "orthogonal"}},
     "Pre-training w/o text encoder": {"variant": "without-text"},
+    "Replace ViT with DP3": {"variant": "dp3", "method": {"image": "dp3"}},
     "Without STRING": {"variant": "without-string", "method": {"string": "false"}},
     "Without pre-training encoders": {"variant": None, "method": {"frozen": "false"}},
     "Unfrozen encoders (fine-tuning)": {"method": {"frozen": "false"}},
     "ACT with CLAMP": {"policy": "act-beside"},
     "Image random cropping": {"options": {"crop": "random"}},
     "Pre-training decoder only": {"options": {"begin": "decoder"}},
+    "Dome images": {"variant": "dome", "method": {"layout": "dome"}},
     "Pooled encoder features (fine-tuning)": {"options": {"condition": "pooled"}},
+    "Absolute Cartesian control": {"control": "cartesian"},
+    "Relative Cartesian control": {"control": "relative-cartesian"},
 }
 
 
 def test_every_row_that_can_be_run_has_its_record_and_no_other() -> None:
-    rows = [variant.row for variant in VARIANTS if not variant.why_not]
+    rows = [variant.row for variant in VARIANTS]
     assert list(CASES) == rows
     for row, told in CASES.items():
         assert row_of(made(**told)) == row  # type: ignore[arg-type]
     printed = {one.method for number in ("III", "IV") for one in reported("clamp", f"Table {number}")}
     assert printed == {variant.row for variant in VARIANTS} - {"ALOHA Unleashed with CLAMP"}
+    for variant in (one for one in VARIANTS if one.without is not None):
+        job = make_job("clamp", ["aloha-pretrain"], variant.without or (), None, settings_of(variant))
+        assert job.config.variant == variant.trained, "the card's word"
+        told = {"layout", "image", "string", "views"} & set(variant.method)
+        assert job.config.encoder_options() == {name: variant.method[name] for name in told}
+    assert row_of(made(variant="dome")) is None and row_of(made(method={"layout": "dome"})) is None
     assert row_of(made(begun={})) is None, "a policy that was not pre-trained"
     assert row_of(made(variant="without-text", options={"crop": "random"})) is None, "two things at once"
     assert row_of(made(variant=None)) is None, "frozen encoders that nobody trained"
@@ -90,8 +107,10 @@ def test_table_1_has_its_rows_of_policies_beside_the_encoders() -> None:
         {"variant": None},
         {"options": {"size": "small"}},
         {"method": {"views": "fixed"}},
+        {"method": {"layout": "dome"}},
+        {"control": "cartesian"},
     ):
-        assert row_of_table_1(made(**told)).startswith("own clamp")  # type: ignore[arg-type]
+        assert row_of_table_1(made(**told)).startswith("own ")  # type: ignore[arg-type]
 
 
 def test_printed_differences_stand_beside_measured_ones() -> None:
@@ -104,12 +123,8 @@ def test_printed_differences_stand_beside_measured_ones() -> None:
     (label,) = {name for name, kind in found if kind == "difference"}
     assert "string=false" in label and found[label, "retest"][1].startswith("30.0 [")
     assert found[label, "difference"][0] == "not run" and found[label, "difference"][1].startswith("-20.0 [-")
-    notes = " ".join(table.notes)
-    assert "Standard virtual five views: cannot be run here" in notes and "Replace ViT with DP3: cannot" in notes
     table, _ = clamp_ablation_table(records, ABLATION, "clamp", "clamp", 4)
-    assert list(table.columns)[2:] == ["can-opener-in-caddy"] and "Dome images: cannot be run here" in " ".join(
-        table.notes
-    )
+    assert list(table.columns)[2:] == ["can-opener-in-caddy"]
 
 
 def bench(*words: str) -> tuple[int, str]:
@@ -130,11 +145,13 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert code != 0 and "give --policy-weights FILE, which `bench pretrain --policy aloha-unleashed` leaves" in said
     code, said = bench("suite", SUITE, "--method", "clamp-small", "--policy-weights", str(weights), *out)
     assert code != 0 and "act (ACT with CLAMP) begins with a pre-trained policy: give --act-weights" in said
-    chosen = ["--variants", "full,without-string,pooled", "--policy-weights", str(weights)]
+    chosen = ["--variants", "full,standard-views,dome,dp3,pooled", "--policy-weights", str(weights)]
     code, said = bench("suite", SUITE, "--method", "clamp-small", *chosen, *out)
-    assert code == 0 and "then: 3 variants" in said, said
+    assert code == 0 and "then: 5 variants" in said, said
+    for variant in ("full", "orthogonal", "dome", "dp3"):
+        assert f"metaworld-34-{variant}" in said, said
     for words, why in (
-        (("--variants", "dome"), "dome (Dome images) cannot be run here: no simulator here has such cameras"),
+        (("--variants", "full,cartesian"), "cartesian, relative-cartesian give each alone"),
         (("--variants", "x"), "--variants x is none of full, without-wrist-views"),
         (("--policy-weights", "gone.pt"), "--policy-weights gone.pt: there is no such file"),
         (("--teacher", "clip"), "--teacher is not of clamp-ablation"),
@@ -148,6 +165,28 @@ def test_the_command_line(tmp_path: Path) -> None:
 
 def test_variants_by_name() -> None:
     assert [one.name for one in choose_clamp(["none", "full"])] == ["full", "none"]
-    assert len(choose_clamp(None)) == len(CASES)
-    with pytest.raises(ConfigError, match="cartesian .* joint targets"):
-        choose_clamp(["cartesian"])
+    assert len(choose_clamp(None)) == len(CASES) - 2, "two have actions, and a policy to begin with, of their own"
+    assert [one.name for one in choose_clamp(["cartesian"])] == ["cartesian"]
+    for names in (["full", "cartesian"], ["cartesian", "relative-cartesian"]):
+        with pytest.raises(ConfigError, match="of cartesian, relative-cartesian give each alone, with the policy that"):
+            choose_clamp(names)
+    job = ablation_jobs(choose_clamp(["cartesian"]), "clamp", ["aloha-pretrain"], None)
+    (only,) = job.values()
+    assert only.identity()["data"][0]["env_options"] == ["control=cartesian"]
+    assert only.label == "aloha-pretrain-full-cartesian", "beside that of the row `full`"
+    assert "env.aloha.control=cartesian" in cells_of(choose_clamp(["cartesian"])[0], None, {"aloha-unleashed": "p"})[1]
+    assert not [text for one in choose_clamp(None) for text in cells_of(one, None, PAIR)[1] if "env." in text]
+
+
+def test_a_policy_of_other_actions_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before any pre-training; absolute and relative ones have as many numbers."""
+    file = tmp_path / "policy.pt"
+    file.write_bytes(b"x")
+    version = {"name": "aloha", "version": "aloha==1, aloha_sim 3cb9adff (x), noise=0.02, control=relative-cartesian"}
+    monkeypatch.setattr(
+        ablation_jobs_module, "card_inside", lambda _: {"kind": "policy", "identity": {"cell": {"env": version}}}
+    )
+    check_clamp(choose_clamp(["relative-cartesian"]), "clamp", {"aloha-unleashed": str(file)})
+    for name, wanted in (("cartesian", "cartesian"), ("full", "joints")):
+        with pytest.raises(ConfigError, match=f"actions of control={wanted}, and .* learnt those of control=relative-"):
+            check_clamp(choose_clamp([name]), "clamp", {"aloha-unleashed": str(file)})

@@ -10,6 +10,7 @@ from benchmark.system.errors import ConfigError
 from envs.identity import later, named_by
 from envs.names import safe_name
 from envs.spec import SpecMismatch, read_crop
+from envs.view_layouts import FIVE, LAYOUTS
 from envs.views import LARGEST_SPLAT
 
 SIMULATORS = ("metaworld", "aloha")
@@ -23,7 +24,7 @@ class DataConfig:
 
     suite: whose demonstrations they are, by which their seeds are drawn. stop_after_success: steps that a demonstration
     goes on after its first with success, None: to the horizon. env_options: KEY=VALUE of the simulator's own options,
-    said as `env.NAME.KEY=VALUE`.
+    said as `env.NAME.KEY=VALUE`. layout: of virtual views; the pre-training's own setting, and no source's.
     """
 
     name: str
@@ -52,6 +53,7 @@ class DataConfig:
     stop_after_success: Annotated[int, Range(0, 100_000)] | None = later(None)
     splat: Annotated[int, Range(1, LARGEST_SPLAT)] = later(1)
     env_options: tuple[str, ...] = later(())
+    layout: str = later(FIVE)
 
     def __post_init__(self) -> None:
         check_bounds(self, str(self.name))
@@ -61,6 +63,8 @@ class DataConfig:
         safe_name(f"{self.name}.suite:", self.suite)
         if not self.simulated and self.kind not in KINDS:
             raise ConfigError(f"{self.name}.kind={self.kind} is none of {', '.join(KINDS)}, and no FILE.py:CLASS")
+        if self.layout not in LAYOUTS:
+            raise ConfigError(f"{self.name}.layout={self.layout} is none of {', '.join(LAYOUTS)}")
         if self.cloud not in ("each", "fused"):
             raise ConfigError(f"{self.name}.cloud={self.cloud} is none of each, fused")
         if not self.tasks or not self.cameras:

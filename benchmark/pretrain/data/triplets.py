@@ -82,6 +82,7 @@ def request_of(config: DataConfig, cameras: tuple[str, ...]) -> ObservationReque
         render=config.render,
         crop=read_crop(config.crop or None),
         splat=config.splat,
+        layout=config.layout,
     )
     return describe(config.kind).resolve(request)
 

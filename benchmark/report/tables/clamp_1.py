@@ -16,6 +16,7 @@ from benchmark.report.tables.skeleton import Line, Members, choose, lay_out, sha
 from benchmark.report.tables.table import Table
 from benchmark.settings.seeds import TRAINED_ON
 from benchmark.settings.suite import Suite
+from envs.aloha.options import BY_JOINTS, control_in
 
 ALOHA = "aloha-6"
 PRE_TRAINED = ("ACT", "ALOHA Unleashed")
@@ -68,7 +69,11 @@ def _with_clamp(record: Record) -> str | None:
 
 
 def row_of(record: Record) -> str:
-    """The paper's row, of a policy with pre-trained weights its other one; another size of a policy has its own row."""
+    """The paper's row, of a policy with pre-trained weights its other one; another size of a policy has its own row,
+    and so have actions that are no joint targets.
+    """
+    if (control := control_in(record.identity["env"]["version"])) != BY_JOINTS:
+        return f"own {row_name(record)}, control={control}"
     if row := _with_clamp(record):
         return row
     if record.identity.get("method", {}).get("options", {}).get("size") == SMALL:

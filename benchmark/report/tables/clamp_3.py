@@ -16,6 +16,7 @@ from benchmark.report.tables.skeleton import Line, Members, choose, lay_out, sha
 from benchmark.report.tables.table import Table
 from benchmark.settings.clamp_ablation import FULL, OPTIONS_OF_METHOD, OPTIONS_OF_POLICY, VARIANTS
 from benchmark.settings.suite import Suite
+from envs.aloha.options import control_in
 
 DIFFERENCE_NOTE = (
     "difference: of the retest to that of ALOHA Unleashed with CLAMP on the episodes that both played, in points; its "
@@ -59,8 +60,6 @@ def clamp_ablation_table(
     body = lay_out(chosen, groups, [FULL.row, *dict.fromkeys(row for row, _ in printed)], as_printed, measured)
     of_kind = {"retest": {label: found.retested() for label, found in chosen.by_label().items()}}
     notes = [f"({mark}) {erratum.text}." for mark, erratum in enumerate(errata("clamp", name), start=1)]
-    absent = [variant for variant in VARIANTS if variant.table == number and variant.why_not]
-    notes += [f"{variant.row}: cannot be run here, {variant.why_not}." for variant in absent]
     if len(whole) > 1:
         notes.append(f"{len(whole)} kinds of records are {FULL.row}: no difference is taken to any of them.")
     notes += [DIFFERENCE_NOTE, *([OTHER_DEMONSTRATIONS] if chosen.kept else [])]
@@ -80,10 +79,10 @@ def row_of(record: Record) -> str | None:
     variant = "none" if untrained else record.weights.get("pretraining", {}).get("variant")
     own = _told(record.identity["method"].get("options", {}), OPTIONS_OF_METHOD)
     of_policy = _told(record.identity["head"]["policy"].get("options", {}), OPTIONS_OF_POLICY)
+    control = control_in(record.identity["env"]["version"])
     for one in VARIANTS:
-        trained = "none" if one.without is None else "-".join(["without", *one.without]).replace("_", "-")
-        trained = "full" if one.without == () else trained
-        if (trained, one.method, one.policy, one.beside) == (variant, own, of_policy, policy) and not one.why_not:
+        told = one.trained, one.method, one.policy, one.beside, one.control
+        if told == (variant, own, of_policy, policy, control):
             return one.row
     return None
 

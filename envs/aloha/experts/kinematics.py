@@ -41,10 +41,12 @@ def forward(arm: str, joints: np.ndarray) -> np.ndarray:
     return transform(hand, wrist + hand[:, 0] * HAND) @ TOOL
 
 
-def solutions(arm: str, target: np.ndarray) -> list[np.ndarray]:
+def solutions(arm: str, target: np.ndarray, margin: float = MARGIN, stretch: float = 0.0) -> list[np.ndarray]:
     """All joints (6,) inside the limits that bring the tool there; at most eight.
 
-    target: world_from_tool (4, 4). Waist forwards or backwards, elbow up or down, wrist bent one way or the other.
+    target: world_from_tool (4, 4). margin: radians kept from the limits. stretch: how far out of reach, as a cosine of
+    the elbow, is still taken for the stretched arm. Waist forwards or backwards, elbow up or down, wrist bent one way
+    or the other.
     """
     site = target @ _TOOL_BACK
     hand = site[:3, :3]
@@ -52,12 +54,13 @@ def solutions(arm: str, target: np.ndarray) -> list[np.ndarray]:
     if arm == "right":
         half_turn = np.diag([-1.0, -1.0, 1.0])
         hand, wrist = half_turn @ hand, half_turn @ wrist
-    low, high = LOW + MARGIN, HIGH - MARGIN
+    low, high = LOW + margin, HIGH - margin
     x, y, z = wrist
     distance = math.hypot(x, y)
     bend = (distance**2 + z**2 - UPPER**2 - FOREARM**2) / (2 * UPPER * FOREARM)
-    if abs(bend) > 1:
+    if abs(bend) > 1 + stretch:
         return []
+    bend = min(1.0, max(-1.0, bend))
     found = []
     for waist, along in ((math.atan2(y, x), distance), (math.atan2(-y, -x), -distance)):
         if not low[0] <= waist <= high[0]:
@@ -103,9 +106,11 @@ def solve(arm: str, target: np.ndarray, near: np.ndarray = HOME) -> np.ndarray |
     return min(found, key=lambda joints: float(np.abs((joints - near) * WEIGHTS).sum())) if found else None
 
 
-def follow(arm: str, target: np.ndarray, last: np.ndarray) -> np.ndarray | None:
+def follow(
+    arm: str, target: np.ndarray, last: np.ndarray, margin: float = MARGIN, stretch: float = 0.0
+) -> np.ndarray | None:
     """The solution whose largest change of a joint is least, for the next point of a way."""
-    found = solutions(arm, target)
+    found = solutions(arm, target, margin, stretch)
     return min(found, key=lambda joints: float(np.abs(joints - last).max())) if found else None
 
 

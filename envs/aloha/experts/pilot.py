@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from envs.aloha.control import SPECS
 from envs.aloha.experts.collisions import Scratch
 from envs.aloha.experts.forces import Servo
 from envs.aloha.experts.kinematics import follow, forward
 from envs.aloha.experts.transforms import inverse, on_the_way, transform, turn_between
 from envs.aloha.experts.variety import Style
+from envs.aloha.options import BY_JOINTS
 from envs.aloha.places import (
     ARM_QPOS,
     ARMS,
@@ -95,8 +97,9 @@ class Pilot:
         if done or self.steps >= self._most:
             raise Over
         label = self._action()
-        self._on_step(label)
-        self.env.advance(label.astype(np.float64) + self.style.disturbance())
+        action = self.env.asking_for(label)
+        self._on_step(action)
+        self.env.advance(self.env.asked_by(action) + self.style.disturbance())
         self.done.append(self.env.succeeded())
         if self.done[-1] and self.first_success is None:
             self.first_success = self.steps
@@ -114,7 +117,7 @@ class Pilot:
             if np.abs(self._speed[arm]).max() < 0.05:
                 self._integral[arm] = np.clip(self._integral[arm] + INTEGRAL * error, -MOST_INTEGRAL, MOST_INTEGRAL)
             entries += [*(self.joints[arm] + lead[arm] + self._integral[arm]), ctrl_to_gripper(self.fingers[arm])]
-        spec = self.env.action_spec
+        spec = SPECS[BY_JOINTS]
         return np.clip(np.array(entries), spec.low, spec.high).astype(np.float32)
 
     def wait(self, seconds: float) -> None:
