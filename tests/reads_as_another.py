@@ -3,8 +3,10 @@
     python -m tests.reads_as_another DATA OUT
 
 Run by root: DATA is made first if it is not there, then everything is taken once more without root's rights, from DATA
-and OUT/data. A process of its own, because there is no way back; one that has imported everything before, because
-the interpreter may lie where only root can read.
+and OUT/data. In a process of its own, because there is no way back; one that has imported everything before, because
+the interpreter may lie where only root can read. For each line of standard input, the name of a file, there is one such
+process, forked from this one, which imports only once: what it says goes to NAME.out and NAME.err, and its exit code is
+a line of standard output.
 """
 
 from __future__ import annotations
@@ -60,5 +62,16 @@ def main(data: Path, out: Path) -> None:
     print([zlib.crc32(np.ascontiguousarray(array).tobytes()) for array in found])
 
 
+def serve(data: Path, out: Path) -> None:
+    for line in sys.stdin:
+        forked = os.fork()
+        if not forked:
+            for fd, kind in ((1, "out"), (2, "err")):
+                os.dup2(os.open(f"{line.strip()}.{kind}", os.O_WRONLY | os.O_CREAT), fd)
+            main(data, out)
+            return
+        print(os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]), flush=True)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    serve(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -82,7 +82,7 @@ def audit(
     played_in = Simulator(workers, python, any_version, tuple(simulator or ()))
     files = tuple(method or ()), tuple(simulator or ())
     begun = weights, policy_weights
-    again = _checkpoints(data, python, files, begun, episodes) if checkpoints else None
+    again = _checkpoints(data, python, files, begun, episodes, workers) if checkpoints else None
     verdicts: list[Verdict] = []
     with bar("audit", len(found)) as advance:
         for path, record in found:
@@ -109,6 +109,7 @@ def _checkpoints(
     files: tuple[tuple[str, ...], tuple[str, ...]],
     weights: tuple[str | None, str | None],
     most: int | None,
+    workers: int,
 ) -> Any:
     """Plays a record's checkpoints; torch is imported only where there is one."""
     from benchmark.records.verdict import Again
@@ -122,7 +123,7 @@ def _checkpoints(
         from benchmark.experiment.cell_of_record import Where
         from benchmark.experiment.replay_checkpoints import play_checkpoints
 
-        return play_checkpoints(record, path, work, Where(data, python, *files, weights[0], most, weights[1]))
+        return play_checkpoints(record, path, work, Where(data, python, *files, weights[0], most, weights[1], workers))
 
     return again
 

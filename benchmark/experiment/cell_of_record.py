@@ -34,7 +34,8 @@ class NotHere(Exception):
 class Where:
     """What is needed beside a record. data: demonstrations; None for OUT/data. python: the simulator's interpreter.
     methods, simulators: files of the user's that may be run, as `path/to/file.py:Class`. weights, policy_weights: the
-    file, for records that were made with one. most: at most so many episodes of each."""
+    file, for records that were made with one. most: at most so many episodes of each. workers: simulators at once;
+    None: as many as `bench run` would start here."""
 
     data: Path | None = None
     python: str | None = None
@@ -43,6 +44,7 @@ class Where:
     weights: str | None = None
     most: int | None = None
     policy_weights: str | None = None
+    workers: int | None = None
 
 
 def cell_of(record: Record, where: Where) -> Cell:
@@ -60,7 +62,10 @@ def cell_of(record: Record, where: Where) -> Cell:
     numbers = {**dataclasses.asdict(settings.protocol), **facts["protocol"]}
     threads = record.provenance.get("torch_threads", "auto")
     runtime = dataclasses.replace(
-        settings.runtime, precision=facts["precision"], threads=threads if threads in range(1, MOST_THREADS) else "auto"
+        settings.runtime,
+        precision=facts["precision"],
+        threads=threads if threads in range(1, MOST_THREADS) else "auto",
+        workers=where.workers or "auto",
     )
     settings = dataclasses.replace(
         settings,

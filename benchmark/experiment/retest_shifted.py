@@ -113,7 +113,7 @@ def played_under(
     told = shift.startswith(PREFIX)
     request = cell.request if told or shift == seeds.TRAINED_ON else dataclasses.replace(cell.request, cameras=(shift,))
     try:
-        pool, _ = open_simulators(cell, task, request, workers)
+        pool, _ = open_simulators(cell, task, request, min(workers, len(chosen)))
         with pool:
             return play(policy, task, chosen, pool, f"retest {task} {shift}", shift[len(PREFIX) :] if told else SEEN)
     except (EmptyCloud, WorkerError) as error:  # a view that cannot be had must not cost the cell its record

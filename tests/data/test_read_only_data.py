@@ -5,6 +5,7 @@ The folder is really not writable: a mount for reading only, which root cannot w
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ import torch
 
 from tests import damage
 from tests.conftest import TOY
+from tests.test_cli import here
 
 ROOT = Path(__file__).resolve().parents[2]
 WHAT = [
@@ -38,6 +40,7 @@ WHAT = [
     "protocol.rollouts=1",
     "protocol.retest_rollouts=1",
     "runtime.workers=1",
+    "runtime.threads=1",
     "--data",
     "data",
     "--method",
@@ -57,13 +60,15 @@ MOUNTED = [
 """A command's prefix: for it alone `data` is mounted for reading only."""
 
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"}
+
+
 def start(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
 
 
-def bench(cwd: Path, out: str, prefix: list[str]) -> subprocess.CompletedProcess[str]:
-    return start([*prefix, sys.executable, "-m", "benchmark.cli", *WHAT, "--out", out], cwd)
+def bench(cwd: Path, out: str) -> subprocess.CompletedProcess[str]:
+    return start([*MOUNTED, sys.executable, "-m", "benchmark.cli", *WHAT, "--out", out], cwd)
 
 
 def ran(done: subprocess.CompletedProcess[str]) -> str:
@@ -89,7 +94,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tried = start([*MOUNTED, "touch", "data/file"], home)
     if "Read-only file system" not in tried.stderr:
         pytest.skip(f"no mount for reading only can be made here: {tried.stderr.strip()}")
-    ran(bench(home, "first", []))
+    with contextlib.chdir(home):
+        code, _, err = here(*WHAT, "--out", "first")
+    assert code == 0, err
     return home
 
 
@@ -104,7 +111,7 @@ def test_what_is_whole_is_used_without_writing(home: Path) -> None:
     for lock in (home / "data").rglob("*.lock"):
         lock.unlink()  # as after a copy that left them out
     before = content(home / "data")
-    assert "cannot be written" not in ran(bench(home, "second", MOUNTED))
+    assert "cannot be written" not in ran(bench(home, "second"))
     assert losses(home, "second") == losses(home, "first")
     assert content(home / "data") == before and not (home / "second" / "data").exists()
 
@@ -115,7 +122,7 @@ def test_what_is_missing_or_damaged_goes_to_out(home: Path) -> None:
     damage.flip(observations / "ground_truth.npy")
     damage.delete(home / "data" / "features")
     before = content(home / "data")
-    said = ran(bench(home, "second", MOUNTED))
+    said = ran(bench(home, "second"))
     line = "data cannot be written (Read-only file system): what is rendered and encoded now is kept in second/data"
     assert said.count("cannot be written") == said.count(line) == 1, said
     assert "is damaged (ground_truth.npy: demonstration 3)" in said
@@ -124,7 +131,7 @@ def test_what_is_missing_or_damaged_goes_to_out(home: Path) -> None:
     here = {path.parent.parent.name for path in (home / "second" / "data").rglob("complete.json")}
     assert here == {"observations", "features"}
     shutil.rmtree(home / "second" / "records")
-    again = ran(bench(home, "second", MOUNTED))
+    again = ran(bench(home, "second"))
     assert "cannot be written" not in again and "is damaged" not in again, "it is found where it was made"
 
 
@@ -134,7 +141,7 @@ def test_demonstrations_that_are_not_there_are_an_error_with_its_mend(harm: Call
     (file,) = (home / "data").rglob("demos/*/*.hdf5")
     harm(file)
     before = content(home / "data")
-    done = bench(home, "second", MOUNTED)
+    done = bench(home, "second")
     assert done.returncode != 0 and "Traceback" not in done.stderr
     state = "is not there" if harm is damage.delete else "is damaged"
     line = (
@@ -157,10 +164,28 @@ def theirs() -> Iterator[Path]:
         yield Path(name)
 
 
-def test_another_users_data(theirs: Path) -> None:
-    def another() -> subprocess.CompletedProcess[str]:
-        return start([sys.executable, "-m", "tests.reads_as_another", "data", "out"], theirs)
+@pytest.fixture
+def another(theirs: Path, tmp_path: Path) -> Iterator[Callable[[], subprocess.CompletedProcess[str]]]:
+    """Takes everything as another user, each time in a process of its own (`tests.reads_as_another`)."""
+    command = [sys.executable, "-m", "tests.reads_as_another", "data", "out"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=theirs, env=ENVIRONMENT, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        asks, says = process.stdin, process.stdout
 
+        def take() -> subprocess.CompletedProcess[str]:
+            name = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+            print(name, file=asks, flush=True)
+            code = int(says.readline())
+            return subprocess.CompletedProcess(
+                command, code, *(Path(f"{name}.{k}").read_text() for k in ("out", "err"))
+            )
+
+        yield take
+        asks.close()
+
+
+def test_another_users_data(theirs: Path, another: Callable[[], subprocess.CompletedProcess[str]]) -> None:
     first = another()
     assert "cannot be written" not in ran(first) and not list((theirs / "out").iterdir())
     files = list((theirs / "data").glob("*/*/*.npy"))

@@ -28,7 +28,8 @@ SMALL = [
     "protocol.evaluate_every=2",
     "protocol.rollouts=3",
     "protocol.retest_rollouts=3",
-    "runtime.workers=2",
+    "protocol.horizon=100",
+    "runtime.workers=1",
 ]
 
 
@@ -54,7 +55,7 @@ def record_of(out: Path) -> tuple[Path, Record]:
 
 
 def audit(out: Path, *words: str) -> tuple[int, dict[str, Any]]:
-    done = CliRunner().invoke(app, ["audit", "--out", str(out), "--json", *words])
+    done = CliRunner().invoke(app, ["audit", "--out", str(out), "--json", "--workers", "1", *words])
     assert done.exit_code in (0, 1, 4), (done.output, done.exception)
     return done.exit_code, json.loads(done.stdout)["records"][0]
 

@@ -177,6 +177,7 @@ def test_real_policies_play_on_and_the_audit_follows(tmp_path: Path, monkeypatch
         "protocol.train_demos=3",
         "protocol.valid_demos=0",
         "protocol.horizon=60",
+        "runtime.workers=1",
     ]
 
     def bench(*arguments: str) -> str:
@@ -195,7 +196,7 @@ def test_real_policies_play_on_and_the_audit_follows(tmp_path: Path, monkeypatch
     assert more is not None and len(more.episodes) == 3
     known = {row[0] for row in read(path).retest.episodes}
     assert not known & {row[0] for row in more.episodes}, "none is played twice"
-    verdict = audit(read(path), path, Simulator(2))
+    verdict = audit(read(path), path, Simulator(1))
     assert verdict.word == "holds" and sum(part.replayed for part in verdict.parts) == 6
     assert json.loads(bench(*words, "--json"))["played"] == 6, "asked again, they are there"
     bench("run", *where, "--tasks", "reach", "--method", "state", "--overwrite", *few)

@@ -26,7 +26,7 @@ PATHS = sorted(path for path in MEASURED.rglob("*.json") if not path.name.endswi
 IDS = [str(path.relative_to(MEASURED).with_suffix("")) for path in PATHS]
 PLAYED = sorted({(p.parents[2].name.split("-")[0], task) for p in PATHS for task in p.parents[1].name.split("+")})
 """The first word of a suite, which names its simulator, and a task."""
-REPLAYED = 12
+REPLAYED = 4
 """Episodes of each record that are played again here; docs/measured.md says when all of them were."""
 
 
@@ -79,10 +79,10 @@ def replay(pool: Pool, record: Record, path: Path, episodes: int) -> int:
 @pytest.mark.sim
 @pytest.mark.parametrize(("suite", "task"), PLAYED, ids=lambda value: value)
 def test_the_kept_actions_replay_to_the_recorded_outcomes(suite: str, task: str) -> None:
-    """Of all records of a task in one pool: starting the simulators takes longer than the episodes."""
+    """Of all records of a task in one worker: starting a simulator takes longer than the episodes."""
     found = [(path, part) for path, part in all_parts() if part.task == task and part.suite.startswith(suite)]
     (env,) = {part.env for _, part in found}
-    with Pool(EnvConfig(env, task, ObservationRequest(("proprio",))), 2) as pool:
+    with Pool(EnvConfig(env, task, ObservationRequest(("proprio",))), 1) as pool:
         came_out = {str(path): replay(pool, record, path, REPLAYED) for path, record in found}
     assert came_out == dict.fromkeys(came_out, REPLAYED)
 

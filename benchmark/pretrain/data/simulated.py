@@ -69,7 +69,7 @@ def seen(
     """The request's fields (n, ...) at the demonstrations' steps, rendered where they are missing."""
     fields = rendered(places, demos, request, fingerprint)
     if fields is None:
-        pool, _ = open_pool(demos.env, demos.task, request, workers, None, TIMEOUT)
+        pool, _ = open_pool(demos.env, demos.task, request, min(workers, len(demos.seeds)), None, TIMEOUT)
         with pool:
             fields = load_or_render(places, demos, request, pool, fingerprint)
     return fields
