@@ -1,7 +1,7 @@
 """CLIP (Radford et al., ICML 2021) as Lift3D and CLAR use it: the projected class token of the image tower, frozen.
 
-Architecture, preprocessing and weights: openai/CLIP d05afc4. Its transform works on PIL's pictures: the short side
-becomes 224 (bicubic), then the central 224 pixels are cut out; a picture of 224 x 224 stays as it is.
+Architecture, preprocessing and weights: openai/CLIP d05afc4. Its transform works on PIL's images: the short side
+becomes 224 (bicubic), then the central 224 pixels are cut out; an image of 224 x 224 stays as it is.
 The feature is not normalised (Lift3D, clip_*.yaml).
 """
 

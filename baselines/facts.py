@@ -8,7 +8,7 @@ from methods.facts import CardFacts
 
 COLOURED = (("color", "true", "observes", ("points", "points_valid", "point_colors")),)
 MOVING = (("compat", "lift3d", "training", "partial"), *DEPTH)
-"""R3M's statistics, as in Lift3D, and depth beside its pictures."""
+"""R3M's statistics, as in Lift3D, and depth beside its images."""
 
 SHIPPED: dict[str, CardFacts] = {
     "act": CardFacts(1, "3d", "end-to-end", ("rgb",), "ACT"),

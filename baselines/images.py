@@ -32,7 +32,7 @@ class ImageEncoder(Representation):
 
     Cameras of different sizes, each (B, H, W, 3), are resized each by the card's rule, and go on like the others.
 
-    observe: under `rgbd` twice as many, those of all depth pictures behind those of all rgb.
+    observe: under `rgbd` twice as many, those of all depth images behind those of all rgb.
 
     network: maps prepared images (B, 3, size, size) to (B, width), its `tokens` to (B, T, token_dim).
     """

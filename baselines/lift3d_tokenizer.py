@@ -115,7 +115,7 @@ def view_positions(
 ) -> Tensor:
     """Position embeddings of centres (B, n, 3), averaged over virtual views: (B, n, D) from grid (D, g, g).
 
-    Each view looks at the unit sphere from `distance`; the grid is CLIP's, spread over a picture of `size` pixels.
+    Each view looks at the unit sphere from `distance`; the grid is CLIP's, spread over an image of `size` pixels.
     scrambled: what the public code adds instead (lift3d_clip.py:442, :502). It reads each view's (D, n) as if it were
     (n, D), so a token gets D / n of the grid's channels for all points, and no position of its own.
     """

@@ -1,9 +1,9 @@
 """R3M (Nair et al., CoRL 2022) as Lift3D and CLAR use it: the averaged last map of a frozen ResNet-34.
 
 Preprocessing and key layout read in facebookresearch/r3m (b2334e7). Its module takes pixels in 0..255, divides by
-255 and applies ImageNet's mean and deviation, which is what the card says here. Pictures of 224 x 224 it takes as they
+255 and applies ImageNet's mean and deviation, which is what the card says here. Images of 224 x 224 it takes as they
 are, and so does Lift3D; of others the short side becomes 256 (bilinear) and the central 224 pixels are cut out. (The
-authors' example does that to every picture, also to one of 224.)
+authors' example does that to every image, also to one of 224.)
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ CLAR lists it among the 3D representations for how it was trained (by rendering)
 read in HaoyiZhu/SPA (37b7e04). Its README warns that feature maps differ between torch versions, cause unknown:
 `bench verify spa --against FILE` shows whether yours do.
 
-Its transform scales the short side to 224 (bicubic, on tensors) and cuts nothing, so its own network stops at a picture
-that is not square; of such a picture the central square is taken here.
+Its transform scales the short side to 224 (bicubic, on tensors) and cuts nothing, so its own network stops at an image
+that is not square; of such an image the central square is taken here.
 """
 
 from __future__ import annotations

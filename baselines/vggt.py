@@ -3,7 +3,7 @@
 CLAR's only words (footnote 1): the "intermediate feature map from its DPT depth head" and "a convolutional projection
 head to aggregate it into a single feature vector". Taken here: the fused map after `output_conv1`, 128 channels, before
 the final up-sampling; averaged to a smaller grid, so that 5,000 frames can be kept; three convolutions of stride 2.
-The network is the authors' own package, which is not on PyPI; one view at 224 = 16 x 14 pixels, of other pictures the
+The network is the authors' own package, which is not on PyPI; one view at 224 = 16 x 14 pixels, of other images the
 short side scaled to 224 and the central square.
 """
 

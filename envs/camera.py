@@ -1,6 +1,6 @@
 """Pinhole cameras: intrinsics, extrinsics, and the OpenCV axes everything here is written in.
 
-OpenCV: x to the right of the picture, y down, z forward. MuJoCo: x right, y up, z backward.
+OpenCV: x to the right of the image, y down, z forward. MuJoCo: x right, y up, z backward.
 A pixel's centre lies at (column + 0.5, row + 0.5).
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 OPENCV_FROM_MUJOCO = np.diag([1.0, -1.0, -1.0])
 HALF_TURN = np.diag([-1.0, -1.0, 1.0])
-"""Rolls a camera by 180 degrees about its optical axis; its picture turns with it."""
+"""Rolls a camera by 180 degrees about its optical axis; its image turns with it."""
 
 
 def intrinsics_from_fovy(fovy: float, height: int, width: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def intrinsics_from_fovy(fovy: float, height: int, width: int) -> np.ndarray:
 def extrinsics_from_mujoco(position: np.ndarray, rotation: np.ndarray, half_turn: bool = False) -> np.ndarray:
     """robot_from_camera (4,4) float64 from MuJoCo's `cam_xpos` (3,) and `cam_xmat` (9,) or (3,3).
 
-    half_turn: the picture is shown rotated by 180 degrees, so the camera's axes are as well.
+    half_turn: the image is shown rotated by 180 degrees, so the camera's axes are as well.
     """
     matrix = np.eye(4)
     matrix[:3, :3] = np.asarray(rotation).reshape(3, 3) @ OPENCV_FROM_MUJOCO
@@ -68,7 +68,7 @@ def look_at(eye: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Orbit:
-    """Where a camera is moved to, around a point that stays where it was in the picture.
+    """Where a camera is moved to, around a point that stays where it was in the image.
 
     azimuth: degrees counter-clockwise about the vertical, seen from above. elevation: degrees upwards. distance: times
     as far.

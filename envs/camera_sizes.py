@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Sizes = tuple[tuple[str, int, int], ...]
-"""(camera, height, width) of cameras whose pictures have a size of their own, pixels."""
+"""(camera, height, width) of cameras whose images have a size of their own, pixels."""
 
 LARGEST = 4_096
-"""Pixels of a picture's height or width."""
+"""Pixels of an image's height or width."""
 
 
 def read_sizes(value: Any) -> Sizes:

@@ -3,7 +3,7 @@
 Lift3D (PKU-HMI-Lab/LIFT3D b0cff85, `lift3d/envs/metaworld_env.py` and `lift3d/helpers/mujoco.py`) multiplies what a
 camera sees by the inverse of the camera's rotation, where the rotation itself would lead to the world, and then by a
 3 x 3 matrix T written into the code for each camera. So its frame is not the robot's. With R and c the camera's true
-rotation (OpenCV axes, the picture as MuJoCo draws it) and place, it sees a point p of the robot's frame at
+rotation (OpenCV axes, the image as MuJoCo draws it) and place, it sees a point p of the robot's frame at
 T R^T R^T (p - c):
 
 - `corner`: a mirror image in x (determinant -1) turned by 4.6 degrees about the vertical, tilted by 0.17 degrees;

@@ -27,7 +27,7 @@ HEADER = struct.Struct("=4sBxxxIQ")
 TREE, STEP, STEPPED = 0, 1, 2
 LARGEST_TREE = 64 * 2**20
 LARGEST_BODY = 2**36
-"""Bytes. The largest reply is a rendered episode: some gigabytes with several large pictures of each moment."""
+"""Bytes. The largest reply is a rendered episode: some gigabytes with several large images of each moment."""
 DEEPEST = 64
 MOST_AXES = 32
 """What numpy 1 allows."""

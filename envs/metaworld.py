@@ -53,7 +53,7 @@ WRIST_EYE, WRIST_TARGET = (0.0, -0.12, 0.08), (0.0, 0.03, -0.08)
 
 ON_THE_HAND = dict.fromkeys(("behindGripper", "gripperPOV"), "moves with the robot")
 UPSIDE_DOWN = frozenset({"corner", "corner2", "corner3", "corner4"})
-"""Cameras mounted upside down: their pictures are rotated by 180 degrees, and their axes with them."""
+"""Cameras mounted upside down: their images are rotated by 180 degrees, and their axes with them."""
 
 
 class MetaWorld:

@@ -28,14 +28,14 @@ _NOT_DEPTH = (
 
 
 class Renderer:
-    """Off-screen pictures of one model at one quality.
+    """Off-screen images of one model at one quality.
 
-    height, width: of pictures for which nothing else is said.
+    height, width: of images for which nothing else is said.
     quality: `paper` draws as the model says; `fast` without multisampling, shadows and reflections.
     sites: whether sites (goal markers) are drawn.
 
     One GL context holds the model's meshes and textures. For exact depth beside multisampled colour its buffers are
-    made anew without samples and back, and so they are for a picture of another size than the last. It takes 0.1 ms;
+    made anew without samples and back, and so they are for an image of another size than the last. It takes 0.1 ms;
     a second context would take 90 MB.
     """
 
@@ -77,7 +77,7 @@ class Renderer:
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Colour (H,W,3) uint8 and depth (H,W) float32 in metres (inf where nothing is hit), as asked for.
 
-        size: height and width, pixels; None takes the renderer's. Rows run from the top of MuJoCo's picture. The arrays
+        size: height and width, pixels; None takes the renderer's. Rows run from the top of MuJoCo's image. The arrays
         are new ones.
         """
         self._gl.make_current()
@@ -95,7 +95,7 @@ class Renderer:
         if (samples, width, rows) == self._buffers:
             return
         self._context.offSamples = samples
-        if (width, rows) == self._buffers[1:]:  # they were those of a picture of one row more or less
+        if (width, rows) == self._buffers[1:]:  # they were those of an image of one row more or less
             mujoco.mjr_resizeOffscreen(width, rows + 1, self._context)
         mujoco.mjr_resizeOffscreen(width, rows, self._context)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)

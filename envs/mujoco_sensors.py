@@ -1,4 +1,4 @@
-"""What the cameras of a MuJoCo scene see, as the fields of an observation: pictures, depth, clouds, virtual views."""
+"""What the cameras of a MuJoCo scene see, as the fields of an observation: images, depth, clouds, virtual views."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sensors:
     """Cameras of one model, for one resolved request.
 
     cameras: their numbers in the model, in the order of `request.cameras`.
-    upside_down: names of cameras that are mounted so; their pictures are rotated by 180 degrees, and their axes too.
+    upside_down: names of cameras that are mounted so; their images are rotated by 180 degrees, and their axes too.
     hand: the hand's place (3,), metres, robot frame, for virtual cameras that move with it; where hands turn or there
         are two, robot_from_hand (4, 4) by the names of the virtual cameras on them.
 
@@ -112,7 +112,7 @@ class Sensors:
             turned = self._turned[number]
             if picture is not None:
                 upright = picture[::-1, ::-1] if turned else picture
-                # Lift3D flips MuJoCo's picture top to bottom only
+                # Lift3D flips MuJoCo's image top to bottom only
                 rgb.append(picture[::-1] if turned and request.image == "lift3d" else upright)
             if distance is not None:
                 distance = np.ascontiguousarray(distance[::-1, ::-1]) if turned else distance

@@ -1,7 +1,7 @@
 """Pictures of several cameras as fields of an observation: one stack of them, or a field of each camera.
 
 Where all cameras of a request have one size, `rgb` (V,H,W,3) and `depth` (V,H,W) are stacks. Where they differ, each
-camera's picture is a field of its own, `rgb@corner` (H,W,3) and `depth@corner` (H,W), in the order of the cameras. The
+camera's image is a field of its own, `rgb@corner` (H,W,3) and `depth@corner` (H,W), in the order of the cameras. The
 camera is named without its shift, so that a policy meets the same fields whichever place a camera is moved to. A
 request, and a method's card, say `rgb` either way.
 """
@@ -55,14 +55,14 @@ def picture_specs(request: ObservationRequest) -> list[FieldSpec]:
 
 
 def as_fields(name: str, pictures: Sequence[np.ndarray], request: ObservationRequest) -> Observation:
-    """`rgb` or `depth` of an observation from one picture of each camera, in the order of the cameras."""
+    """`rgb` or `depth` of an observation from one image of each camera, in the order of the cameras."""
     if not request.sizes:
         return {name: np.stack(pictures)}
     return {f"{name}{OF}{label}": one for label, one in zip(_labels(request), pictures, strict=True)}
 
 
 def each_picture(name: str, observation: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """One picture of each camera, in their order, from an observation in either form."""
+    """One image of each camera, in their order, from an observation in either form."""
     if name in observation:
         return list(observation[name])
     return [observation[field] for field in fields_of([name], observation)]

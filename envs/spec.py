@@ -164,7 +164,7 @@ class ObservationRequest:
     render: `paper` is the simulator's default quality, `fast` has no multisampling, shadows or reflections.
         They are different observations; the name is in every cache key and record.
     image: `upright` rotates cameras that hang upside down by 180 degrees. `lift3d` flips them vertically as
-        Lift3D's public code does, which leaves the picture mirrored left to right.
+        Lift3D's public code does, which leaves the image mirrored left to right.
     goal_marker: whether sites (goal marker, gripper marks) are drawn. MetaWorld draws them by default, and in
         several tasks they are the only sight of the goal.
     virtual: cameras of `views`; None takes the simulator's own, which resolving fills in.

@@ -5,7 +5,7 @@ Tables III and IV, and follow from the simulator's workspace, a box, alone. The 
 numbers here are this benchmark's choice:
 
 `orthogonal` ("five orthogonal image planes", as in RVT and 3D-MVP): from above and from both sides along x and y. As in
-    RVT orthographic, at one scale: each picture is a face of the cube about the workspace whose edge is its longest
+    RVT orthographic, at one scale: each image is a face of the cube about the workspace whose edge is its longest
     side. The planes that depth is counted from lie one edge from the middle, so that no depth is near zero, which means
     nothing.
 `dome` (16 views of 96 pixels on "a dome-like structure", each looking at the workspace's centre): one from above, five
@@ -39,13 +39,13 @@ SIDES: Mapping[str, Vector] = {
 
 UP: Vector = (0.0, 0.0, 1.0)
 NORTH: Vector = (0.0, 1.0, 0.0)
-"""Upwards in pictures from above."""
+"""Upwards in images from above."""
 
 
 @dataclass(frozen=True)
 class ViewLayout:
     """tiles: names of its cameras, in the order of `views`. size: pixels along a side of each. version: part of every
-    cache key of views; raised by hand where the same names come to mean other pictures.
+    cache key of views; raised by hand where the same names come to mean other images.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """A cloud seen from virtual cameras: CLAMP's observation (section III-B).
 
-Merged cloud, crop, voxel grid of 1 mm, at most 0.3 million points, then pictures of (depth, x, y, z) by a z-buffer.
+Merged cloud, crop, voxel grid of 1 mm, at most 0.3 million points, then images of (depth, x, y, z) by a z-buffer.
 The paper gives the views' places only in words and no field of view; each simulator's cameras here are this
 benchmark's choice: overhead from 1 m, the two others from opposite corners of the table 0.70 m above it, the wrist's
 beside the gripper, 60 degrees. One pixel for each point, or a square of `splat` x `splat` around it, of which the paper
@@ -42,11 +42,11 @@ Vector = tuple[float, float, float]
 @dataclass(frozen=True)
 class VirtualCamera:
     """A tile by its name, one of `NAMES` or of another layout's: it stands at `eye`, has `target` in the middle of its
-    picture and `up` upwards.
+    image and `up` upwards.
 
     on_hand: eye and target are displacements from the hand along the robot's axes, and move with it; of a simulator
     whose hands turn all three are in the hand's frame, and turn with it. Otherwise they are places in the robot frame.
-    across: metres that its picture is wide and high, all rays being parallel; None is a pinhole of `FOVY`. Metres. A
+    across: metres that its image is wide and high, all rays being parallel; None is a pinhole of `FOVY`. Metres. A
     tile without a camera stays empty.
     """
 
@@ -114,13 +114,13 @@ def render_views(
     """Pictures of a cloud by a z-buffer: the nearest point of each pixel wins, of equal ones the first.
 
     splat: odd; a point covers so many pixels along each side of a square around its own, so that what lies behind a
-    surface does not show between its points. A point whose own pixel is outside of the picture covers none.
+    surface does not show between its points. A point whose own pixel is outside of the image covers none.
     across: of each view its width in metres if its rays are parallel, None if it is a pinhole, as all are by default.
 
     points (N, 3) float32, robot frame; extrinsics (V, 4, 4) robot_from_camera, OpenCV axes; valid (N,) bool leaves
     padding out. Gives views (V, size, size, 4) float32 of depth along the optical axis and x, y, z in the robot
     frame, metres, zero where nothing is; and which pixels are filled, (V, size, size) bool. Points that are not
-    finite or not in front of the camera never reach a picture.
+    finite or not in front of the camera never reach an image.
     """
     if valid is not None or not np.isfinite(points.sum()):  # a sum is ten times cheaper than looking at each
         usable = np.isfinite(points).all(axis=1)
@@ -169,7 +169,7 @@ def _nearest_around(depth: np.ndarray, splat: int) -> np.ndarray:
 def _project(
     columns: np.ndarray, extrinsics: np.ndarray, size: int, fovy: float, across: float | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which of the points (3, N) are in the picture, their flat pixel and their depth.
+    """Which of the points (3, N) are in the image, their flat pixel and their depth.
 
     Of a pinhole, intrinsics and extrinsics in one product: the rows are (column * depth, row * depth, depth).
     """
@@ -194,7 +194,7 @@ def _project(
 def _project_parallel(
     columns: np.ndarray, extrinsics: np.ndarray, size: int, across: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """As `_project`, along rays that are all parallel to the optical axis, in a picture of `across` metres."""
+    """As `_project`, along rays that are all parallel to the optical axis, in an image of `across` metres."""
     to_pixels = np.diag([size / across, size / across, 1.0])
     whole = to_pixels @ np.linalg.inv(extrinsics)[:3]
     whole[:2, 3] += size / 2

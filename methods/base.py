@@ -30,8 +30,8 @@ class Representation(nn.Module):
     made_from: ClassVar[Mapping[str, str]] = {}
     """What a class that is made while running was made from, beside its card: a part of its numbers' names."""
     camera_sizes: ClassVar[bool] = False
-    """Whether cameras may have different sizes: each picture is a field of its own then, `rgb@corner` (B, H, W, 3) in
-    place of `rgb` (B, V, H, W, 3). `methods.pictures.Pictures` reads both. Says nothing of methods without pictures."""
+    """Whether cameras may have different sizes: each image is a field of its own then, `rgb@corner` (B, H, W, 3) in
+    place of `rgb` (B, V, H, W, 3). `methods.pictures.Pictures` reads both. Says nothing of methods without images."""
     feature_dim: int
     token_dim: int = 0
     """Width of a token, for methods that keep tokens."""

@@ -23,14 +23,14 @@ class ImageInput:
     mean, std: per channel, in units of `pixel_range`.
     resize: `none` (the simulator renders at `size`), `short-side` (proportions are kept: the short side becomes
         `scaled`, then the central `size` x `size` are cut out) or `stretch` (to `scaled` x `scaled`, whatever the
-        shape, then the same cut) or `whole` (nothing is cut off: where the short side is longer than `size` the picture
-        is shrunk, in its proportions, until it is `size`; smaller pictures stay as they are).
+        shape, then the same cut) or `whole` (nothing is cut off: where the short side is longer than `size` the image
+        is shrunk, in its proportions, until it is `size`; smaller images stay as they are).
     scaled: pixels of the short side before the cut; 0: `size`.
     interpolation: averaging where it shrinks, as PIL and torchvision do; bicubic with their a = -0.5, also where it
         enlarges.
-    rounded: a resized picture has whole numbers in 0..255, as PIL leaves them; else fractions, of which bicubic ones
+    rounded: a resized image has whole numbers in 0..255, as PIL leaves them; else fractions, of which bicubic ones
         may lie outside, as torchvision leaves tensors.
-    keeps_size: a picture of `size` x `size` is not touched, whatever `scaled` says.
+    keeps_size: an image of `size` x `size` is not touched, whatever `scaled` says.
     """
 
     size: int

@@ -1,4 +1,4 @@
-"""Cameras' pictures as a network takes them, whichever form an observation has them in (`envs.pictures`)."""
+"""Cameras' images as a network takes them, whichever form an observation has them in (`envs.pictures`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Pictures:
         self._prepare: Callable[[Tensor, ImageInput], Tensor] = prepare_images if field == "rgb" else _prepare_depth
 
     def prepare(self, observations: Mapping[str, Tensor], card: ImageInput) -> Tensor:
-        """(B * V, 3, size, size) float32, each picture resized and normalised as the card says: the first observation's
+        """(B * V, 3, size, size) float32, each image resized and normalised as the card says: the first observation's
         cameras in their order, then the second's.
         """
         if self.stacked:
@@ -36,7 +36,7 @@ class Pictures:
         return torch.stack([self._prepare(observations[name], card) for name in self.fields], 1).flatten(0, 1)
 
     def each(self, observations: Mapping[str, Tensor], card: ImageInput) -> list[Tensor]:
-        """As `prepare`, for rules that keep a picture's shape: (B * V, 3, H, W) of one stack, or (B, 3, H, W) of each
+        """As `prepare`, for rules that keep an image's shape: (B * V, 3, H, W) of one stack, or (B, 3, H, W) of each
         camera in their order.
         """
         if self.stacked:
@@ -49,7 +49,7 @@ def _prepare_depth(depth: Tensor, card: ImageInput) -> Tensor:
 
 
 def refuse_apart(name: str, observes: Iterable[str], specs: Mapping[str, FieldSpec], takes: bool) -> None:
-    """Raises `SpecMismatch` where a method that reads one stack would be given pictures of different sizes.
+    """Raises `SpecMismatch` where a method that reads one stack would be given images of different sizes.
 
     name: the method's. takes: whether it says that it takes them (`camera_sizes`).
     """

@@ -23,7 +23,7 @@ from methods.weights import load_strictly, read_tensors
 
 Inputs = Mapping[str, Tensor]
 """Fields (B, ...), or (B, obs_steps, ...) where a policy looks at several observations: what its card and its
-representation's observe, and `proprio`; of cameras of different sizes each picture by itself, `rgb@corner`.
+representation's observe, and `proprio`; of cameras of different sizes each image by itself, `rgb@corner`.
 `language` (B, D), or (B, obs_steps, D), is the instruction's feature where a suite gives one; `feature` stands for the
 outputs of a representation's frozen part, in place of what it observes."""
 
@@ -111,7 +111,7 @@ class Policy(nn.Module):
     optimizer: Literal["adam", "adamw"] = "adam"
     average: Average | None = None
     camera_sizes: ClassVar[bool] = False
-    """Whether the pictures that its own card observes may be of different sizes, as `Representation.camera_sizes`."""
+    """Whether the images that its own card observes may be of different sizes, as `Representation.camera_sizes`."""
     encoded: Tensor | None = None
     """What the representation gave last, detached: whoever finds a loss that is not finite looks whose fault it is."""
     steps_without_gradient = 0

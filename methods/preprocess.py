@@ -10,7 +10,7 @@ from methods.card import FixedPointInput, ImageInput, PointInput, VectorInput
 
 
 def depth_pictures(depth: Tensor) -> Tensor:
-    """(B, H, W) metres along the optical axis, inf where nothing is hit, to (B, 3, H, W) grey pictures in 0..255.
+    """(B, H, W) metres along the optical axis, inf where nothing is hit, to (B, 3, H, W) grey images in 0..255.
 
     The rule `reciprocal`: 255 / (1 + metres). Near is bright, one metre is half as bright, and what is infinitely far
     is 0 by the formula itself, so nothing has to be chosen for it. Interpolation sees these values, never inf.

@@ -187,7 +187,7 @@ class RepresentationContract:
         representation.freeze_as_card_says()
         observations = random_observations(specs, 2)
         apart = [name for name in specs if name != base_name(name)]
-        assert len(apart) >= 2, "the card observes no pictures: then camera_sizes says nothing"
+        assert len(apart) >= 2, "the card observes no images: then camera_sizes says nothing"
         with torch.no_grad():
             feature = representation.eval().encode(observations)
             assert feature.shape == (2, representation.feature_dim), "encode must give (B, feature_dim)"

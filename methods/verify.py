@@ -178,7 +178,7 @@ def _frozen(representation: Representation, inputs: Mapping[str, Tensor]) -> Che
 
 
 def _pixel_range(representation: Representation, inputs: Mapping[str, Tensor], features: Tensor) -> Check:
-    """Constant pictures of 0, 128 and 255 are three different things to the network."""
+    """Constant images of 0, 128 and 255 are three different things to the network."""
     if not isinstance(representation.card.input, ImageInput):
         return Check("pixel range", "-", "no pixels")
     answers = []
@@ -186,7 +186,7 @@ def _pixel_range(representation: Representation, inputs: Mapping[str, Tensor], f
         for value in (0, 128, 255):
             flat = {n: torch.full_like(v[:1], value) if n == "rgb" else v[:1] for n, v in inputs.items()}
             answers.append(representation.encode(flat))
-    # an untrained network's features may be all but parallel: then what counts is how far its pictures lie apart
+    # an untrained network's features may be all but parallel: then what counts is how far its images lie apart
     scale = min(float(features.abs().max()), 10 * float((features - features.mean(0)).abs().max()))
     gaps = [float((a - b).abs().max()) / scale for a, b in ((answers[0], answers[1]), (answers[1], answers[2]))]
     return Check(

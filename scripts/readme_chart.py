@@ -1,7 +1,7 @@
 """docs/measured.png anew, from the committed records: `python scripts/readme_chart.py`.
 
 Retest of each method on the tasks that all of them were measured on, and its mean over all tasks that it has. The
-picture carries its numbers, by which a test finds one that is out of date.
+image carries its numbers, by which a test finds one that is out of date.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """docs/report-*.png anew, from the committed records: `python scripts/screenshots.py`. Needs Chromium.
 
-Each picture carries the hash of the page's assets that it was taken of, by which a test finds one that is out of date.
+Each image carries the hash of the page's assets that it was taken of, by which a test finds one that is out of date.
 """
 
 from __future__ import annotations

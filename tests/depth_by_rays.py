@@ -1,4 +1,4 @@
-"""Depth pictures against rays that are cast through their pixels' centres."""
+"""Depth images against rays that are cast through their pixels' centres."""
 
 from __future__ import annotations
 

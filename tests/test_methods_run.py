@@ -23,7 +23,7 @@ SHORT = [
     "runtime.workers=1",
 ]
 FAST = ["suite.observation.render=fast"]
-"""Of pictures: a tenth of the time. tests/envs/test_metaworld.py looks at those that are rendered as in the paper."""
+"""Of images: a tenth of the time. tests/envs/test_metaworld.py looks at those that are rendered as in the paper."""
 
 
 @pytest.mark.gl
@@ -32,7 +32,7 @@ FAST = ["suite.observation.render=fast"]
 def test_a_method_from_demonstrations_to_its_record(
     method: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """One of each kind that takes seconds: pictures, points from scratch, a transformer on points."""
+    """One of each kind that takes seconds: images, points from scratch, a transformer on points."""
     card = method_class(method).card
     weights = "random" if card.weights else None
     (cell,) = make_cells(

@@ -11,7 +11,7 @@ from envs.spec import FieldSpec, Observation, ObservationRequest
 from tests.toy_env import Toy
 
 REACH = {"front": 1.3, "hand": 0.6}
-"""Half of what a camera sees of the plane, from its middle to the picture's edge."""
+"""Half of what a camera sees of the plane, from its middle to the image's edge."""
 
 
 class Seeing(Toy):

@@ -1,4 +1,4 @@
-"""Methods of pictures that are small enough for the toy simulator: frozen, trained, and one that reads one stack."""
+"""Methods of images that are small enough for the toy simulator: frozen, trained, and one that reads one stack."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ class OneStack(Representation):
 
 
 class OverPictures(Policy):
-    """Over a representation, with the mean colours of all pictures beside its feature."""
+    """Over a representation, with the mean colours of all images beside its feature."""
 
-    card = PolicyCard(name="toy-over-pictures", title="Over pictures", training="end-to-end", **SAID)  # type: ignore[arg-type]
+    card = PolicyCard(name="toy-over-pictures", title="Over images", training="end-to-end", **SAID)  # type: ignore[arg-type]
     camera_sizes = True
 
     def __init__(self, specs: PolicySpecs, representation: Representation | None = None) -> None:

@@ -1,4 +1,4 @@
-"""ACT with CLAMP: ACT as it is, with a frozen representation's tokens beside those of its pictures."""
+"""ACT with CLAMP: ACT as it is, with a frozen representation's tokens beside those of its images."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from methods.policy_card import PolicyCard
 KL_WEIGHT = "10"
 RATES = ("preset", "1e-05", "3e-05", "0.0001", "0.0003", "0.001")
 PICTURES = ImageInput(480, (0, 1), IMAGENET_MEAN, IMAGENET_STD, resize="whole", interpolation="bilinear")
-"""480 x 640 in the published experiments, which nothing resizes; of larger pictures the short side becomes 480."""
+"""480 x 640 in the published experiments, which nothing resizes; of larger images the short side becomes 480."""
 SMALL_PICTURES = dataclasses.replace(PICTURES, size=96)
 
 IMAGENET = WeightFile(
@@ -27,7 +27,7 @@ SIZE = MethodOption(
     "size",
     "act",
     ("act", "small"),
-    "small, for two CPU cores: width 128, 4 heads, feed-forward 512, 2 + 2 + 3 layers, rates 3e-4 and 1e-4; pictures "
+    "small, for two CPU cores: width 128, 4 heads, feed-forward 512, 2 + 2 + 3 layers, rates 3e-4 and 1e-4; images "
     "are shrunk to a short side of 96",
     changes=(("small", "input", SMALL_PICTURES),),
 )
@@ -88,7 +88,7 @@ OVER = dataclasses.replace(
     name="act-head",
     title="ACT (head)",
     reported_as=None,
-    summary="ACT over a representation, whose feature or tokens take the place of the pictures' tokens; `--head act`",
+    summary="ACT over a representation, whose feature or tokens take the place of the images' tokens; `--head act`",
     kind="control",
     observes=(),
     input=None,
@@ -108,7 +108,7 @@ BESIDE = dataclasses.replace(
     name="act-beside",
     title="ACT beside a representation",
     reported_as=None,
-    summary="ACT with a representation's tokens beside those of its pictures: `--method act+clamp`",
+    summary="ACT with a representation's tokens beside those of its images: `--method act+clamp`",
     kind="control",
     parameters=None,
     parameters_source="",

@@ -1,4 +1,4 @@
-"""ACT as published: one ResNet-18 over the pictures of all cameras, whichever their number and sizes."""
+"""ACT as published: one ResNet-18 over the images of all cameras, whichever their number and sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from methods.weights import load_strictly, read_tensors
 class ACT(ChunkPolicy):
     """Pictures (B, V, H, W, 3) uint8, or (B, H, W, 3) of each camera, and proprioception (B, S) to (B, chunk, A).
 
-    A cell of the ResNet's last map is a token: 300 of a picture of 480 x 640.
+    A cell of the ResNet's last map is a token: 300 of an image of 480 x 640.
     """
 
     card = WHOLE

@@ -1,4 +1,4 @@
-"""ALOHA Unleashed with CLAMP: the policy with a frozen representation's tokens beside those of pictures and state."""
+"""ALOHA Unleashed with CLAMP: the policy with a frozen representation's tokens beside those of images and state."""
 
 from __future__ import annotations
 

@@ -63,13 +63,13 @@ OPTIONS = (
         "distortion",
         "tensor2robot",
         ("tensor2robot", "none"),
-        "of pictures in training: brightness, saturation, hue and contrast, in tensor2robot's ranges",
+        "of images in training: brightness, saturation, hue and contrast, in tensor2robot's ranges",
     ),
     MethodOption(
         "crop",
         "none",
         ("none", "random"),
-        "random: of each picture 90 % of height and width, anywhere in training and the middle when it acts (CLAMP, "
+        "random: of each image 90 % of height and width, anywhere in training and the middle when it acts (CLAMP, "
         "Table IV, which does not say how much)",
     ),
     MethodOption(
@@ -92,7 +92,7 @@ CARD = PolicyCard(
     summary="a diffusion transformer over ResNet maps of all cameras, whole chunks of 50 actions in open loop",
     kind="2d",
     observes=("rgb",),
-    input=None,  # every camera's picture in its own size and shape
+    input=None,  # every camera's image in its own size and shape
     training="end-to-end",
     batch="2d",
     paper="Zhao et al., ALOHA Unleashed, CoRL 2024, arXiv:2410.13126, as in CLAMP, sections III-C and VII-C",
@@ -132,7 +132,7 @@ BESIDE = dataclasses.replace(
     CARD,
     name="aloha-unleashed-beside",
     title="ALOHA Unleashed beside a representation",
-    summary="aloha-unleashed with a representation's tokens beside its pictures' and the state: "
+    summary="aloha-unleashed with a representation's tokens beside its images' and the state: "
     "`--method aloha-unleashed+clamp`",
     kind="control",
     weights=(),

@@ -1,7 +1,7 @@
-"""Photometric distortion of pictures in training.
+"""Photometric distortion of images in training.
 
 CLAMP says "we apply photometric distortions" and no more. The operations and ranges are those of
-`ApplyPhotometricImageDistortionsParallel` in google-research/tensor2robot (034f49c): for each picture brightness +-
+`ApplyPhotometricImageDistortionsParallel` in google-research/tensor2robot (034f49c): for each image brightness +-
 0.125, saturation times 0.5 to 1.5, hue +- 0.2 of the circle, contrast times 0.5 to 1.5, in this order. Unlike there,
 values are held in 0..1 after the change of brightness as well: outside, hue and saturation are not defined.
 """
@@ -46,16 +46,16 @@ def _ramp(place: Tensor) -> Tensor:
 
 
 CROPPED = 0.9
-"""Of a picture's height and width, what is left of it; CLAMP does not say."""
+"""Of an image's height and width, what is left of it; CLAMP does not say."""
 
 
 def cropped_size(height: int, width: int) -> tuple[int, int]:
-    """Of a picture in pixels, what is left."""
+    """Of an image in pixels, what is left."""
     return max(1, round(CROPPED * height)), max(1, round(CROPPED * width))
 
 
 def crop(pictures: Tensor, random: bool) -> Tensor:
-    """(B, 3, H, W) to (B, 3, h, w): of each picture another part, by torch's generator of the CPU, or the middle."""
+    """(B, 3, H, W) to (B, 3, h, w): of each image another part, by torch's generator of the CPU, or the middle."""
     height, width = pictures.shape[2:]
     rows, columns = cropped_size(height, width)
     down, across = height - rows, width - columns

@@ -30,9 +30,9 @@ def sine_positions(rows: int, columns: int, width: int) -> Tensor:
 
 
 class ObservationEncoder(nn.Module):
-    """Prepared pictures and further vectors to latents (B, T, width), the vectors' behind those of the maps.
+    """Prepared images and further vectors to latents (B, T, width), the vectors' behind those of the maps.
 
-    sizes: height and width of each camera's picture, pixels. vectors: width of each further input, such as the state.
+    sizes: height and width of each camera's image, pixels. vectors: width of each further input, such as the state.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""ALOHA Unleashed's diffusion policy as CLAMP describes it: pictures and state to chunks of 50 actions.
+"""ALOHA Unleashed's diffusion policy as CLAMP describes it: images and state to chunks of 50 actions.
 
-A ResNet of its own for each camera's picture, one projection for all their last maps, the state as one more token, an
+A ResNet of its own for each camera's image, one projection for all their last maps, the state as one more token, an
 encoder over all; a decoder over the noised chunk attends to the latents and says the noise in it. Sections III-C and
-VII-C of CLAMP; what they leave open is an option of the card. Pictures are normalised by ImageNet's mean and deviation,
+VII-C of CLAMP; what they leave open is an option of the card. Images are normalised by ImageNet's mean and deviation,
 the state by its own in the training data, actions by their range there: of a policy that was pre-trained, in the
 data of the pre-training.
 
@@ -42,7 +42,7 @@ CHOICES = {"step": ("memory", "added"), "schedule": ("squaredcos_cap_v2", "linea
 
 
 class AlohaUnleashed(Policy):
-    """(B, V, H, W, 3) uint8, or a picture (B, H, W, 3) of each camera, and (B, S) to (B, chunk, A)."""
+    """(B, V, H, W, 3) uint8, or an image (B, H, W, 3) of each camera, and (B, S) to (B, chunk, A)."""
 
     card = CARD
     camera_sizes = True
@@ -191,7 +191,7 @@ class AlohaUnleashed(Policy):
         return self.encoder(pictures, vectors, self._further(inputs))
 
     def _further(self, inputs: Inputs) -> Tensor | None:
-        """Tokens (B, T, width) beside those of pictures and state."""
+        """Tokens (B, T, width) beside those of images and state."""
         return None
 
     def _prepared(self, rgb: Tensor) -> Tensor:
@@ -218,7 +218,7 @@ class AlohaUnleashed(Policy):
 
 
 def _sizes(specs: PolicySpecs) -> list[tuple[int, int]]:
-    """Height and width of each camera's picture."""
+    """Height and width of each camera's image."""
     names = fields_of(["rgb"], specs.observation)
     shapes = [specs.observation[name].shape for name in names]
     if names == ["rgb"]:

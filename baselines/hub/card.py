@@ -22,7 +22,7 @@ LARGEST = 2048
 
 @dataclass(frozen=True)
 class HubCard(MethodCard):
-    """patch: pixels of a patch's edge, 0 for a model that takes one size. crop: share of the scaled picture that is
+    """patch: pixels of a patch's edge, 0 for a model that takes one size. crop: share of the scaled image that is
     cut out. resolved: the model's name in its package with what was left out of it filled in.
     """
 

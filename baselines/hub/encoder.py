@@ -69,7 +69,7 @@ class HubEncoder(ImageEncoder):
             network.requires_grad_(True)
 
     def make_network(self, features: str, size: int) -> HubNetwork:
-        """The model with random weights. size: pixels of its pictures."""
+        """The model with random weights. size: pixels of its images."""
         raise NotImplementedError
 
     def load_weights(self, paths: Sequence[Path]) -> None:

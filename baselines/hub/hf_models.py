@@ -4,7 +4,7 @@
     bench run --suite metaworld-15 --tasks reach --method hf:facebook/dinov2-small
 
 The files lie in FOLDER/hf-OWNER--NAME, FOLDER as for any weights. No code of a repository is ever run: one that brings
-its own is refused. Of a model of pictures and texts the vision tower is taken.
+its own is refused. Of a model of images and texts the vision tower is taken.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LARGEST = 2**20
 WITH_CLASS = frozenset({"vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "clip_vision_model", "vit_mae"})
 """Types whose first token is a class token; of CLIP's the pooled output is the one after its last norm."""
 ANY_SIZE = frozenset({"dinov2", "dinov2_with_registers", "dinov3_vit"})
-"""Types that scale their positions to the picture by themselves."""
+"""Types that scale their positions to the image by themselves."""
 UNUSED = (
     "classifier",
     "cls_classifier",

@@ -1,4 +1,4 @@
-"""What a repository's preprocessor_config.json says of pictures, as an `ImageInput`."""
+"""What a repository's preprocessor_config.json says of images, as an `ImageInput`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ VERSION = 1
 """Of this adapter. What the models themselves compute is named by the version of their package."""
 CHANGES = (("training", "lora", "training", "partial"), ("training", "finetune", "training", "end-to-end"))
 DEPTH = (("observe", "rgbd", "observes", ("rgb", "depth")),)
-"""Of every encoder of pictures (`baselines.images`)."""
+"""Of every encoder of images (`baselines.images`)."""
 FACTS = CardFacts(VERSION, "2d", "frozen", ("rgb",), None, (*CHANGES, *DEPTH))
 
 

@@ -58,7 +58,7 @@ class TimmNetwork(HubNetwork):
         return found[:, self.prefix :]
 
     def checkpoint(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Through timm's own filter, which knows publishers' layouts and scales positions to the picture's size."""
+        """Through timm's own filter, which knows publishers' layouts and scales positions to the image's size."""
         module: Any = importlib.import_module(type(self.model).__module__)
         adapt = getattr(module, "checkpoint_filter_fn", None)
         found: Mapping[str, Tensor] = adapt(dict(tensors), self.model) if adapt is not None else tensors
@@ -156,7 +156,7 @@ def _paper(config: Any) -> str:
 
 
 def _patch(model: Any) -> int:
-    """Pixels of a patch's edge, of models that take pictures of other sizes."""
+    """Pixels of a patch's edge, of models that take images of other sizes."""
     size = getattr(getattr(model, "patch_embed", None), "patch_size", None)
     plain = hasattr(model, "num_prefix_tokens") and hasattr(model, "set_input_size")
     return int(size[0]) if plain and size is not None and size[0] == size[1] else 0

@@ -1,6 +1,6 @@
-"""Two transformers that share their attention: one for pictures and instruction, one for state and actions.
+"""Two transformers that share their attention: one for images and instruction, one for state and actions.
 
-The blocks are Gemma's (RMS norm, gated GELU, rotary positions, one key and value for all heads). Pictures and
+The blocks are Gemma's (RMS norm, gated GELU, rotary positions, one key and value for all heads). Images and
 instruction attend to each other; the state to them and itself; actions to everything. So what the first transformer
 computes does not depend on the second's input, and is computed once for all steps of sampling.
 """

@@ -1,15 +1,15 @@
 """CLAMP's baseline "VLA Backbone": "a VLA model with the pi-0 architecture", trained from scratch.
 
 CLAMP says that sentence and that it is pre-trained on the data of CLAMP's own pre-training; no size, no rate, no number
-of steps, no preparation of pictures. What is here is pi-0 as its authors' openpi has it (Black et al. 2024,
+of steps, no preparation of images. What is here is pi-0 as its authors' openpi has it (Black et al. 2024,
 arXiv:2410.24164; Physical-Intelligence/openpi, siglip.py, gemma.py, pi0.py), written anew:
 
-- every camera's picture through one SigLIP So400m/14, 256 tokens each; Gemma 2B over all of them; an action expert of
+- every camera's image through one SigLIP So400m/14, 256 tokens each; Gemma 2B over all of them; an action expert of
   311 M over state and chunk, flow matching (Lipman et al. 2023), ten Euler steps;
 - state and actions by mean and deviation.
 
 It is not pi-0 in this: an instruction enters as its feature, one token, where pi-0 has a tokenizer and an embedding for
-each of 257,152 words (527 M of its parameters); pictures are stretched to 224 x 224 where openpi pads them; there is no
+each of 257,152 words (527 M of its parameters); images are stretched to 224 x 224 where openpi pads them; there is no
 clipping of gradients, no average of weights, no decay of the rate, no augmentation, no weights of anybody's.
 """
 
@@ -37,12 +37,12 @@ STEPS = 10
 
 
 class VLABackbone(Policy):
-    """(B, V, H, W, 3) uint8, or a picture of each camera, and (B, S) to (B, chunk, A)."""
+    """(B, V, H, W, 3) uint8, or an image of each camera, and (B, S) to (B, chunk, A)."""
 
     card = PolicyCard(
         name="vla-backbone",
         title="VLA Backbone",
-        summary="pi-0's architecture from scratch: SigLIP and Gemma over pictures, an action expert, flow matching",
+        summary="pi-0's architecture from scratch: SigLIP and Gemma over images, an action expert, flow matching",
         kind="2d",
         observes=("rgb",),
         input=ImageInput(224, (0, 1), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), resize="stretch"),
@@ -56,7 +56,7 @@ class VLABackbone(Policy):
                 "size",
                 "pi-0",
                 ("pi-0", "small"),
-                "small: pictures of 112 pixels, vision of width 96 and 2 layers, backbone of width 128 and action "
+                "small: images of 112 pixels, vision of width 96 and 2 layers, backbone of width 128 and action "
                 "expert of width 96 with 3 layers; rate 5e-4",
             ),
             MethodOption(
@@ -160,7 +160,7 @@ class VLABackbone(Policy):
         self.pretrained = True
 
     def _seen(self, inputs: Inputs) -> Cache:
-        """What the backbone keeps of pictures and instruction."""
+        """What the backbone keeps of images and instruction."""
         tokens = self.vision(self.pictures.prepare(inputs, self.input))
         tokens = tokens.unflatten(0, (-1, self.pictures.cameras)).flatten(1, 2)
         if self.embed_language is not None:

@@ -15,7 +15,7 @@ class Expert:
 
 @dataclass(frozen=True)
 class Size:
-    """picture, patch: pixels. vision_*: of the picture's transformer. backbone reads pictures and instruction, action
+    """picture, patch: pixels. vision_*: of the image's transformer. backbone reads images and instruction, action
     state and actions; both have `depth` layers with the same `heads`, one key and value for all of them, of `head_dim`.
     """
 

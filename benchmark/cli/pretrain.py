@@ -216,7 +216,7 @@ def retrieval(
 ) -> None:
     """Score retrieval on held-out frames, beside chance.
 
-    Of CLAR: clouds by picture and by instruction. Of CLAMP: image, action and text in all six directions (Fig. 7).
+    Of CLAR: clouds by image and by instruction. Of CLAMP: image, action and text in all six directions (Fig. 7).
     """
     from benchmark.pretrain.judge_retrieval import judge, retrieval_table
     from benchmark.report.tables.forms import render

@@ -1,7 +1,7 @@
 """Stored demonstrations of RLBench as ours: keyframes, with what a method observes there. No simulator is needed.
 
 Each episode of `dataset_generator`'s folders becomes a few rows: the moment before an action (the last keyframe), and
-the action to the next one (`envs.rlbench.keyframes`). Pictures, depth, clouds, state and frames are those of the
+the action to the next one (`envs.rlbench.keyframes`). Images, depth, clouds, state and frames are those of the
 simulator `rlbench`, computed by the same code. Whether the keyframes, sent as actions, would succeed is not known.
 """
 
@@ -152,7 +152,7 @@ def keyframe_rows(episode: Episode, request: ObservationRequest, most: int, lift
     steps = (0, *keys[:-1])
     actions = [action_between(*poses[a], *poses[b], bool(opened[b] > 0.5)) for a, b in zip(steps, keys, strict=True)]
     proprio = [proprio_of(episode.observations[step], lift3d) for step in steps]
-    _seen(episode, steps[0], request, proprio[0])  # what is wrong with its pictures is said before others are converted
+    _seen(episode, steps[0], request, proprio[0])  # what is wrong with its images is said before others are converted
     return Rows(steps, np.stack(actions), np.stack(proprio))
 
 
@@ -170,7 +170,7 @@ def _count_pictures(episode: Episode, camera: str, moments: int) -> None:
 
 
 def _seen(episode: Episode, step: int, request: ObservationRequest, proprio: np.ndarray) -> Observation:
-    """The fields of one moment. proprio: (15,) of it. Raises `Unusable`, or `ConfigError` for pictures of another
+    """The fields of one moment. proprio: (15,) of it. Raises `Unusable`, or `ConfigError` for images of another
     size."""
     views = {}
     for camera in request.cameras:

@@ -56,7 +56,7 @@ def export_demos(
 ) -> Exported:
     """Write the tasks' demonstrations to `folder`; those that are not there are collected.
 
-    Pictures are of the suite's cameras, drawn as `suite.observation` says. frame_rate: frames a second, a divisor of
+    Images are of the suite's cameras, drawn as `suite.observation` says. frame_rate: frames a second, a divisor of
     the simulator's steps a second, None for every step. Raises `ConfigError` for a folder that is there, for what the
     format cannot hold, and where its packages are missing.
     """
@@ -144,7 +144,7 @@ def _write(
 
 
 def _demos(settings: Settings, paths: Paths, task: str, request: ObservationRequest) -> Demos:
-    """Raises `SpecMismatch` where a simulator that restores no state has not stored these pictures."""
+    """Raises `SpecMismatch` where a simulator that restores no state has not stored these images."""
     suite, stored = settings.suite, request if settings.simulator().restorable else settings.stored(request)
     workers = resolve_workers(settings.runtime)
     rules = settings.of_task(task)
@@ -162,7 +162,7 @@ def _drawing(settings: Settings, demos: Demos, request: ObservationRequest) -> I
     """The simulators that draw, and their fingerprint. None are started where nothing is drawn."""
     suite, runtime, python = settings.suite, settings.runtime, settings.env_python
     if demos.sensors is not None or "rgb" not in request.fields:
-        drawn_by = demos.sensors.fingerprint if demos.sensors else "no pictures"
+        drawn_by = demos.sensors.fingerprint if demos.sensors else "no images"
         yield Pool(EnvConfig(suite.env, demos.task, request, python), 0), drawn_by
         return
     pool, fingerprint = open_pool(
@@ -175,7 +175,7 @@ def _drawing(settings: Settings, demos: Demos, request: ObservationRequest) -> I
 def _frames(
     demos: Demos, request: ObservationRequest, pool: Pool, fingerprint: str, every: int, paths: Paths
 ) -> Iterator[list[np.ndarray]]:
-    """The pictures of each frame, from the cache where a run has put them there; nothing is put there."""
+    """The images of each frame, from the cache where a run has put them there; nothing is put there."""
     if "rgb" not in request.fields:
         return
     spans = list(pieces(demos, every))

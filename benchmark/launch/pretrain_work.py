@@ -59,7 +59,7 @@ def label(job: PretrainJob) -> str:
 
 
 def prepare(sweep: Sweep, number: int) -> int:
-    """The frames that all of these pre-trainings share, pictures included if one of them needs them."""
+    """The frames that all of these pre-trainings share, images included if one of them needs them."""
     check_code(sweep)
     job, runtime = _job(sweep, number)
     jobs = [_job(sweep, other)[0] for other in range(len(sweep.entries))]

@@ -13,24 +13,24 @@ import numpy as np
 CAMERA, SIZE = "corner", 224
 
 
-def bare_loop(task: str, picture: str, seconds: float) -> float:
+def bare_loop(task: str, image: str, seconds: float) -> float:
     """Steps per second of physics with zero actions and one render a step, in this process.
 
-    picture: `depth` (mujoco.Renderer with everything off that depth does not need), `rgb-paper` (the simulator's
+    image: `depth` (mujoco.Renderer with everything off that depth does not need), `rgb-paper` (the simulator's
     default quality), `rgb-fast` (no multisampling, shadows or reflections).
     """
     env = _metaworld(task)
     import mujoco
 
     model, data = env.model, env.data
-    plain = picture != "rgb-paper"
+    plain = image != "rgb-paper"
     if plain:
         model.vis.quality.offsamples = 0
     renderer = mujoco.Renderer(model, SIZE, SIZE)
-    if picture == "depth":
+    if image == "depth":
         renderer.enable_depth_rendering()
     off = [mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION] if plain else []
-    if picture == "depth":
+    if image == "depth":
         off += [mujoco.mjtRndFlag.mjRND_SKYBOX, mujoco.mjtRndFlag.mjRND_HAZE, mujoco.mjtRndFlag.mjRND_FOG]
     action, steps = np.zeros(4), 0
     start = time.perf_counter()

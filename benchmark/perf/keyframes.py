@@ -22,7 +22,7 @@ def rates(task: str, seconds: float) -> tuple[float, float]:
 
     Both play the same episodes in turns, one and one, until each has taken half of the seconds, so that the machine's
     drift is in both. In the bare loop the simulator observes nothing but joints, and `mujoco.Renderer` draws one depth
-    picture of each moment, of the same size, with everything off that depth does not need.
+    image of each moment, of the same size, with everything off that depth does not need.
     """
     seeing: Any = make(ENV, task, ObservationRequest(CLOUD, (CAMERA,), height=SIZE, width=SIZE))
     blind: Any = make(ENV, task, ObservationRequest(("proprio",)))

@@ -1,4 +1,4 @@
-"""Figure 6 for any task: attention over the cloud and over the picture, at moments of the expert's episode."""
+"""Figure 6 for any task: attention over the cloud and over the image, at moments of the expert's episode."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ UNTRAINED = "random"
 
 
 ENLARGED = ("rlbench", "calibrated")
-"""Kinds of data whose pictures may be smaller than the teacher's: how they are enlarged is part of what it teaches, and
+"""Kinds of data whose images may be smaller than the teacher's: how they are enlarged is part of what it teaches, and
 was another rule (a = -0.75) before it had a name here."""
 
 

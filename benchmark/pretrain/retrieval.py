@@ -1,6 +1,6 @@
-"""How well clouds are found by their picture and by their instruction, on frames that were never trained on.
+"""How well clouds are found by their image and by their instruction, on frames that were never trained on.
 
-A gallery has one frame of each held-out trajectory, so that near-copies do not compete. A picture has found its cloud
+A gallery has one frame of each held-out trajectory, so that near-copies do not compete. An image has found its cloud
 if that is among the k nearest; an instruction has, if one of the k nearest clouds is of that instruction.
 """
 

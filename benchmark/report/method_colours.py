@@ -1,4 +1,4 @@
-"""One colour for each method, the same in every chart and picture, whichever methods stand beside it."""
+"""One colour for each method, the same in every chart and image, whichever methods stand beside it."""
 
 from __future__ import annotations
 

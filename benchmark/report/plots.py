@@ -1,4 +1,4 @@
-"""Success over epochs and over cameras of one cell, and the losses of a pre-training, as pictures."""
+"""Success over epochs and over cameras of one cell, and the losses of a pre-training, as images."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Suite:
         are named, each method has demonstrations of its own, and stands in no table with another.
     observation: options of `envs.spec.ObservationRequest` as plain data; `crop` is `[x0, y0, z0, x1, y1, z1]` in
         metres, a name that the simulator knows, or absent for the simulator's own; `sizes` is `{camera: [height,
-        width]}` of cameras whose pictures are not `height` x `width`.
+        width]}` of cameras whose images are not `height` x `width`.
     """
 
     name: str

@@ -73,7 +73,7 @@ def _examine(pool: Pool) -> tuple[str, bool]:
 
 
 def _first_moment(pool: Pool, seed: int) -> np.ndarray:
-    """The front camera's picture (H, W, 3), after everything in it was looked at. Raises `Wrong`."""
+    """The front camera's image (H, W, 3), after everything in it was looked at. Raises `Wrong`."""
     _ask(pool, "reset", seed)
     seen = pool.workers[0].observation
     rgb, depth, focal = seen["rgb"][0], seen["depth"][0], float(seen["intrinsics"][0, 0, 0])

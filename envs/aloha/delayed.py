@@ -17,7 +17,7 @@ from envs.aloha.world import World
 class Delayed:
     """The last configurations of a world; before an episode's beginning it stood as at the beginning.
 
-    seen: the `mujoco.MjData` that cameras look at: the world's own where pictures are not late. size: of `state`.
+    seen: the `mujoco.MjData` that cameras look at: the world's own where images are not late. size: of `state`.
     """
 
     def __init__(self, world: World, image_steps: int, joint_steps: int) -> None:

@@ -92,7 +92,7 @@ class Aloha:
     proprio (14,): where they are, in the same order and units. A closed gripper reads -0.07 to 0, as in aloha_sim.
     ground_truth (45,): place 3, metres, and rotation x, y, z, w of six objects: what the task moves, where to, the
         others; zeros where there are fewer. Then how far three drawers are open, top to bottom, metres.
-    views: CLAMP's five virtual pictures, those of the wrists turning with the grippers.
+    views: CLAMP's five virtual images, those of the wrists turning with the grippers.
     points: of all cameras, in the world frame, whose origin is the middle of the table.
     """
 
@@ -256,7 +256,7 @@ class Aloha:
         self._late.set_state(own[self.world.state_size :])
 
     def expert_episode(self, seed: int) -> ExpertEpisode:
-        """Planned from the true poses (`envs.aloha.experts`); of the fields it records those that need no picture."""
+        """Planned from the true poses (`envs.aloha.experts`); of the fields it records those that need no image."""
         from envs.aloha.experts.episode import play
 
         return play(self, seed)
@@ -270,7 +270,7 @@ class Aloha:
         return self.request.renders or not {"intrinsics", "extrinsics"}.isdisjoint(self._specs)
 
     def told(self) -> Observation:
-        """The fields that need no picture."""
+        """The fields that need no image."""
         found = Observation()
         if "proprio" in self._specs:
             found["proprio"] = self.world.proprio(self._late.joints)

@@ -21,7 +21,7 @@ class Options:
     """root: the checkout, read where it is looked for (`envs.aloha.checkout`).
 
     stand_ins: without some visual meshes that mirrors of aloha_sim leave out (`checkout.REPLACEABLE`).
-    image_delay, joint_delay: seconds by which pictures (and points and views) and proprio are late. aloha_sim's own
+    image_delay, joint_delay: seconds by which images (and points and views) and proprio are late. aloha_sim's own
         default is 0.3 and 0.1; CLAMP says nothing.
     variety: whether the experts vary grasps, speed and way between episodes.
     noise: standard deviation, radians, of a slow disturbance of the joint targets that the experts play and do not

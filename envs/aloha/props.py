@@ -54,6 +54,6 @@ BOWL_RACK: dict[str, Prop] = {
     "rack": RACK["rack"],
     "bowl": Prop("ycb/024_bowl/google_64k", 0.7, "bowl_blue_color.png", plain=_BLUE),
 }
-"""Blue as in the dining scenes, where aloha_sim's is pink: the pink picture is not among the files of `checkout`."""
+"""Blue as in the dining scenes, where aloha_sim's is pink: the pink image is not among the files of `checkout`."""
 SLIDES = ("joint_top_drawer_low", "joint_middle_drawer_low", "joint_bottom_drawer_low")
 """The box's drawers, which open by 0 to 0.1 m."""

@@ -45,7 +45,7 @@ def build(assets: Path, props: Mapping[str, Prop], replaced: tuple[str, ...] = (
     for name, prop in props.items():
         _add(spec, assets, name, prop, name in replaced)
     model = spec.compile()
-    model.cam_sensorsize[:] = 0  # else pictures of another shape than the sensor's have pixels that are not square
+    model.cam_sensorsize[:] = 0  # else images of another shape than the sensor's have pixels that are not square
     return model
 
 

@@ -17,7 +17,7 @@ PATIENCE = 20.0
 """Seconds for an X server to say its number."""
 INSTALL = "sudo apt-get install -y xvfb libgl1-mesa-dri"
 WRONG_PLATFORMS = ("offscreen", "minimal", "eglfs", "linuxfb", "vnc", "wayland")
-"""Of Qt. With `offscreen` CoppeliaSim runs without an error, and every picture is black."""
+"""Of Qt. With `offscreen` CoppeliaSim runs without an error, and every image is black."""
 
 
 class NoDisplay(UserError, RuntimeError):
@@ -99,6 +99,6 @@ def refuse_wrong_platform() -> None:
     platform = os.environ.get("QT_QPA_PLATFORM", "").partition(":")[0]
     if platform in WRONG_PLATFORMS:
         raise NoDisplay(
-            f"QT_QPA_PLATFORM={platform}: CoppeliaSim would run and every picture would be black; "
+            f"QT_QPA_PLATFORM={platform}: CoppeliaSim would run and every image would be black; "
             "unset QT_QPA_PLATFORM, or set it to xcb"
         )

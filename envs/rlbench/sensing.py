@@ -26,11 +26,11 @@ EMPTY = 1e-5
 DOWN = np.array([0.0, 1.0, 0.0, 0.0])
 """Quaternion x, y, z, w of a hand that points down with its fingers along the robot's y axis: RLBench begins near."""
 DARK = 3
-"""Of 255. A picture without a brighter pixel was not drawn: RLBench's scene is lit."""
+"""Of 255. An image without a brighter pixel was not drawn: RLBench's scene is lit."""
 
 
 class NoPicture(RuntimeError):
-    """A camera gives what cannot be a picture of the scene."""
+    """A camera gives what cannot be an image of the scene."""
 
 
 def robot_from_world(base: np.ndarray = BASE, yaw: float = 0.0) -> np.ndarray:
@@ -72,7 +72,7 @@ def view_of(observation: Any, camera: str, request: ObservationRequest) -> View:
         rgb = np.asarray(getattr(observation, f"{camera}_rgb"), np.uint8)
         if rgb.max(initial=0) <= DARK:
             raise NoPicture(
-                f"the picture of {camera} is black: CoppeliaSim draws nothing here. QT_QPA_PLATFORM must be unset or "
+                f"the image of {camera} is black: CoppeliaSim draws nothing here. QT_QPA_PLATFORM must be unset or "
                 "xcb, and the X server needs GLX (`bench doctor rlbench` looks at pixels)"
             )
     if request.geometry:
@@ -103,7 +103,7 @@ def pose_of(observation: Any) -> tuple[np.ndarray, np.ndarray]:
 def fields_of(views: Mapping[str, View], request: ObservationRequest, proprio: np.ndarray) -> Observation:
     """The requested fields of one moment. views: by the names of the request's cameras, in its sizes.
 
-    Raises ValueError for a picture of another size.
+    Raises ValueError for an image of another size.
     """
     seen = [views[name] for name in request.cameras]
     for name, view in zip(request.cameras, seen, strict=True):

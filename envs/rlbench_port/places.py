@@ -35,7 +35,7 @@ WORKSPACE = (np.array([0.0, -0.65, 0.0]), np.array([1.05, 0.65, 1.0]))
 @dataclass(frozen=True)
 class CameraPose:
     """eye: metres, RLBench's world frame. forward, up: directions along the robot's axes. fov: degrees, both ways (of a
-    square picture)."""
+    square image)."""
 
     eye: tuple[float, float, float]
     forward: tuple[float, float, float]

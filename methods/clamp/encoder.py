@@ -80,7 +80,7 @@ class ImageEncoder(nn.Module):
         init_transformer(self)
 
     def forward(self, views: Tensor, valid: Tensor) -> Tensor:
-        """(B, T, D), row by row: the views stand side by side in one picture, the paper's of 224 x 1120."""
+        """(B, T, D), row by row: the views stand side by side in one image, the paper's of 224 x 1120."""
         views, valid = views[:, : self.views], valid[:, : self.views]
         tiled = tile(views * valid.unsqueeze(-1))  # whatever stands in an empty pixel is not seen
         tokens = self.patch_embed(tiled.permute(0, 3, 1, 2)) + self.pos_embed

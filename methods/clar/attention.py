@@ -1,7 +1,7 @@
 """Where the encoder looks (CLAR, Fig. 6).
 
 The paper does not say which attention its figure shows. Ours: what the class token gives each patch in the last block,
-the mean over heads, which is what reaches the feature. In the picture every patch's share lies where its local
+the mean over heads, which is what reaches the feature. In the image every patch's share lies where its local
 alignment samples the image; an encoder trained without alignment has it at the patch's centre.
 """
 
@@ -55,7 +55,7 @@ def on_image(
 ) -> Tensor:
     """(B, H, W) in 0..1: visible patches' shares where the alignment samples, or at their centres without one.
 
-    reference (B, n, 2) in [0, 1]; seen (B, n); cells: of the teacher's map; spread: of a spot, in picture widths.
+    reference (B, n, 2) in [0, 1]; seen (B, n); cells: of the teacher's map; spread: of a spot, in image widths.
     """
     if local is None:
         places, weights = reference.unsqueeze(2), torch.ones_like(shares).unsqueeze(-1)

@@ -13,7 +13,7 @@ is the same, is a negative like any other. Three forms:
 - `dcl_as_printed`: eq. 4 to the letter. The positive is the pair i, i; every j != i is in the denominator, those with
   the same instruction too.
 
-For images, where every frame has its own picture, the last two are the same. Silent, with our default: features are
+For images, where every frame has its own image, the last two are the same. Silent, with our default: features are
 L2-normalised (without it t means nothing); sums over i are means in all three forms, so that eq. 7's weights do not
 depend on the batch; t starts at 0.07 and 1/t stays within [1, 100] (salesforce/ULIP f194ddb).
 """
@@ -91,7 +91,7 @@ def contrast(
 
 
 class GlobalContrast(nn.Module):
-    """Clouds' features into CLIP's space by one matrix (ULIP), against pictures and instructions with one t."""
+    """Clouds' features into CLIP's space by one matrix (ULIP), against images and instructions with one t."""
 
     def __init__(self, feature_dim: int, teacher_dim: int, form: Form = "infonce") -> None:
         super().__init__()

@@ -5,7 +5,7 @@ reference point; K offsets and weights are predicted from the query, and the ima
 the map sampled there (deformable attention over one level); patch and sampled feature are contrasted both ways.
 Silent, with our default: CLIP's 14 x 14 patch tokens as the map; 8 heads of 4 points and their start from Deformable
 DETR (fundamentalvision/Deformable-DETR 11169a6); a common width of 256; a temperature of its own; patches whose centre
-lies outside the picture, behind the camera or behind what the camera saw (depth differs by more than 2 cm) are left
+lies outside the image, behind the camera or behind what the camera saw (depth differs by more than 2 cm) are left
 out as queries and as negatives; negatives are the other patches of the same image (`batch`: of all images).
 """
 
@@ -82,7 +82,7 @@ class DeformableSampling(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def where(self, queries: Tensor, reference: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Sampling places (B, n, heads, points, 2) in [0, 1] of the picture, and weights (B, n, heads, points).
+        """Sampling places (B, n, heads, points, 2) in [0, 1] of the image, and weights (B, n, heads, points).
 
         queries (B, n, query_dim); reference (B, n, 2), column and row in [0, 1]; shape: rows and columns of the map.
         """

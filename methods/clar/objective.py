@@ -21,7 +21,7 @@ from methods.weights import choose_weights, load_strictly
 CLOUD = ("points", "points_valid")
 CAMERA = ("depth", "intrinsics", "extrinsics")
 TAUGHT = ("image_feature", "image_map")
-"""Of a picture, what the teacher makes of it."""
+"""Of an image, what the teacher makes of it."""
 
 
 class ClarObjective(Objective):
@@ -36,7 +36,7 @@ class ClarObjective(Objective):
         self.fields = (*CLOUD, "rgb", *CAMERA) if options.taught else CLOUD
 
     def batch(self, rows: Sequence[Row], draws: np.random.Generator) -> Batch:
-        """Clouds; with a teacher also one camera's picture of each, which is held against the cloud, and its text."""
+        """Clouds; with a teacher also one camera's image of each, which is held against the cloud, and its text."""
         found = stacked(rows, CLOUD)
         if not self.options.taught:
             return found

@@ -67,7 +67,7 @@ class Options:
 
     @property
     def taught(self) -> bool:
-        """Whether a teacher and pictures are needed."""
+        """Whether a teacher and images are needed."""
         return self.contrast or self.local
 
     @property
@@ -105,7 +105,7 @@ class Pretraining(ObjectiveModel):
             )
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Fields (B, ...), as `envs.spec` describes clouds and pictures of one camera, to what the terms are made of.
+        """Fields (B, ...), as `envs.spec` describes clouds and images of one camera, to what the terms are made of.
 
         `mae` and `local` are scalars; `clouds` (B, teacher_dim) are unit vectors for `batch_terms`, which may see
         those of other devices as well.
@@ -157,11 +157,11 @@ class Pretraining(ObjectiveModel):
     @property
     def why_no_pairs(self) -> str:
         if self.contrast is None:
-            return "it was pre-trained without contrast: it shares no space with pictures or text"
+            return "it was pre-trained without contrast: it shares no space with images or text"
         return ""
 
     def pairs(self, batch: Mapping[str, Tensor]) -> Pairs:
-        """Clouds, found by their picture and by their instruction in the teacher's space."""
+        """Clouds, found by their image and by their instruction in the teacher's space."""
         assert self.contrast is not None
         clouds = self.contrast.embed(self.representation.encode(batch))
         image, words = (functional.normalize(batch[n].float(), dim=-1) for n in ("image_feature", "text_feature"))
@@ -174,7 +174,7 @@ class Pretraining(ObjectiveModel):
         index = farthest_points(cloud, config.patches)
         raw = take(repeat_valid(points.float(), valid), index)
         if self.options.augment == "scale-translate" and self.training:
-            # Point-MAE's; the projection into the picture keeps the true centres
+            # Point-MAE's; the projection into the image keeps the true centres
             low, high = cloud.new_tensor(2 / 3), cloud.new_tensor(3 / 2)
             scale = low + (high - low) * torch.rand(len(cloud), 1, 3, device=cloud.device)
             cloud = cloud * scale + (torch.rand(len(cloud), 1, 3, device=cloud.device) - 0.5) * 0.4

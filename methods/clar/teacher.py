@@ -79,7 +79,7 @@ class Teacher(ABC):
         """(n, dim)."""
 
     def outputs(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Feature]:
-        """Of V pictures (V, H, W, 3): `image_feature` (V, dim), and `image_map` (V, h, w, map_dim) in 300 kB each."""
+        """Of V images (V, H, W, 3): `image_feature` (V, dim), and `image_map` (V, h, w, map_dim) in 300 kB each."""
         views = shapes["rgb"][0]
         return {
             "image_feature": Feature((views, self.dim), "float32", 1e-4),
@@ -126,10 +126,10 @@ class CLIPTeacher(Teacher):
 
 
 class RandomTeacher(Teacher):
-    """Knows nothing, but tells pictures apart: fixed random projections of pixels, a random vector a sentence.
+    """Knows nothing, but tells images apart: fixed random projections of pixels, a random vector a sentence.
 
     For trying the machinery where CLIP's weights are not. An untrained CLIP would not do: its features of different
-    pictures are parallel to the third digit, so nothing could be learnt from them.
+    images are parallel to the third digit, so nothing could be learnt from them.
     """
 
     label = "random"
@@ -151,7 +151,7 @@ class RandomTeacher(Teacher):
 
     @torch.inference_mode()
     def images(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """The map: each patch's pixels. The feature: colours of the cells against the picture's mean."""
+        """The map: each patch's pixels. The feature: colours of the cells against the image's mean."""
         pixels = prepare_images(rgb, self.input)
         patches = functional.unfold(pixels, self.patch, stride=self.patch).transpose(1, 2)
         colours = functional.avg_pool2d(pixels, self.patch)

@@ -83,7 +83,7 @@ def seen(pose: np.ndarray, mark: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def coded(shares: np.ndarray) -> np.ndarray:
-    """Depth as RLBench stores it: 24 bits over the channels of a picture."""
+    """Depth as RLBench stores it: 24 bits over the channels of an image."""
     levels = np.floor(shares * (2**24 - 1) + 0.5).astype(np.uint32)
     return np.stack([levels // 65536, levels // 256 % 256, levels % 256], axis=-1).astype(np.uint8)
 

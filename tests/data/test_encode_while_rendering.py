@@ -1,4 +1,4 @@
-"""Large frames of a frozen encoder are encoded while they are rendered: the same features, no picture on the disk."""
+"""Large frames of a frozen encoder are encoded while they are rendered: the same features, no image on the disk."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ print(anonymous() - before)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is read")
 def test_memory_is_bounded_by_the_setting(tmp_path: Path) -> None:
-    """MB that a pass over 300 MB of pictures takes, by the system's own count."""
+    """MB that a pass over 300 MB of images takes, by the system's own count."""
     np.save(tmp_path / "rgb.npy", np.ones((2000, 1, 224, 224, 3), np.uint8))
     took = []
     for limit in ("1e7", "1e9"):

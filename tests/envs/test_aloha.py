@@ -34,7 +34,7 @@ SEEING = ("rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", 
 @pytest.mark.gl
 class TestSeeing(EnvContract):
     env, task, fields, cameras, steps = "aloha", "drawer-open", SEEING, CORNERS, 2
-    test_a_planned_episode_is_what_its_actions_lead_to = None  # 280 steps with pictures; TestBlind plays it without
+    test_a_planned_episode_is_what_its_actions_lead_to = None  # 280 steps with images; TestBlind plays it without
 
 
 class TestBlind(EnvContract):

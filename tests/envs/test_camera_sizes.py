@@ -188,7 +188,7 @@ def test_each_camera_sees_what_it_sees_alone(render: str) -> None:
         for name in ("intrinsics", "extrinsics"):
             assert np.array_equal(frame[name][number], alone[name][0]), (camera, name)
         assert np.array_equal(clouds[number], own[0])
-    assert frame["intrinsics"][1, 0, 2] == 32 and frame["intrinsics"][1, 1, 2] == 30.5, "the middle of its own picture"
+    assert frame["intrinsics"][1, 0, 2] == 32 and frame["intrinsics"][1, 1, 2] == 30.5, "the middle of its own image"
 
 
 @pytest.mark.gl

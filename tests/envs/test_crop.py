@@ -188,7 +188,7 @@ def test_a_crop_in_a_frame_of_its_own_is_the_crop_by_points(seed: int) -> None:
 
 @pytest.mark.sim
 def test_lift3ds_boxes_are_its_matrices_times_the_cameras_true_poses() -> None:
-    """T R^T R^T (p - c), with R in OpenCV axes as MuJoCo draws the picture (not rotated)."""
+    """T R^T R^T (p - c), with R in OpenCV axes as MuJoCo draws the image (not rotated)."""
     env = make("metaworld", "reach", ObservationRequest(("proprio",)))
     assert isinstance(env, MetaWorld)
     env.reset(0)

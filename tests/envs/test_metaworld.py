@@ -1,4 +1,4 @@
-"""MetaWorld: the contract, golden pictures, true geometry."""
+"""MetaWorld: the contract, golden images, true geometry."""
 
 from __future__ import annotations
 

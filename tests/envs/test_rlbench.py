@@ -307,7 +307,7 @@ class TestSeeing:
         assert not np.array_equal(found["obs/rgb"][0], found["obs/rgb"][-1])
 
     def test_a_black_picture_is_an_error_that_says_why(self, python: str, seeing: Pool) -> None:
-        said = "the picture of front is black.*QT_QPA_PLATFORM"
+        said = "the image of front is black.*QT_QPA_PLATFORM"
         with fault(python, "reset:black"), pytest.raises(WorkerError, match=said) as caught:
             ask(seeing, "reset", 3)
         assert caught.value.fault == "simulator"

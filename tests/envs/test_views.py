@@ -91,7 +91,7 @@ def test_what_is_behind_padding_or_not_finite_is_never_seen() -> None:
     seen, filled = views.render_views(more, CAMERA[None], valid)
     np.testing.assert_array_equal(seen, expected)
     np.testing.assert_array_equal(filled, mask)
-    assert not views.render_views(more[:0], CAMERA[None])[1].any(), "an empty cloud is an empty picture"
+    assert not views.render_views(more[:0], CAMERA[None])[1].any(), "an empty cloud is an empty image"
 
 
 def test_a_voxel_holds_the_mean_of_its_points() -> None:
@@ -155,7 +155,7 @@ def test_metaworlds_views_hold_its_cloud() -> None:
     seen = pictures[filled][:, 1:]
     assert seen[:, 0].min() >= -0.6
     assert seen[:, 2].max() < 2
-    # every point a picture shows is one of the merged cloud: within the voxel's edge of a sampled neighbourhood
+    # every point an image shows is one of the merged cloud: within the voxel's edge of a sampled neighbourhood
     sampled = observation["points"][observation["points_valid"]]
     gaps = np.linalg.norm(seen[::97, None] - sampled[None], axis=2).min(axis=1)
     assert gaps.max() < 0.08

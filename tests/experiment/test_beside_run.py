@@ -128,7 +128,7 @@ def test_its_record_names_both_weights(before: tuple[Path, Path, Paths], made: t
 def test_tokens_are_encoded_once_and_views_are_not_kept(
     before: tuple[Path, Path, Paths], made: tuple[Cell, Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One entry of tokens and one of pictures, which another policy over the same encoder takes as they are."""
+    """One entry of tokens and one of images, which another policy over the same encoder takes as they are."""
     _, _, paths = before
     kept = {file.name for file in paths.data.rglob("*.npy")}
     assert {"feature.npy", "rgb.npy"} <= kept and "views.npy" not in kept

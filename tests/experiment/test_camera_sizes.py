@@ -130,12 +130,12 @@ def test_one_stack_is_told_before_any_work_what_to_do(toy_settings: Settings) ->
     with pytest.raises(SpecMismatch, match="toy-stack reads rgb as one stack"):
         method_class(STACK)(apart)
     assert cell.build(cell.specs()) is not None
-    make_cells(settings_of(toy_settings), None, ["dp3", "state"], [0])  # no pictures, no matter
+    make_cells(settings_of(toy_settings), None, ["dp3", "state"], [0])  # no images, no matter
 
 
 @pytest.mark.parametrize("observe", ["rgb", "rgbd"])
 def test_features_are_those_of_each_camera_side_by_side(toy_settings: Settings, observe: str) -> None:
-    """And pictures of one size, given apart, have the stack's features."""
+    """And images of one size, given apart, have the stack's features."""
     options = {} if observe == "rgb" else {"observe": observe}
     fields = ("rgb",) if observe == "rgb" else ("rgb", "depth")
     kind = method_class(FROZEN).under(options)

@@ -174,7 +174,7 @@ def test_equation_4_to_the_letter() -> None:
     assert printed == pytest.approx(-0.767, abs=1e-3) and decoupled == pytest.approx(-4.769, abs=1e-3)
     # as printed who shares the instruction does not matter: every other column is in the denominator
     assert torch.equal(contrast(scores, same, form="dcl_as_printed"), contrast(scores, form="dcl_as_printed"))
-    # and where no instruction is shared, as for pictures, the two are one
+    # and where no instruction is shared, as for images, the two are one
     pictures = torch.randn(6, 6, generator=torch.Generator().manual_seed(2))
     assert torch.equal(contrast(pictures, form="dcl"), contrast(pictures, form="dcl_as_printed"))
 

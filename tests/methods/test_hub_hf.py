@@ -203,7 +203,7 @@ def test_bad_input_is_one_line(folder: Path) -> None:
 
 
 def test_what_names_a_number(folder: Path) -> None:
-    """The repository, its configuration, its files, what pictures become, and the package's version."""
+    """The repository, its configuration, its files, what images become, and the package's version."""
     settings = load_settings("metaworld-15", "quick", "mlp")
     (cell,) = make_cells(settings, ["reach"], ["hf:made/dinov2"], [0])
     said = cell.identity()["method"]

@@ -61,7 +61,7 @@ def test_the_contract(options: dict[str, str], rule: str) -> None:
 
 @pytest.mark.parametrize("name", ["test_vit", "vit_base_patch16_siglip_224", "resnet18", "vit_tiny_patch16_384"])
 def test_pixels_are_those_of_timms_own_transform(name: str) -> None:
-    """PIL: the short side scaled, the middle cut out, then the normalisation, on a picture that is not square."""
+    """PIL: the short side scaled, the middle cut out, then the normalisation, on an image that is not square."""
     import timm
 
     card = method_class(f"timm:{name}").card
@@ -172,7 +172,7 @@ def test_short_names_are_what_timm_says(kind: type) -> None:
 
 
 def test_what_names_a_number() -> None:
-    """The resolved model, what its pictures become, and timm's version."""
+    """The resolved model, what its images become, and timm's version."""
     import timm
 
     settings = load_settings("metaworld-15", "quick", "mlp", ["method.size=96", "method.training=lora"])

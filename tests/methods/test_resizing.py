@@ -30,7 +30,7 @@ def pixels(rgb: Tensor, card: ImageInput) -> Tensor:
 
 
 def by_pil(picture: np.ndarray, width: int, height: int, name: str, rounded: bool) -> np.ndarray:
-    """rounded: as PIL resizes pictures; else channel by channel in floating point, as torchvision resizes tensors."""
+    """rounded: as PIL resizes images; else channel by channel in floating point, as torchvision resizes tensors."""
     if rounded:
         return np.asarray(Image.fromarray(picture).resize((width, height), FILTERS[name]), np.float32)
     channels = [Image.fromarray(picture[..., c].astype(np.float32)) for c in range(3)]

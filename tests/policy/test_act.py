@@ -424,7 +424,7 @@ def test_what_it_computes_is_what_its_version_says(name: str) -> None:
 
 
 def squares(count: int, seed: int) -> tuple[dict[str, Tensor], Tensor]:
-    """Grey pictures of two cameras with a bright square each; row and column of the first one, from -1 to 1."""
+    """Grey images of two cameras with a bright square each; row and column of the first one, from -1 to 1."""
     draw = torch.Generator().manual_seed(seed)
     rgb = torch.full((count, 2, 32, 48, 3), 90, dtype=torch.uint8)
     corners = torch.stack([torch.randint(0, edge, (count, 2), generator=draw) for edge in (25, 41)], -1)
@@ -438,7 +438,7 @@ def squares(count: int, seed: int) -> tuple[dict[str, Tensor], Tensor]:
 
 @pytest.mark.slow
 def test_it_learns_what_only_the_pictures_show() -> None:
-    """On pictures it has not seen, by the small preset from random weights; the mean of all actions is 0.5 off."""
+    """On images it has not seen, by the small preset from random weights; the mean of all actions is 0.5 off."""
     torch.manual_seed(0)
     policy = ACT(specs_of(fields(rgb=(2, 32, 48)), 2), size="small")
     inputs, actions = squares(256, 1)

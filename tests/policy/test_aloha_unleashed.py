@@ -337,7 +337,7 @@ def test_the_loss_is_the_mean_over_actions_of_the_episode(tiny: None, monkeypatc
     torch.testing.assert_close(loss, torch.cat([noise[0], noise[1, :1]]).square().mean())
 
 
-# -- pictures
+# -- images
 
 
 def by_colorsys(pixel: np.ndarray, drawn: np.ndarray) -> tuple[float, float, float]:

@@ -1,6 +1,6 @@
-"""Scenes with a planted correspondence: where an object stands and how tall it is decides its picture.
+"""Scenes with a planted correspondence: where an object stands and how tall it is decides its image.
 
-The cloud has no colour. A tall object is red, a low one blue, and so on, so what a picture shows can be told from the
+The cloud has no colour. A tall object is red, a low one blue, and so on, so what an image shows can be told from the
 cloud, and only from it.
 """
 

@@ -1,4 +1,4 @@
-"""Synthetic frames: coloured blobs on a table, whose place, picture and instruction say the same."""
+"""Synthetic frames: coloured blobs on a table, whose place, image and instruction say the same."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_a_camera_file_that_cannot_be_is_named(change: Any, words: str, tmp_path
 
 
 def test_cameras_of_different_sizes(tmp_path: Path) -> None:
-    """Each is a frame of its own; fused they have one cloud, and no stack of pictures."""
+    """Each is a frame of its own; fused they have one cloud, and no stack of images."""
     folder = record(tmp_path / "data", "a")
     for kind in ("color", "depth"):
         for file in (folder / "wrist" / kind).glob("*.png"):

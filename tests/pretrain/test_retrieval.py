@@ -1,4 +1,4 @@
-"""Clouds found by their picture and their instruction: the measure itself, and that it can be learnt."""
+"""Clouds found by their image and their instruction: the measure itself, and that it can be learnt."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Learner(CLAR):
 
 @pytest.mark.slow
 def test_a_planted_correspondence_is_learnt(tmp_path: Path) -> None:
-    """The whole objective, from chance (1.6 %) to more than 80 % of unseen pictures finding their cloud first."""
+    """The whole objective, from chance (1.6 %) to more than 80 % of unseen images finding their cloud first."""
     torch.manual_seed(0)
     frames = planted.frames()
     taught = TeacherFeatures(frames, RandomTeacher(size=32, patch=4, dim=64, map_dim=64), tmp_path, CPU)

@@ -70,7 +70,7 @@ def trajectory(
     serials: tuple[str, ...] = ("104", "f02"),
     suffix: str = "",
 ) -> Path:
-    """One folder as RH20T lays it out, of the scene that `drawn` draws. scale: of the calibration to the pictures."""
+    """One folder as RH20T lays it out, of the scene that `drawn` draws. scale: of the calibration to the images."""
     folder = root / "RH20T_cfg3" / f"task_{task:04d}_user_{user:04d}_scene_{scene:04d}_cfg_0003{suffix}"
     poses = {"104": pose(0, False), "f02": pose(3, True), "hand": pose(1, True)}
     big = np.diag([scale, scale, 1.0]) @ K
@@ -117,7 +117,7 @@ def test_clouds_are_where_things_are(package: Path, tmp_path: Path, capsys: pyte
     assert len(frames) == 3 * 2 * 3, "trajectories, cameras without the gripper's, every second moment"
     for shard in frames.shards:
         assert shard.fields["rgb"].shape[-3:] == (HEIGHT, WIDTH, 3)
-        assert np.allclose(shard.fields["intrinsics"][0, -1], K, atol=1e-4), "of the pictures, from their corners"
+        assert np.allclose(shard.fields["intrinsics"][0, -1], K, atol=1e-4), "of the images, from their corners"
         for i in range(len(shard)):
             cloud = shard.fields["points"][i][shard.fields["points_valid"][i]]
             top = cloud[:, 2] > 0.05

@@ -23,8 +23,8 @@ book = nbformat.read(sys.argv[1], as_version=4)
 nbformat.validate(book)
 book.cells.append(nbformat.v4.new_code_cell(sys.argv[2]))
 nbclient.NotebookClient(book, timeout=300, kernel_name="python3", resources={"metadata": {"path": "."}}).execute()
-pictures = [out for cell in book.cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
-assert len(pictures) == 1, "the plot is shown"
+images = [out for cell in book.cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
+assert len(images) == 1, "the plot is shown"
 print("".join(out["text"] for out in book.cells[-1].outputs if out.get("name") == "stdout"))
 """
 

@@ -76,7 +76,7 @@ def test_what_is_untrained_reproduces_nothing() -> None:
 
 
 def act(task: str, protocol: str = "clamp", **identity: Any) -> Record:
-    """Of a whole policy that looks at pictures."""
+    """Of a whole policy that looks at images."""
     register_baselines()
     one = record(task, "dp3", (20, 60, 18), suite="aloha-6", protocol=protocol, env="aloha", head="whole")
     card = class_of("act").card
@@ -117,7 +117,7 @@ def test_what_does_not_compare_is_said_of_the_records_that_are_shown() -> None:
     assert rows["ACT"][2].startswith("60.0 [") and rows["ACT"][2].endswith("1/6")
     assert rows["ACT"][3] == "partly: drawer-open" and rows["Pretrained ACT"][3] == "partly: mug-on-plate"
     assert clamp_1.OTHER_DEMONSTRATIONS in table.notes and clamp_1.OTHER_RACK not in table.notes
-    assert clamp_1.OTHER_RENDERER in table.notes, "it looks at pictures"
+    assert clamp_1.OTHER_RENDERER in table.notes, "it looks at images"
     assert any("visual meshes of mug plate:" in note for note in table.notes), "and only at the replaced meshes"
     table = clamp([act("plate-on-rack"), act("drawer-open", observation={})])
     assert clamp_1.OTHER_RACK in table.notes

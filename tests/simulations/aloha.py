@@ -2,7 +2,7 @@
 
 Markdown, a row a task: successes with a 95 % interval; of the first episodes, how often the task is still done two
 seconds after the hands have let go and are home again; steps to success; CPU seconds a demonstration (reset, plan and
-physics, no pictures). Less than an hour for all on a core of its own; `--tasks`, `--episodes` and `--first` take less.
+physics, no images). Less than an hour for all on a core of its own; `--tasks`, `--episodes` and `--first` take less.
 `--options '{"noise": 0.02}'` measures with options of the simulator.
 """
 

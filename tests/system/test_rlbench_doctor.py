@@ -160,7 +160,7 @@ class TestTheSimulatorIsTried:
     @pytest.mark.parametrize(
         ("fault", "said"),
         [
-            ("reset:black", "the picture of front is black"),
+            ("reset:black", "the image of front is black"),
             ("reset:grey", "the front image is no scene"),
             ("reset:frozen", "the images of 3 episodes are the same"),
             ("step:hang", "gave no whole answer in 10 s"),

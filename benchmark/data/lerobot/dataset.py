@@ -33,9 +33,9 @@ class Dataset:
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Raises `NotADataset` with what is wrong: no info, tables that contradict it, a file or a picture that is missing.
+    """Raises `NotADataset` with what is wrong: no info, tables that contradict it, a file or an image that is missing.
 
-    Pictures are counted where PyAV is here. Raises `ConfigError` where pyarrow is not.
+    Images are counted where PyAV is here. Raises `ConfigError` where pyarrow is not.
     """
     layout.arrow()
     info = _info(folder)

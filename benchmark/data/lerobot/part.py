@@ -81,7 +81,7 @@ def finished(part: Part, folder: Path) -> dict[str, Any] | None:
 def write(part: Part, folder: Path, pictures: Iterator[Sequence[np.ndarray]]) -> dict[str, Any]:
     """Write the part's files and its note, and return what that says.
 
-    pictures: of each frame of each episode in order, one (H, W, 3) uint8 of each camera.
+    images: of each frame of each episode in order, one (H, W, 3) uint8 of each camera.
     """
     discard(_note(part, folder))
     rows, frame = [], part.frame

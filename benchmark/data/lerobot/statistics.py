@@ -1,7 +1,7 @@
 """The statistics that a LeRobotDataset carries for each episode and for all of it, computed exactly.
 
-As in lerobot 0.4.4 (`datasets/compute_stats.py`): of vectors over all frames of an episode; of pictures over some of
-its frames, by channel, in 0..1, of a picture of 300 pixels or more over every n-th row and column. There quantiles are
+As in lerobot 0.4.4 (`datasets/compute_stats.py`): of vectors over all frames of an episode; of images over some of
+its frames, by channel, in 0..1, of an image of 300 pixels or more over every n-th row and column. There quantiles are
 estimated, and those of the whole are means of the episodes'; here they are those of the values.
 """
 

@@ -1,4 +1,4 @@
-"""A camera's pictures as H.264 in an mp4, one episode after the other."""
+"""A camera's images as H.264 in an mp4, one episode after the other."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ class Video:
 
 
 def frames_in(path: Path) -> int:
-    """How many pictures a video has, counted in the file's index. Raises whatever PyAV does for a damaged file."""
+    """How many images a video has, counted in the file's index. Raises whatever PyAV does for a damaged file."""
     with encoder().open(str(path)) as file:
         return int(file.streams.video[0].frames)

@@ -1,4 +1,4 @@
-"""Recorded pictures and depth to the arrays of a shard, kept on disk: whole shards, or nothing."""
+"""Recorded images and depth to the arrays of a shard, kept on disk: whole shards, or nothing."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ CLOUD = ("points", "points_valid")
 PICTURE = ("rgb", "depth", "intrinsics", "extrinsics")
 """What contrast and alignment need beside the cloud."""
 VIEWS = ("views", "views_valid")
-"""Virtual pictures of the cloud; with them come past actions and what a text says of the moment."""
+"""Virtual images of the cloud; with them come past actions and what a text says of the moment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Shard:
     """n frames of one kind: one task or scene under one camera (or several cameras, whose clouds are fused).
 
     instructions: (n,), one for each frame. fields: read-only (n, ...) arrays as `envs.spec` describes them, with V
-        cameras where they are pictures; they may be memory maps. trajectories: (n,) names; frames of one name are
+        cameras where they are images; they may be memory maps. trajectories: (n,) names; frames of one name are
         near-copies of each other.
     held_out: (n,) bool, never trained on. key: changes with everything that decides what is in the fields.
     """

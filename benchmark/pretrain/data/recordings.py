@@ -1,7 +1,7 @@
 """Frames of real recordings with calibrated cameras, whatever the files look like.
 
-A calibration that is the wrong way round, or of another size of picture, gives clouds that look like clouds: where the
-gripper's place is known, it has to be in the pictures and not behind what they show.
+A calibration that is the wrong way round, or of another size of image, gives clouds that look like clouds: where the
+gripper's place is known, it has to be in the images and not behind what they show.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Recording(ABC):
     @property
     @abstractmethod
     def steps(self) -> int:
-        """Moments at which every camera has a picture."""
+        """Moments at which every camera has an image."""
 
     @abstractmethod
     def view(self, name: str, step: int) -> View:
@@ -59,7 +59,7 @@ class Recording(ABC):
 
     @abstractmethod
     def fingerprint(self, name: str) -> bytes:
-        """Changes with the camera's calibration and pictures, without reading them all."""
+        """Changes with the camera's calibration and images, without reading them all."""
 
     def looked_at(self) -> list[int]:
         """Moments spread over the trajectory, for checks."""
@@ -119,7 +119,7 @@ def choose(config: DataConfig, found: Mapping[str, list[Recording]], where: str)
 
 
 def plausible(view: View, place: np.ndarray) -> bool:
-    """Whether a camera that sees this could see something at `place` (3,): inside the picture, not behind it."""
+    """Whether a camera that sees this could see something at `place` (3,): inside the image, not behind it."""
     (pixel,), (depth,) = camera.project(place[None], view.intrinsics, view.extrinsics)
     height, width = view.depth.shape
     if depth <= 0 or not (0 <= pixel[0] < width and 0 <= pixel[1] < height):
@@ -139,7 +139,7 @@ def check_pose(pose: np.ndarray, where: str) -> None:
 
 
 def view_of(rgb: Path, depth: Path, unit: float, intrinsics: np.ndarray, pose: np.ndarray) -> View:
-    """Two pictures that lie upon each other; depth of 16 bits in `unit` metres, 0 where nothing was measured."""
+    """Two images that lie upon each other; depth of 16 bits in `unit` metres, 0 where nothing was measured."""
     colour, levels = picture(rgb), picture(depth)
     if levels.ndim != 2 or colour.shape[:2] != levels.shape:
         raise ConfigError(f"{rgb}: colour {colour.shape} and depth {levels.shape} do not lie upon each other")
@@ -168,7 +168,7 @@ def picture(path: Path) -> np.ndarray:
 
 
 def sizes(files: Sequence[Path]) -> bytes:
-    """Names and sizes of files: a picture that is changed in place keeps its size seldom."""
+    """Names and sizes of files: an image that is changed in place keeps its size seldom."""
     return "".join(f"{file.name}|{file.stat().st_size}" for file in files).encode()
 
 

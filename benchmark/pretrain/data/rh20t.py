@@ -4,14 +4,14 @@ ROOT/RH20T_cfgN/task_0001_user_0001_scene_0001_cfg_0001/cam_SERIAL/{color,depth}
 itself one RH20T_cfgN. Calibrations and the gripper's place come from the package, which knows the seven set-ups:
 
     rh20t_api.configurations.load_conf(configs.json), rh20t_api.scene.RH20TScene(folder, configurations)
-    scene.intrinsics[serial]               3 x 3 (or 3 x 4), of a picture 1280 or 640 wide
+    scene.intrinsics[serial]               3 x 3 (or 3 x 4), of an image 1280 or 640 wide
     scene.extrinsics_base_aligned[serial]  4 x 4, camera_from_robot, all robots' bases brought to one convention
     scene.in_hand_serials                  cameras on the gripper, whose calibration is of one moment: left out
     scene.get_tcp_aligned(milliseconds)    x, y, z (metres, robot's frame) and a quaternion
 
 All this is written from memory of the public documentation; neither the package nor the data could be opened here. So
 nothing of it is believed: what the package does not have is named, and a trajectory whose gripper is not where its
-pictures show something near is refused (`Scene.check`). Demonstrations by people (`..._human`) are left out.
+images show something near is refused (`Scene.check`). Demonstrations by people (`..._human`) are left out.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from envs.recorded_views import View
 
 NAME = re.compile(r"(task_\d+)_user_\d+_scene_(\d+)_cfg_(\d+)")
 TOGETHER = 100
-"""Milliseconds that pictures of one moment may lie apart: the cameras are not triggered."""
+"""Milliseconds that images of one moment may lie apart: the cameras are not triggered."""
 MILLIMETRE, L515 = 1e-3, 2.5e-4
 """Metres of one unit of depth; the L515, whose serial numbers begin with f, counts quarters."""
 BESIDE = 0.35
@@ -100,7 +100,7 @@ class Scene(Recording):
 
     @cached_property
     def calibrations(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Camera -> intrinsics (3, 3) of its pictures, robot_from_camera (4, 4)."""
+        """Camera -> intrinsics (3, 3) of its images, robot_from_camera (4, 4)."""
         return {name: self._calibration(name) for name in self.cameras}
 
     def _calibration(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -234,7 +234,7 @@ def _licence(scene: int) -> str:
 
 
 def _resized(intrinsics: np.ndarray, width: int, height: int, where: str) -> np.ndarray:
-    """Of the pictures on the disk, which RH20T halves for its small download; the axis goes through their middle.
+    """Of the images on the disk, which RH20T halves for its small download; the axis goes through their middle.
 
     OpenCV's calibrations count from the first pixel's centre, ours from its corner.
     """
@@ -260,7 +260,7 @@ def _nearest(wanted: np.ndarray, there: np.ndarray) -> np.ndarray:
 
 
 def _gap(view: View, place: np.ndarray) -> float:
-    """Metres along the optical axis between `place` and the nearest surface within a twentieth of the picture."""
+    """Metres along the optical axis between `place` and the nearest surface within a twentieth of the image."""
     local = np.linalg.inv(view.extrinsics) @ [*place, 1.0]
     u, v = (view.intrinsics @ local[:3])[:2] / local[2]
     reach = max(2, view.depth.shape[1] // 20)

@@ -68,7 +68,7 @@ def check_sources(configs: Sequence[DataConfig]) -> None:
 def open_frames(
     configs: Sequence[DataConfig], places: Places, pictures: bool, workers: int, triplets: bool = False
 ) -> Frames:
-    """The frames of all sources, prepared where they are not there. pictures: also what a teacher needs. triplets:
+    """The frames of all sources, prepared where they are not there. images: also what a teacher needs. triplets:
     virtual views, past actions and what a text says, in place of clouds. Raises `ConfigError` for a source without.
     """
     check_sources(configs)

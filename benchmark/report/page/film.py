@@ -45,7 +45,7 @@ FASTEST = 25
 SHORT = 10.0
 """Seconds: an episode that cannot last so long is shown step by step, because in real time little of it is seen."""
 SIZE = 224
-"""Pixels of a picture's edge, where the record's method sees no cloud."""
+"""Pixels of an image's edge, where the record's method sees no cloud."""
 CAMERAS = 2
 """At most so many are shown side by side."""
 
@@ -183,7 +183,7 @@ def replayed(
     pool: Pool, seed: int, actions: np.ndarray, every: int = 1
 ) -> tuple[list[np.ndarray], list[Cloud], list[bool]]:
     """Pictures (H, W, 3) and clouds at the start, after each `every`-th action (A,) and after the last; and success
-    flags: with `every` above 1 those of steps without a picture are there only where they are True.
+    flags: with `every` above 1 those of steps without an image are there only where they are True.
     """
     (worker,) = pool.workers
     frames: list[np.ndarray] = []
@@ -211,9 +211,9 @@ def replayed(
 
 
 def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """The first cameras' pictures (H, W, 3) from left to right; those of another height than the first's are left out.
+    """The first cameras' images (H, W, 3) from left to right; those of another height than the first's are left out.
 
-    Returns a copy (H, W, 3): the pictures may be a worker's memory.
+    Returns a copy (H, W, 3): the images may be a worker's memory.
     """
     first = pictures[0]
     return np.concatenate([one for one in pictures[:CAMERAS] if one.shape[0] == first.shape[0]], axis=1)

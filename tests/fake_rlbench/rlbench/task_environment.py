@@ -138,7 +138,7 @@ class TaskEnvironment:
         )
 
     def _drawn(self, name, rgb):
-        """The picture, or what $FAKE_RLBENCH makes of it."""
+        """The image, or what $FAKE_RLBENCH makes of it."""
         wrong = faults.wanted("reset")
         if wrong == "frozen":
             return self._frozen.setdefault(name, rgb.copy())
