@@ -78,7 +78,7 @@ def finished(part: Part, folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def write(part: Part, folder: Path, pictures: Iterator[Sequence[np.ndarray]]) -> dict[str, Any]:
+def write(part: Part, folder: Path, images: Iterator[Sequence[np.ndarray]]) -> dict[str, Any]:
     """Write the part's files and its note, and return what that says.
 
     images: of each frame of each episode in order, one (H, W, 3) uint8 of each camera.
@@ -94,9 +94,9 @@ def write(part: Part, folder: Path, pictures: Iterator[Sequence[np.ndarray]]) ->
         for number, length in enumerate(part.lengths):
             rows.append(_columns(part, number, length, frame))
             own = [Levels() for _ in part.cameras]
-            _film(videos, own, pictures, length)
-            of_pictures = {camera.key: one.statistics() for camera, one in zip(part.cameras, own, strict=True)}
-            statistics.append(of_pictures | {key: of_rows(column) for key, column in rows[-1].items()})
+            _film(videos, own, images, length)
+            of_images = {camera.key: one.statistics() for camera, one in zip(part.cameras, own, strict=True)}
+            statistics.append(of_images | {key: of_rows(column) for key, column in rows[-1].items()})
             levels = [whole + one for whole, one in zip(levels, own, strict=True)]
             frame += length
             advance()
@@ -115,14 +115,14 @@ def write(part: Part, folder: Path, pictures: Iterator[Sequence[np.ndarray]]) ->
     return note
 
 
-def _film(videos: list[Video], levels: list[Levels], pictures: Iterator[Sequence[np.ndarray]], length: int) -> None:
+def _film(videos: list[Video], levels: list[Levels], images: Iterator[Sequence[np.ndarray]], length: int) -> None:
     """One episode; nothing is drawn where there are no cameras."""
     looked_at = sampled(length) if videos else set()
     for frame in range(length if videos else 0):
-        for video, level, picture in zip(videos, levels, next(pictures), strict=True):
-            video.add(picture)
+        for video, level, image in zip(videos, levels, next(images), strict=True):
+            video.add(image)
             if frame in looked_at:
-                level.add(picture)
+                level.add(image)
 
 
 def _note(part: Part, folder: Path) -> Path:
