@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import TOY
 from tests.test_cli import here
+from tests.warm_bench import warm_bench
 
-pytestmark = pytest.mark.slow  # most commands are processes that import torch
-ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.slow  # most commands are processes of their own
 MINE = """
 import torch
 from methods.base import Representation
@@ -61,9 +59,7 @@ TINY = [
 
 
 def bench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmark.cli", *words]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    return subprocess.CompletedProcess(words, *warm_bench(*words, cwd=folder, COLUMNS="200"))
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

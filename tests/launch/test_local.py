@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from tests.conftest import TOY
-from tests.test_cli import bench, start
+from tests.test_cli import start
+from tests.warm_bench import warm_bench as bench
 
 ROOT = Path(__file__).resolve().parents[2]
 # One thread, because torch sums in another order with another number of them, and a sweep gives each cell its own share

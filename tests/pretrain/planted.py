@@ -13,7 +13,7 @@ from envs import camera
 from tests.pretrain.scenes import COLOURS, NAMES, SIZE
 
 HEIGHTS = (0.06, 0.14, 0.22, 0.30)
-TRAIN, HELD_OUT = 3000, 64
+TRAIN, HELD_OUT = 2400, 64
 
 
 def frames() -> Frames:

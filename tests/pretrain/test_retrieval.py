@@ -69,7 +69,7 @@ def test_without_contrast_or_held_out_frames_there_is_nothing_to_measure(tmp_pat
 
 
 class Learner(CLAR):
-    config = EncoderConfig(patches=8, patch_points=16, width=64, depth=3, heads=4, drop_path=0.0, hidden=(16, 32, 64))
+    config = EncoderConfig(patches=8, patch_points=12, width=64, depth=2, heads=4, drop_path=0.0, hidden=(16, 32, 32))
 
 
 @pytest.mark.slow
@@ -79,15 +79,15 @@ def test_a_planted_correspondence_is_learnt(tmp_path: Path) -> None:
     frames = planted.frames()
     taught = TeacherFeatures(frames, RandomTeacher(size=32, patch=4, dim=64, map_dim=64), tmp_path, CPU)
     # the planted things lie around the origin, not in the cube of norm=fixed
-    c = config("epochs=24", "batch_size=64", "learning_rate=2e-3", "norm=task")
+    c = config("epochs=16", "batch_size=32", "learning_rate=2e-3", "norm=task")
     model = Pretraining(Learner(SPECS, norm=c.norm), c.options(), 64, 64)
     low, high = cloud_range(frames.training())
     corners = torch.from_numpy(np.stack([low, high])).unsqueeze(0)
     model.representation.fit({"points": corners, "points_valid": torch.ones(1, 2, dtype=torch.bool)})
     before = recall(model, frames, taught)
-    loader = loader_of(frames, taught, 64)
+    loader = loader_of(frames, taught, 32)
     trainer = PretrainTrainer(model, c, loader.steps_per_epoch, CPU)
-    terms = run(trainer, loader, 24 * loader.steps_per_epoch)
+    terms = run(trainer, loader, 16 * loader.steps_per_epoch)
     after = recall(model, frames, taught)
     assert before["image@1"] < 0.1
     assert after["image@1"] > 0.8, after
