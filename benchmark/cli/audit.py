@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NOT_CHECKED = 4
 """Exit code where nothing contradicts a record, and not everything that should have been replayed was."""
 
+MAKE = "; `bench run` makes them, --with-reference takes this project's own"
+
 
 @app.command()
 @explained
@@ -78,7 +80,7 @@ def audit(
             raise ConfigError(f"no record of {cell!r} under {', '.join(map(str, records or [out / 'records']))}")
     if not found:
         where = ", ".join(map(str, records or [out / "records"]))
-        raise ConfigError(f"no record{' of ' + ', '.join(cells) if cells else ''} under {where}")
+        raise ConfigError(f"no record{' of ' + ', '.join(cells) if cells else ''} under {where}{MAKE}")
     played_in = Simulator(workers, python, any_version, tuple(simulator or ()))
     files = tuple(method or ()), tuple(simulator or ())
     begun = weights, policy_weights

@@ -36,7 +36,9 @@ EncodersOnly = Annotated[
     bool,
     typer.Option("--encoders-only", help="of POLICY+METHOD: only the encoder is pre-trained, as policy.weights=none"),
 ]
-Head = Annotated[str | None, typer.Option("--head", help="mlp | bnmlp | diffusion; default: mlp, or the method's own")]
+Head = Annotated[
+    str | None, typer.Option("--head", help="mlp | bnmlp | diffusion | act; default: mlp, or the method's own")
+]
 Out = Annotated[
     Path, typer.Option("--out", parser=kinds.folder, metavar="DIR", help="where records, plots and checkpoints go")
 ]
@@ -76,7 +78,10 @@ Records = Annotated[
 WithReference = Annotated[
     bool, typer.Option("--with-reference", help="also this project's own records (results/measured), marked")
 ]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Hydra overrides")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="settings, such as protocol.epochs=50 (in Hydra's syntax)"),
+]
 
 
 def echo(text: str, nl: bool = True, err: bool = False) -> None:

@@ -34,6 +34,7 @@ from benchmark.cli.options import (
     say_observe,
     say_text,
     split,
+    width,
 )
 from benchmark.experiment.place_policy import place_policy
 from benchmark.settings.catalog import register_baselines
@@ -129,7 +130,7 @@ def run(
     if as_json:
         print_json(outcome.as_dict())
     else:
-        echo(outcome.as_text())
+        echo(outcome.as_text(width()))
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
 

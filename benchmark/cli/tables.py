@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,8 +22,10 @@ from benchmark.cli.options import (
     print_json,
     read_placed,
     read_records,
+    say,
     width,
 )
+from benchmark.records.record import Record
 from benchmark.settings.catalog import register_baselines
 
 
@@ -78,6 +81,7 @@ def table(
                 f"table {number} has the tasks of {own}, which {chosen.name} has not; --cells lists any suite"
             )
         placed = read_placed(records, out, with_reference)
+        say_elsewhere([record for _, record in placed], chosen.name, protocol)
     if cells and chosen is not None:
         found = [r for _, r in placed if r.suite == chosen.name and r.protocol == protocol]
         result = cells_table(found, f"Cells of {chosen.name}, protocol {protocol}")
@@ -87,6 +91,15 @@ def table(
     else:
         result = paper_table(paper, number, placed, chosen, protocol, method)
     print_json(as_data(result)) if as_json else echo(render(result, form, width()), nl=False)
+
+
+def say_elsewhere(records: Sequence[Record], suite: str, protocol: str) -> None:
+    """Where none of the records is of this suite and protocol: which there are, and how to see them."""
+    there = sorted({(record.suite, record.protocol) for record in records})
+    if there and (suite, protocol) not in there:
+        own = [label for name, label in there if name == suite]
+        hint = f"--protocol {own[0]} shows those of {suite}" if own else f"none is of {suite}"
+        say(f"the records here are of {', '.join(' under '.join(one) for one in there)}; {hint}")
 
 
 @app.command(name="ledger")

@@ -69,10 +69,12 @@ class Outcome:
             "busy": [{"cell": cell, "error": error} for cell, error in self.busy],
         }
 
-    def as_text(self) -> str:
+    def as_text(self, width: int | None = None) -> str:
+        """`width`: of the table, in columns; None for the usual."""
         parts = []
         if self.done:
-            parts.append(render(cells_table(all_by_task(record for _, record, _ in self.done), "Results"), "terminal"))
+            table = cells_table(all_by_task(record for _, record, _ in self.done), "Results")
+            parts.append(render(table, "terminal", width))
             parts.append("records (a .png curve and the retest's .actions.npz lie beside each):")
             parts += [f"  {path}{'' if new else '  (up to date, not re-run)'}" for path, _, new in self.done]
             if self.edited:

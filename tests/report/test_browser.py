@@ -274,6 +274,14 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Any, report: tuple
     phone.close()
 
 
+def test_a_long_label_of_a_method_moves_no_result_out_of_sight(page: Any, tmp_path: Path) -> None:
+    label = "dp3+batch_size=8+norm=workspace+weights=metaworld-35-mae-only+text=hash"
+    long = place(dataclasses.replace(one("reach", "dp3"), method=label), tmp_path / "records")
+    page.goto(build([long], [TABLE], [], tmp_path / "r").as_uri())
+    box = page.get_by_role("button", name="retest", exact=True).bounding_box()
+    assert box["x"] + box["width"] <= 1280
+
+
 def test_it_prints(page: Any, report: tuple[Path, str], tmp_path: Path) -> None:
     page.goto(report[0].as_uri())
     printed = page.pdf(path=tmp_path / "report.pdf", format="A4", landscape=True)
