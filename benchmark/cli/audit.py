@@ -13,7 +13,7 @@ from benchmark.cli.errors import explained
 from benchmark.cli.option_types import whole
 from benchmark.cli.options import Data, Json, Out, Records, WithReference, app, echo, print_json, width
 from benchmark.settings.catalog import register_baselines
-from benchmark.system.progress import bar
+from benchmark.system.progress import bar, say
 
 if TYPE_CHECKING:
     from benchmark.records.verdict import Verdict
@@ -86,6 +86,10 @@ def audit(
     begun = weights, policy_weights
     again = _checkpoints(data, python, files, begun, episodes, workers) if checkpoints else None
     verdicts: list[Verdict] = []
+    if len(found) > 1:
+        counts = [len(record.retest.episodes) for _, record in found if not isinstance(record, BadRecord)]
+        asked = sum(counts if episodes is None else (min(count, episodes) for count in counts))
+        say(f"{len(found)} records, {asked:,} episodes of their retests to replay (--episodes N: fewer of each)")
     with bar("audit", len(found)) as advance:
         for path, record in found:
             if isinstance(record, BadRecord):

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.errors import explained
-from benchmark.cli.option_types import whole
+from benchmark.cli.option_types import table_format, whole
 from benchmark.cli.options import (
     Format,
     Json,
@@ -27,6 +27,7 @@ from benchmark.cli.options import (
 )
 from benchmark.records.record import Record
 from benchmark.settings.catalog import register_baselines
+from benchmark.system.streams import is_terminal
 
 
 @app.command()
@@ -105,7 +106,15 @@ def say_elsewhere(records: Sequence[Record], suite: str, protocol: str) -> None:
 @app.command(name="ledger")
 @explained
 def ledger_(
-    form: Format = "markdown",
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            parser=table_format,
+            metavar="NAME",
+            help="terminal (default in one) | markdown (default elsewhere) | latex | csv | html",
+        ),
+    ] = None,
     paper: Annotated[str, typer.Option("--paper", help="clar | clamp")] = "clar",
     protocol: Annotated[str | None, typer.Option("--protocol", help="default: the paper's for the suite")] = None,
     suite: Annotated[
@@ -133,6 +142,7 @@ def ledger_(
 
     check_number(paper, 1)
     register_baselines()
+    form = form or ("terminal" if is_terminal() else "markdown")
     found = read_records(records or [MEASURED], Path())
     usual = [SUITES[paper, 1]] if methods or paper != "clar" else [SUITES[paper, 1], RLBENCH]
     for number, name in enumerate([suite] if suite else usual):

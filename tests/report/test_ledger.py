@@ -165,3 +165,10 @@ def test_the_page_has_clamps_table_last(tmp_path: Path) -> None:
     unmeasured = [row for row in tables[-1].rows if set(row[2:]) == {clamp_1.MISSING}]
     assert len(unmeasured) == 7, "which the page folds: all rows but ACT"
     assert clamp_1.OTHER_DEMONSTRATIONS in tables[-1].notes
+
+
+def test_a_terminal_gets_a_table_and_a_file_markdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ["ledger", "--paper", "clamp", "--records", str(tmp_path)]
+    assert CliRunner().invoke(app, asked).stdout.startswith("**Ledger of CLAMP Table I**")
+    monkeypatch.setattr("benchmark.cli.tables.is_terminal", lambda: True)
+    assert CliRunner().invoke(app, asked).stdout.startswith("Ledger of CLAMP Table I")
