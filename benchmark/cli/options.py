@@ -120,7 +120,23 @@ def read_placed(roots: list[Path] | None, out: Path, with_reference: bool = Fals
         say(f"no records under {out / 'records'}; --with-reference shows this project's own")
     for note in notes:
         say(f"skipped: {note}")
+    say_edited(found)
     return found
+
+
+def say_edited(placed: list[tuple[Path, Any]]) -> None:
+    """Which records are of a user's method that was edited since: their numbers are the old code's."""
+    from benchmark.experiment.method_source import edited_since
+
+    edited: dict[str, set[str]] = {}
+    for path, record in placed:
+        if files := edited_since(path, record.provenance.get("command", "")):
+            edited.setdefault(record.method, set()).update(files)
+    for method, files in sorted(edited.items()):
+        say(
+            f"{', '.join(sorted(files))} has changed since the records of {method} were made, which are of the code as "
+            "it was; `bench run` shows what changed, and measures it anew with --overwrite"
+        )
 
 
 def read_records(roots: list[Path] | None, out: Path, with_reference: bool = False) -> list[Any]:

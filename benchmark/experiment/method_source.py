@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,3 +43,30 @@ def first_lines(old: Mapping[str, str], new: Mapping[str, str]) -> str:
         lines += difflib.unified_diff(then, now, f"{name} then", f"{name} now", n=0, lineterm="")
     more = [f"  ... {len(lines) - SHOWN} more lines"] if len(lines) > SHOWN else []
     return "\n".join([f"  {line}" for line in lines[:SHOWN]] + more)
+
+
+def edited_since(record: Path, command: str) -> list[str]:
+    """Files of a user's method that are not what they were when the record was made, seen from this folder.
+
+    command: what made it, which names the file. One that is not found from here is not judged, and nothing is run.
+    """
+    if not source_folder(record).is_dir():
+        return []
+    kept = read_source(source_folder(record))
+    try:
+        words = [word for part in shlex.split(command) for word in part.split(",")]
+    except ValueError:
+        return []
+    found = []
+    for file in (Path(match[1]) for word in words if (match := re.fullmatch(r"(.+\.py):\w+", word))):
+        here = {name: file.parent / name for name in kept} if file.name in kept else {}
+        if file.is_file():
+            found += [name for name, path in here.items() if not path.is_file() or _text(path) != kept[name]]
+    return sorted(set(found))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
