@@ -89,6 +89,7 @@ def test_the_kept_actions_replay_to_the_recorded_outcomes(suite: str, task: str)
 
 TABLES = (
     (1, "clar", "clar", ""),
+    (1, "steady", "clar", ""),
     (1, "quick", "clar", ""),
     (2, "clar-rlbench", "clar", "rlbench4-port"),
     (3, "quick", "clar", ""),
