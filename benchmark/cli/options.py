@@ -130,8 +130,8 @@ def say_edited(placed: list[tuple[Path, Any]]) -> None:
 
     edited: dict[str, set[str]] = {}
     for path, record in placed:
-        if files := edited_since(path, record.provenance.get("command", "")):
-            edited.setdefault(record.method, set()).update(files)
+        if changed := edited_since(path, record.provenance.get("command", "")):
+            edited.setdefault(record.method, set()).update(changed)
     for method, files in sorted(edited.items()):
         say(
             f"{', '.join(sorted(files))} has changed since the records of {method} were made, which are of the code as "

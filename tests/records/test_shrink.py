@@ -23,7 +23,7 @@ FEW = "3"
 
 
 def bench(*words: str) -> Any:
-    return CliRunner().invoke(app, list(words))
+    return CliRunner().invoke(app, list(words), env={"COLUMNS": "200"})
 
 
 def audited(path: Path) -> Any:
