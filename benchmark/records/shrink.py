@@ -82,6 +82,7 @@ def _shrink(file: Path, place: Path, evaluation: Evaluation, record: Record, mos
     names = [str(row[0]) for row in evaluation.episodes if str(row[0]) in actions or str(row[0]) in hashes]
     each = {name: hashes[name] if name in hashes else episode_digest(actions[name]) for name in names}
     if file.stat().st_size <= most:
+        _refuse_other(place, actions, hashes, record)
         write_atomically(place, lambda out: out.write(file.read_bytes()))
         return Shrunk(place, len(actions), len(names), file.stat().st_size)
     count = _how_many(actions, each, names, most)
@@ -95,8 +96,20 @@ def _shrink(file: Path, place: Path, evaluation: Evaluation, record: Record, mos
     content = packed_actions(kept, left)
     if len(content) > most:
         raise CannotShrink(f"{file}: the hashes of its episodes alone are {len(content):,} bytes; allow more")
+    _refuse_other(place, kept, left, record)
     write_atomically(place, lambda out: out.write(content))
     return Shrunk(place, count, len(names), len(content))
+
+
+def _refuse_other(place: Path, kept: Mapping[str, object], left: Mapping[str, str], record: Record) -> None:
+    """Raises `CannotShrink` where a file is there that has other episodes' actions: the only whole ones, perhaps."""
+    if os.path.lexists(place) and [one.keys() for one in read_kept(place, record.longest)] != [
+        kept.keys(),
+        left.keys(),
+    ]:
+        raise CannotShrink(
+            f"{place} is there already, with the actions of other episodes than would be written; give another folder"
+        )
 
 
 def _how_many(actions: Mapping[str, object], each: Mapping[str, str], names: Sequence[str], most: int) -> int:

@@ -15,6 +15,7 @@ from benchmark.records.actions import BadActions, packed_actions, read_actions, 
 from benchmark.records.hash_chain import episode_digest, sent_actions
 from benchmark.records.hub.contents import check_records, contents
 from benchmark.records.read import read
+from benchmark.records.shrink import CannotShrink, shrink_records
 from tests.conftest import TOY
 from tests.records.forging import forge, make_success
 
@@ -97,12 +98,31 @@ def test_a_hash_is_no_actions_and_a_shrunk_record_can_be_shrunk_again(small: Pat
     with pytest.raises(BadActions, match="no sha256 hash"):
         read_actions(file, 60)
     before = read_kept(retest_actions(small), 60)
-    done = bench("shrink", str(small.parents[4]), "--to", str(tmp_path / "less"), "--kilobytes", "1")
-    if done.exit_code:  # the hashes alone are larger
-        assert "hashes of its episodes alone" in done.output
-    else:
-        after = read_kept(next((tmp_path / "less").rglob("*.actions.npz")), 60)
-        assert len(after[0]) < len(before[0])
+    done = bench("shrink", str(small.parents[4]), "--to", str(tmp_path / "less"), "--kilobytes", "2")
+    assert done.exit_code == 0, done.output
+    after = read_kept(next((tmp_path / "less").rglob("*.actions.npz")), 60)
+    assert len(after[0]) < len(before[0])
+    assert sum(map(len, after)) == sum(map(len, before))
+    with pytest.raises(CannotShrink, match="hashes of its episodes alone"):
+        shrink_records(small.parents[4], tmp_path / "none", 100)
+
+
+@pytest.mark.parametrize("where", ["the same folder", "whole ones"])
+def test_whole_actions_are_never_replaced_by_fewer(file: Path, tmp_path: Path, where: str) -> None:
+    target, folder = file, file.parents[4]
+    if where == "whole ones":
+        folder = tmp_path / "copy"
+        assert bench("shrink", str(file.parents[4]), "--to", str(folder)).exit_code == 0
+        target = folder / file.relative_to(file.parents[4])
+    before = retest_actions(target).read_bytes()
+    done = bench("shrink", str(file.parents[4]), "--to", str(folder), "--kilobytes", FEW)
+    assert done.exit_code != 0 and "with the actions of other episodes" in " ".join(done.output.split())
+    assert retest_actions(target).read_bytes() == before
+
+
+def test_the_same_again_is_no_error(file: Path, small: Path) -> None:
+    done = bench("shrink", str(file.parents[4]), "--to", str(small.parents[4]), "--kilobytes", FEW)
+    assert done.exit_code == 0, done.output
 
 
 def test_another_record_is_not_replaced_and_the_hub_takes_a_small_one(file: Path, small: Path) -> None:
