@@ -25,7 +25,7 @@ from envs.aloha.experts.kinematics import follow, forward
 from envs.aloha.experts.transforms import transform
 from envs.aloha.options import ABSOLUTE, BY_JOINTS, RELATIVE
 from envs.aloha.places import ARMS, GRIPPER_CLOSED, GRIPPER_OPEN, HIGH, HOME, JOINTS, LOW
-from envs.rlbench_port.rotations import from_matrix, nearer, to_matrix
+from envs.rotations import from_matrix, nearer, to_matrix
 from envs.spec import ActionSpec
 
 LOWEST, HIGHEST = (-1.3, -0.9, -0.7), (1.3, 0.9, 1.0)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from envs.rlbench_port.rotations import canonical, inverse, multiply
+from envs.rotations import canonical, inverse, multiply
 
 STILL = 0.1
 """rad/s: an arm all of whose joints are slower stands still."""

@@ -16,7 +16,7 @@ from envs import points
 from envs.pictures import as_fields
 from envs.recorded_views import View
 from envs.rlbench_port.places import BASE
-from envs.rlbench_port.rotations import canonical, nearer
+from envs.rotations import canonical, nearer
 from envs.spec import Observation, ObservationRequest
 
 TURN = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -11,7 +11,7 @@ import numpy as np
 
 from envs.rlbench_port.goals import Shut
 from envs.rlbench_port.layout import SIZES, Frame, Keyframe, Layout, box, fixed, hinged
-from envs.rlbench_port.rotations import tool
+from envs.rotations import tool
 
 OPENING = 2.6 / 0.99
 """Radians: RLBench asks for 2.6 of the hinge's travel, and here that is 99 % of it."""

@@ -17,7 +17,7 @@ from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
 from envs.rlbench_port.places import CAMERAS, CROP, VIRTUAL, WORKSPACE
-from envs.rlbench_port.rotations import canonical, inverse, multiply
+from envs.rotations import canonical, inverse, multiply
 from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest, SpecMismatch
 from envs.view_layouts import virtual_cameras
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from envs.rlbench_port.motion import Robot
-from envs.rlbench_port.rotations import canonical, from_matrix, to_matrix
+from envs.rotations import canonical, from_matrix, to_matrix
 
 HINGE = "hinge"
 """The joint of what is opened and shut: 0 is closed, its angle grows as it is opened."""

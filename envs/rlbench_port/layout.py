@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.rlbench_port.goals import HINGE, Goal
-from envs.rlbench_port.rotations import about, to_matrix
+from envs.rotations import about, to_matrix
 
 Draw = Callable[[np.random.Generator, float | None], "Layout"]
 """An episode's layout, and the size of its object as a multiple of the task's (None: drawn)."""

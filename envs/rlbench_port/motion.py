@@ -11,7 +11,7 @@ import numpy as np
 from envs.rlbench_port import arm
 from envs.rlbench_port.places import TIMESTEP
 from envs.rlbench_port.planner import DECIMALS, timed
-from envs.rlbench_port.rotations import from_matrix, nearer
+from envs.rotations import from_matrix, nearer
 
 SUBSTEPS = 5
 PERIOD = SUBSTEPS * TIMESTEP

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from envs.rlbench_port import arm
-from envs.rlbench_port.rotations import between, canonical, from_matrix, inverse, multiply, rotation_vector
+from envs.rotations import between, canonical, from_matrix, inverse, multiply, rotation_vector
 
 LINE = 50
 """Points of a straight line."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.rlbench_port.layout import Frame, Keyframe
-from envs.rlbench_port.rotations import tool
+from envs.rotations import tool
 
 FINGER = 0.018
 """From the middle of the closed fingers to what they push, metres."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from envs.rlbench_port.goals import DROP, DROPS, PARK, Pour
 from envs.rlbench_port.layout import SIZES, Frame, Keyframe, Layout, box, fixed
-from envs.rlbench_port.rotations import about, multiply, to_matrix, tool
+from envs.rotations import about, multiply, to_matrix, tool
 
 SIZE = (0.09, 0.075, 0.1)
 """The can's length, width and height, metres, without spout and handle."""
