@@ -286,19 +286,3 @@ def observed(settings: Settings, cards: Sequence[MethodCard]) -> ObservationRequ
     names = dict.fromkeys(name for card in cards for name in card.observes)
     seen = tuple(name for name in names if name != "past_actions")  # the runner's to give
     return settings.request(seen, next(iter(points), None), next(iter(layouts), FIVE))
-
-
-def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """The first few settings that differ, for a message."""
-    found: list[str] = []
-
-    def walk(a: Any, b: Any, path: str) -> None:
-        if isinstance(a, dict) and isinstance(b, dict):
-            for key in sorted(set(a) | set(b)):
-                walk(a.get(key), b.get(key), f"{path}.{key}" if path else key)
-        elif a != b:
-            found.append(f"{path}: {a} there, {b} here")
-
-    walk(old, new, "")
-    found.sort(key=len)  # what a person can read before hashes
-    return "; ".join(found[:3]) or "the recorded schema differs"

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmark.experiment.cell import Cell, difference
+from benchmark.experiment.cell import Cell
 from benchmark.experiment.make_cells import make_cells, read_label
 from benchmark.records.record import Record
 from benchmark.records.simulator_options import options_in
@@ -19,6 +19,7 @@ from benchmark.settings.seeds import parts
 from benchmark.settings.suite import Suite
 from benchmark.settings.task_rules import TaskRules
 from benchmark.settings.user_files import in_own_folder, own_folder
+from benchmark.system.difference import difference
 from envs.spec import ObservationRequest
 from methods.code import code_facts
 from methods.registry import is_known, policy_class, table

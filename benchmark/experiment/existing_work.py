@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmark.experiment.cell import Cell, difference
+from benchmark.experiment.cell import Cell
 from benchmark.experiment.method_source import changed_files, first_lines, keep_source, read_source, source_folder
 from benchmark.records.read import BadRecord, read
 from benchmark.records.record import Record
 from benchmark.system.checked_json import NotPlain, read_json
+from benchmark.system.difference import difference
 from benchmark.system.errors import OtherSettings
 from benchmark.system.files import write_json
 

@@ -22,7 +22,7 @@ from benchmark.data.observation_source import Observations
 from benchmark.data.observations import cache_key, open_pool
 from benchmark.data.residence import Residence
 from benchmark.data.samples import Samples
-from benchmark.experiment.cell import Cell, difference
+from benchmark.experiment.cell import Cell
 from benchmark.experiment.existing_work import check_demos
 from benchmark.experiment.task_data import load_demos
 from benchmark.experiment.work_folder import WorkFolder
@@ -34,6 +34,7 @@ from benchmark.settings.head import DiffusionConfig, HeadConfig
 from benchmark.settings.machine import resolve_device, resolve_workers
 from benchmark.settings.policy import PolicyConfig
 from benchmark.settings.seeds import selection_seeds
+from benchmark.system.difference import difference
 from benchmark.system.errors import ConfigError
 from benchmark.system.files import exclusive, write_atomically
 from benchmark.system.progress import bar

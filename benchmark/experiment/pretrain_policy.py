@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.experiment.cell import Cell, difference
+from benchmark.experiment.cell import Cell
 from benchmark.experiment.cell_run import CellRun
 from benchmark.experiment.existing_work import begin, check_begun
 from benchmark.experiment.make_cells import make_cells
@@ -26,6 +26,7 @@ from benchmark.report.plots import plot_pretraining
 from benchmark.settings.policy import PolicyConfig
 from benchmark.settings.settings import Settings
 from benchmark.system import provenance
+from benchmark.system.difference import difference
 from benchmark.system.digest import digest
 from benchmark.system.errors import ConfigError, OtherSettings
 from benchmark.system.files import discard, exclusive

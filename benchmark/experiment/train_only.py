@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.demos import Demos
-from benchmark.experiment.cell import Cell, difference
+from benchmark.experiment.cell import Cell
 from benchmark.experiment.cell_run import CellRun
 from benchmark.experiment.existing_work import begin, check_begun, check_demos
 from benchmark.experiment.probe import probe
@@ -27,6 +27,7 @@ from benchmark.records.simulator_options import options_now
 from benchmark.records.write import seal_of
 from benchmark.system import provenance
 from benchmark.system.checked_json import NotPlain, read_json
+from benchmark.system.difference import difference
 from benchmark.system.errors import OtherSettings
 from benchmark.system.files import StorageError, discard, exclusive, write_atomically, write_json
 from benchmark.system.progress import bar, say

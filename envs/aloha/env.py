@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from envs.aloha import checkout
+from envs.aloha.by_options import Actions, Version
 from envs.aloha.control import NO_ROTATION, SPECS, action_of, targets_of
 from envs.aloha.instructions import INSTRUCTIONS
 from envs.aloha.objects import STRIDE, objects
@@ -35,7 +36,7 @@ from envs.named_cameras import named_cameras
 from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
-from envs.spec import ActionSpec, Crop, FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.spec import Crop, FieldSpec, Observation, ObservationRequest, SpecMismatch
 from envs.view_layouts import virtual_cameras
 from envs.views import VirtualCamera
 
@@ -66,23 +67,6 @@ VIRTUAL = _virtual()
 """CLAMP's five views (section III-B): from above, from the two real cameras' corners, and behind both grippers."""
 
 
-class _Version:
-    """`aloha==1, aloha_sim 3cb9adff (content), stand-ins for ..., OPTION=VALUE`: all that numbers depend on."""
-
-    def __get__(self, instance: object, owner: type[Aloha]) -> str:
-        options = read_options()
-        found = checkout.usable(checkout.root_named(), options.stand_ins)
-        shapes = f", stand-ins for {' '.join(found.replaced)}" if found.replaced else ""
-        return f"aloha=={owner.revision}, aloha_sim {checkout.COMMIT[:8]} ({found.content}){shapes}{options.named}"
-
-
-class _Actions:
-    """The `ActionSpec` of the control that is asked for (`envs.aloha.control`)."""
-
-    def __get__(self, instance: Aloha | None, owner: type[Aloha]) -> ActionSpec:
-        return SPECS[read_options().control if instance is None else instance.options.control]
-
-
 class Aloha:
     """One task. See `envs.base.Env` for the contract, and docs/aloha.md for how it differs from CLAMP's.
 
@@ -99,7 +83,7 @@ class Aloha:
     name: ClassVar[str] = "aloha"
     revision: ClassVar[int] = 1
     """Raised whenever a change of this package changes what an action leads to, what is seen, or what experts do."""
-    version: ClassVar[Any] = _Version()
+    version: ClassVar[Any] = Version()
     packages: ClassVar[tuple[str, ...]] = ("mujoco",)
     tasks: ClassVar[tuple[str, ...]] = tuple(sorted(INSTRUCTIONS))
     cameras: ClassVar[tuple[str, ...]] = CAMERAS
@@ -121,7 +105,7 @@ class Aloha:
         }
     )
     proprio_names: ClassVar[tuple[str, ...]] = tuple(f"{arm}_{one}_rad" for arm in ARMS for one in (*JOINTS, "gripper"))
-    action_spec: ClassVar[Any] = _Actions()
+    action_spec: ClassVar[Any] = Actions()
 
     def __init__(self, task: str, request: ObservationRequest) -> None:
         if task not in INSTRUCTIONS:
