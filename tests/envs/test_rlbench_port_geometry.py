@@ -11,9 +11,10 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from envs import rotations
 from envs.camera import project
 from envs.registry import make
-from envs.rlbench_port import arm, planner, rotations
+from envs.rlbench_port import arm, planner
 from envs.rlbench_port.places import CROP, MIDDLE
 from envs.spec import ObservationRequest
 

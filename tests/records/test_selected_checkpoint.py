@@ -53,8 +53,13 @@ def test_more_errors_in_place_of_failures_never_win_and_in_place_of_successes_ne
 
 def test_every_committed_record_is_selected_as_by_its_plain_rate() -> None:
     assert len(RECORDS) > 20
+    rules = {record.identity["protocol"]["select"] for record in RECORDS}
+    assert rules == {"first", "final"}
     for record in RECORDS:
         assert not any(e.tally.errors for e in record.evaluations), record.task
+        if record.identity["protocol"]["select"] == "final":
+            assert record.selected_epoch == max(e.epoch for e in record.evaluations), "nothing was selected"
+            continue
         best = max(record.evaluations, key=lambda e: e.tally.k / e.tally.n)
         assert select(record.evaluations, "first").epoch == best.epoch == record.selected_epoch
         highest = [e for e in record.evaluations if e.tally.k / e.tally.n == best.tally.k / best.tally.n]
