@@ -211,7 +211,7 @@ def test_the_words_that_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ),
         (["--method", "state", "--head", "act", "policy.execute=5"], "looks again at every step: it takes execute=1"),
         (["--method", "state", "--head", "act", "policy.size=tiny"], "policy.size=tiny is none of act, small"),
-        (["--method", "state", "--head", "act", "policy.backbone_rate=1"], "unknown option of act-head"),
+        (["--method", "state", "--head", "act", "policy.backbone_rate=1"], "unknown option 'backbone_rate' of act"),
         (["--method", "state", "--head", "act", "head.width=5"], "takes policy.KEY=VALUE"),
         (
             ["--method", "act", "--head", "act", "--weights", "random"],

@@ -194,7 +194,7 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (["--policy", "own.py:Planner", "--head", "mlp"], "leave --head mlp out"),
         (["--method", "own.py:OverFeatures"], "give it as --policy"),
         (["--policy", "own.py:Planner", "policy.chunk=500"], "longer than an episode"),
-        (["--policy", "own.py:Planner", "policy.chnk=5"], "unknown option of toy-planner 'chnk'"),
+        (["--policy", "own.py:Planner", "policy.chnk=5"], "unknown option 'chnk' of toy-planner"),
         (["--policy", "own.py:Planner", "policy.execute=2"], "looks again at every step"),
         (["--method", "state", "policy.chunk=5"], "policy.chunk changes nothing without --policy"),
         (["--policy", "own.py:Nothing"], "Nothing"),
