@@ -14,6 +14,7 @@ from benchmark.cli import option_types as kinds
 from benchmark.cli.errors import Bench
 from benchmark.system.progress import NARROWEST, columns, say
 from benchmark.system.streams import is_terminal, results, write
+from benchmark.system.wrapped import MOST, USUAL
 
 app = typer.Typer(
     cls=Bench,
@@ -148,6 +149,11 @@ def width() -> int | None:
     import shutil
 
     return columns() or (max(NARROWEST, shutil.get_terminal_size().columns) if is_terminal() else None)
+
+
+def text_width() -> int:
+    """Columns of text that is no table: the terminal's, at most as many as a person reads in one line."""
+    return min(width() or USUAL, MOST)
 
 
 def split(text: str | None, flag: str) -> list[str] | None:

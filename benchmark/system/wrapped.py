@@ -9,6 +9,8 @@ from rich.text import Text
 
 USUAL = 80
 """Columns where nothing says how wide the terminal is: a file, a pipe."""
+MOST = 110
+"""Columns of text; a longer line is hard to read."""
 NARROWEST = 10
 """Columns that a paragraph has at least, however much stands before it."""
 

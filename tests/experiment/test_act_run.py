@@ -227,7 +227,7 @@ def test_the_words_that_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     code, _, err = here("run", *aloha[:6], "--dry-run")
     assert code == 2 and "bench weights act --fetch" in err and len(err.strip().splitlines()) <= 2, err
     shown = here("show", "act")[1]
-    assert "what: whole policy" in shown and "resnet18-f37072fd.pth" in shown and "ensemble: 0.01" in shown
+    assert "(whole policy)" in shown and "resnet18-f37072fd.pth: not on" in shown and "policy.ensemble=0.01" in shown
     (tmp_path / "head").mkdir()
     (tmp_path / "head" / "act.yaml").write_text("kind: mlp\n")
     with pytest.raises(ConfigError, match="act.yaml is called as the policy act is"):

@@ -187,7 +187,7 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     assert action.shape == (2,)
     shown = here("show", "own.py:Planner")[1]
-    assert "what: whole policy" in shown and "ensemble: 0.01" in shown
+    assert "(whole policy)" in shown and "policy.ensemble=0.01" in shown
     for words, said in (
         (["--policy", "own.py:Planner", "--method", "state"], "whole policy and takes no representation"),
         (["--policy", "own.py:OverFeatures"], "stands over a representation: name it with --method"),
