@@ -28,7 +28,7 @@ app = typer.Typer(
 
 Suite = Annotated[str, typer.Option("--suite", help="`bench list suites`")]
 Tasks = Annotated[str | None, typer.Option("--tasks", help="comma-separated; default: all of the suite")]
-Protocol = Annotated[str, typer.Option("--protocol", help="clar | matched | quick")]
+Protocol = Annotated[str, typer.Option("--protocol", help="clar | quick | ..., `bench list protocols`")]
 Policy = Annotated[
     str | None,
     typer.Option("--policy", metavar="FILE.py:Class", help="your own, instead of --head; a whole one without --method"),
