@@ -75,7 +75,7 @@ def cell_state(entry: Entry, jobs: Jobs, now: float | None = None) -> State:
     evaluations = progress.get("evaluations", [])
     last = _counts("", evaluations[-1]["tally"]) if evaluations else ""
     epoch = f"{heartbeat.get('epoch', evaluations[-1]['epoch'] if evaluations else 0)}/{heartbeat.get('epochs', '?')}"
-    epoch = epoch if heartbeat or evaluations else ""
+    epoch = epoch if "epochs" in heartbeat or evaluations else ""  # before training nobody has said how many
 
     def say(state: str, detail: str, left: str = "") -> State:
         return State(entry.label, state, epoch, last, left, restarts, detail)
@@ -106,7 +106,7 @@ def cell_state(entry: Entry, jobs: Jobs, now: float | None = None) -> State:
     if jobs.newest is not None:
         known = "gone from the queue" if jobs.answers else "and Slurm does not answer"
         return say("stopped" if jobs.answers else "waiting", f"job {jobs.newest} {known}")
-    return say("stopped", "goes on from there") if evaluations or attempts else say("waiting", "")
+    return say("stopped", "goes on from what is finished") if evaluations or attempts else say("waiting", "")
 
 
 def states(sweep: Sweep) -> list[State]:
