@@ -137,3 +137,12 @@ def test_comments_belong_to_the_values_that_they_stand_behind(tmp_path: Path) ->
     found = comments(file, CONF / "protocol")
     assert found["epochs"] == "few" and found["outer.inner"] == "two"
     assert "rollouts" not in found and found["evaluate_every"] == "CLAR"
+
+
+def test_a_suite_whose_simulator_cannot_be_imported_here_is_shown(here, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"name: mine\nenv: {tmp_path}/away.py:Away\ntasks:\n  easy: [near]   # of mine\n")
+    text = here("show", str(file))
+    assert "suite.tasks={easy: [near]}" in text and text.endswith("--method proprio-only --dry-run\n")
+    file.write_text("name: mine\ntasks: {easy: [near]}\n")
+    assert "suite.tasks={easy: [near]}" in here("show", str(file))

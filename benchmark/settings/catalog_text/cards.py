@@ -75,7 +75,7 @@ def _facts(name: str, found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "parameters", f"{found['parameters']:,}{source}"
     yield from _weights(found)
     for package, how in found["requires"]:
-        yield "needs", f"{package}, which is {'' if importlib.util.find_spec(package) else 'not '}installed here: {how}"
+        yield "needs", f"{package}, which is {'' if _installed(package) else 'not '}installed here: {how}"
     if found["head"]:
         yield "head", f"{found['head']}, its own"
     yield "batch size", f"the protocol's for {found['batch'].upper()} methods"
@@ -87,6 +87,13 @@ def _facts(name: str, found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "asked for", f"{name}, another name of it"
     yield "class", found["class"]
     yield "version", f"{found['version']}; it rises when what the method computes changes"
+
+
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package.partition(".")[0]) is not None
+    except (ImportError, ValueError):  # no package's name
+        return False
 
 
 def _sight(found: Mapping[str, Any]) -> str:

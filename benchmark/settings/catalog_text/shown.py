@@ -15,6 +15,7 @@ from benchmark.settings.load import CONF
 from benchmark.settings.user_files import file_of
 from benchmark.system.wrapped import wrapped
 from envs.description import describe as describe_simulator
+from envs.registry import ENVS
 from methods.weight_places import weights_folder
 
 CARDS = ("method", "policy", "whole policy")
@@ -109,7 +110,9 @@ def _command(name: str, found: Mapping[str, Any]) -> str:
 
 
 def _seeing(found: Mapping[str, Any]) -> str:
-    """A method that needs no weights and sees what the simulator gives."""
+    """A method that needs no weights and sees what the simulator gives. A user's simulator may be in another Python."""
+    if found.get("env") not in ENVS:
+        return "proprio-only"
     return "state" if "ground_truth" in describe_simulator(found["env"]).provides else "dp3"
 
 
