@@ -45,6 +45,7 @@ def test_a_table_that_fits_is_laid_out_as_where_there_is_more_room() -> None:
     assert " dp3      20/25 " in render(table, "terminal", 30)
 
 
+@pytest.mark.slow
 def test_a_table_without_a_record_of_its_protocol_says_which_there_are(tmp_path: Path) -> None:
     put(record("reach", "dp3", (20, 76, 3), protocol="matched"), tmp_path / "records")
     done = CliRunner().invoke(app, ["table", "1", "--out", str(tmp_path)])
