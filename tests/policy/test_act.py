@@ -453,7 +453,7 @@ def test_it_learns_what_only_the_pictures_show() -> None:
     groups = policy.parameter_groups(RECIPE)
     moved = torch.optim.AdamW([{"params": g.parameters, "lr": g.learning_rate} for g in groups], weight_decay=1e-4)
     free = torch.zeros(16, 2, dtype=torch.bool)
-    for step in range(120):
+    for step in range(80):
         rows = torch.arange(16 * step, 16 * (step + 1)) % 256
         losses = policy.losses({name: one[rows] for name, one in inputs.items()}, actions[rows], free)
         moved.zero_grad()
