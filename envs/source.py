@@ -7,11 +7,12 @@ code was loaded (`envs.local_code`): an edit while a run goes on does not rename
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -32,15 +33,19 @@ def files(file: Path, module: str = "", rooms: Collection[str] = ()) -> dict[str
     nor to this project, `rooms` of it apart. What is imported by a name that is made while running is not seen. Raises
     `MixedModules`.
     """
-    own = {module.partition(".")[0], *rooms} - {""}
-    beside = None if module else file.parent
-    if module and file.stem == "__init__":
-        module = f"{module}.__init__"  # from here on "the package of" is what stands before the last dot
-    found: dict[str, Path] = {f"{module.replace('.', '/') or file.stem}.py": file}
-    waiting = [(file, module)]
+    return files_of_all([(file, module)], rooms)
+
+
+def files_of_all(starts: Sequence[tuple[Path, str]], rooms: Collection[str] = ()) -> dict[str, Path]:
+    """`files` of several files and their modules' names, of one package unless its name is among `rooms`."""
+    own = {*(module.partition(".")[0] for _, module in starts), *rooms} - {""}
+    beside = starts[0][0].parent if len(starts) == 1 and not starts[0][1] else None
+    # from here on "the package of" is what stands before the last dot
+    waiting = [(file, f"{name}.__init__" if name and file.stem == "__init__" else name) for file, name in starts]
+    found: dict[str, Path] = {f"{name.replace('.', '/') or file.stem}.py": file for file, name in waiting}
     while waiting:
         path, name = waiting.pop()
-        for wanted in _imported(path, name):
+        for wanted in _imported(content(path), name.rpartition(".")[0]):
             for full, origin in _local_files(wanted, beside, own):
                 known = name_of(full, origin)
                 if known not in found:
@@ -83,14 +88,17 @@ def _text(path: Path) -> str:
         return kept.decode("latin-1")
 
 
-def _imported(path: Path, name: str) -> Iterator[str]:
-    """Absolute dotted names that a file imports anywhere in it, functions included. Of a file that is no Python none:
-    it may be there for another version."""
-    package = name.rpartition(".")[0]
+@functools.lru_cache(maxsize=2048)  # a file that many import is read for each of them
+def _imported(text: bytes, package: str) -> tuple[str, ...]:
+    """Absolute dotted names that a text of this package imports anywhere in it, functions included, each once. Of one
+    that is no Python none: it may be there for another version."""
     try:
-        tree = ast.parse(content(path), str(path))
+        return tuple(dict.fromkeys(_names(ast.parse(text), package)))
     except (SyntaxError, ValueError):
-        return
+        return ()
+
+
+def _names(tree: ast.Module, package: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -84,13 +84,15 @@ def _measured(representation: Representation, inputs: Mapping[str, Tensor]) -> d
     shorten(representation)
     shake(representation)
     representation.eval()
-    with torch.no_grad():
-        blocks |= _projected("feature", _seeded(representation, inputs))
-        if has_tokens(type(representation)):
+    with torch.set_grad_enabled(card.training != "frozen"):
+        feature = _seeded(representation, inputs)
+    blocks |= _projected("feature", feature.detach())
+    if has_tokens(type(representation)):
+        with torch.no_grad():
             torch.manual_seed(1)
             blocks |= _projected("tokens", representation.encode_tokens(inputs))
     if card.training != "frozen":
-        blocks |= _trained(representation, inputs, facts)
+        blocks |= _trained(representation, feature, inputs, facts)
     if facts["parameters"] <= SMALL:
         faint(representation)
         representation.eval()
@@ -104,13 +106,15 @@ def _seeded(representation: Representation, inputs: Mapping[str, Tensor]) -> Ten
     return representation.encode(inputs)
 
 
-def _trained(representation: Representation, inputs: Mapping[str, Tensor], facts: dict[str, Any]) -> dict[str, Any]:
+def _trained(
+    representation: Representation, feature: Tensor, inputs: Mapping[str, Tensor], facts: dict[str, Any]
+) -> dict[str, Any]:
     """Gradients; then of a step in training mode the feature, the statistics it moved and what got no gradient.
 
-    Gradients are taken in eval mode: over a few samples, BatchNorm's own blow a rounding up to a percent.
+    Gradients are those of `feature`, in eval mode: over a few samples, BatchNorm's own blow a rounding up to a percent.
     """
     blocks = {}
-    if _backward(_seeded(representation, inputs)):
+    if _backward(feature):
         blocks["gradient"] = [_norm([p.grad for p in g if p.grad is not None]) for g in _groups(representation)]
     representation.zero_grad(set_to_none=True)
     representation.train()

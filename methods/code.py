@@ -18,7 +18,7 @@ from typing import Any
 
 from envs.local_code import ROOMS, loaded, name_files, unnamed
 from envs.registry import edited_since, loaded_sources
-from envs.source import files, source_hash, sources, texts
+from envs.source import files, files_of_all, source_hash, sources, texts
 from methods.card import MethodCard
 from methods.errors import BadMethod
 from methods.registry import class_of, is_shipped, table, target_of
@@ -72,13 +72,10 @@ def _file_texts(name: str) -> Mapping[str, str]:
 @functools.cache
 def _shipped_files() -> frozenset[str]:
     """Files of `methods` and `baselines` behind the methods of ours, and the contract's own."""
-    found: set[str] = set()
     modules = [target_of(name).partition(":")[0] for name in table() if is_shipped(name)]
-    for module in (*modules, "methods.testing", "methods.policy"):
-        spec = importlib.util.find_spec(module)
-        if spec is not None and spec.origin is not None:
-            found |= set(files(Path(spec.origin), module, CODE_ROOMS))
-    return frozenset(found)
+    specs = [importlib.util.find_spec(module) for module in (*modules, "methods.testing", "methods.policy")]
+    starts = [(Path(spec.origin), spec.name) for spec in specs if spec is not None and spec.origin is not None]
+    return frozenset(files_of_all(starts, CODE_ROOMS))
 
 
 def imports_so_far() -> frozenset[str]:

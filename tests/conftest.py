@@ -36,6 +36,28 @@ mend_torchvision()  # before transformers looks for it
 with contextlib.suppress(GLMissing):
     choose_backend()  # before any test imports mujoco
 TOY = f"{Path(__file__).parent / 'toy_env.py'}:Toy"
+LONGEST = (
+    "test_cli.py",
+    "launch/test_local.py",
+    "methods/test_certificates.py",
+    "methods/test_contract.py",
+    "test_pretrain_run.py",
+    "envs/test_metaworld.py",
+    "experiment/test_act_run.py",
+    "pretrain/test_retrieval.py",
+    "test_edited_code.py",
+    "records/test_measured.py",
+    "test_hostile_options.py",
+    "experiment/test_checkpoint_damage.py",
+    "experiment/test_instructions.py",
+    "perf/test_perf.py",
+    "data/test_read_only_data.py",
+    "experiment/test_retest_shifted.py",
+    "repbench/test_notebook.py",
+    "policy/test_act.py",
+    "records/test_hostile_records.py",
+)
+"""Files that take longest, in that order, by the CPU time of all their tests."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,9 +72,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: 2 * bool(item.get_closest_marker("slow")) + bool(item.get_closest_marker("gl")))
     if WORKER:
         # whole files are handed out in this order: what takes minutes first, or one process ends with it alone
-        slow = {item.path for item in items if item.get_closest_marker("slow")}
-        tests = Counter(item.path for item in items)
-        items.sort(key=lambda item: (item.path not in slow, -tests[item.path]))
+        places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+        assert all(path.is_file() for path in places), "a file of LONGEST has moved"
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: (places.get(item.path, len(places)), -slow[item.path]))
 
 
 @pytest.fixture

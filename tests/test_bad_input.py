@@ -387,6 +387,7 @@ def test_a_camera_is_not_moved_out_of_the_world(name: str) -> None:
 # -- overrides --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["protocol.batch_size.3d", "++protocol.batch_size.3d", "protocol.batch_size.2d"])
 def test_a_batch_size_is_set_as_it_is_suggested(key: str) -> None:
     settings = load_settings("metaworld-15", "clar", "mlp", [f"{key}=8"])
@@ -455,6 +456,7 @@ def test_an_option_of_a_certificate_without_a_value_is_one_line() -> None:
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", ",", " , ,"])
 def test_a_list_of_nothing_is_not_everything(text: str) -> None:
     assert f"--tasks '{text}' names nothing" in one_line("run", "--method", "state", "--dry-run", "--tasks", text)
@@ -533,6 +535,7 @@ def test_data_is_a_folder(flag: str, tmp_path: Path) -> None:
     assert flag in one_line(*RUN, flag, str(tmp_path / "file"))
 
 
+@pytest.mark.slow
 def test_an_export_goes_into_a_file_whose_folder_is_made(tmp_path: Path) -> None:
     assert "is a folder" in one_line("export", "--with-reference", "--to", ".")
     assert "is a device" in one_line("export", "--with-reference", "--to", "/dev/full")
@@ -560,6 +563,7 @@ def test_a_dry_run_of_very_many_cells_counts(verb: str, end: int) -> None:
     assert f"last  metaworld-15/hammer/state/mlp-s{end - 1}\n" in out
 
 
+@pytest.mark.slow
 def test_very_many_cells_are_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for words in (("run", "--method", "state"), ("sweep", "--method", "state"), ("suite", "clar-ablation")):
@@ -616,6 +620,7 @@ def test_a_wrong_command_is_one_line_with_a_hint(words: tuple[str, ...], said: s
     assert said in found and "-h lists what there is" in found
 
 
+@pytest.mark.slow
 def test_help_is_where_it_was() -> None:
     for words in ((), ("features",)):
         code, _, err = here(*words)
@@ -660,6 +665,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(done.exception, RuntimeError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["benchmark", "benchmark.cli"])
 def test_as_a_module_it_ends_in_the_same_way(module: str, tmp_path: Path) -> None:
     def end(*words: str) -> tuple[int, str]:

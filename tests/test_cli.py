@@ -19,6 +19,9 @@ from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
 from benchmark.cli.main import app
+from tests.warm_bench import warm_bench, warm_start
+
+pytestmark = pytest.mark.slow
 
 TINY = [
     "--suite",
@@ -109,7 +112,6 @@ def test_a_wrong_word_is_one_clear_line(
     assert not (tmp_path / "runs").exists(), "stopped before any work"
 
 
-@pytest.mark.slow
 def test_a_missing_gl_library_is_named_with_its_mend(tmp_path: Path) -> None:
     hide = tmp_path / "sitecustomize.py"
     hide.write_text("import ctypes.util\nctypes.util.find_library = lambda name: None\n")
@@ -137,7 +139,6 @@ def test_listing_showing_and_tables_speak_json() -> None:
     assert json.loads(out)["columns"][0] == "method"
 
 
-@pytest.mark.slow
 def test_the_command_itself_exits_with_the_code(tmp_path: Path) -> None:
     code, _, err = bench("run", "--method", "dp4", cwd=tmp_path)
     assert (code, err) == (2, "error: unknown method 'dp4'. Did you mean 'dp3'?\n")
@@ -192,15 +193,15 @@ PHASES: dict[str, Callable[[Path], bool]] = {
 
 
 @pytest.mark.sim
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_killed_in_every_phase_it_ends_with_the_same_record(
     how: signal.Signals, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
-    """One cell, killed five times: each start gets as far as the next phase."""
+    """One cell, killed five times: each start gets as far as the next phase. Ctrl-C reaches two workers."""
+    words = ["run", "--method", "state", *TINY, f"runtime.workers={2 if how == signal.SIGINT else 1}"]
     for phase, reached in PHASES.items():
         assert not reached(tmp_path / "runs"), f"{phase} was reached before it began"
-        process = start("run", "--method", "state", *TINY, cwd=tmp_path)
+        process = (start if phase == "retest" else warm_start)(*words, cwd=tmp_path)
         deadline = time.monotonic() + 120
         while not reached(tmp_path / "runs") and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -215,13 +216,12 @@ def test_killed_in_every_phase_it_ends_with_the_same_record(
             assert process.returncode == 130, phase
             assert "the same command goes on" in err, phase
             assert "Traceback" not in err, (phase, err)
-    code, _, err = bench("run", "--method", "state", *TINY, cwd=tmp_path)
+    code, _, err = warm_bench(*words, cwd=tmp_path)
     assert code == 0, err
     assert the_record(tmp_path) == undisturbed
 
 
 @pytest.mark.gl
-@pytest.mark.slow
 def test_killed_while_rendering_and_with_one_worker_the_record_is_the_same(tmp_path: Path) -> None:
     """Points, so that rendering, workers' scheduling and the trained encoder are all in it."""
     few = ["protocol.horizon=60", "protocol.epochs=2", "protocol.rollouts=2", "protocol.retest_rollouts=3"]
@@ -232,23 +232,22 @@ def test_killed_while_rendering_and_with_one_worker_the_record_is_the_same(tmp_p
     assert code == 0, err
     other = tmp_path / "b"
     other.mkdir()
-    process = start("run", "--method", "dp3", *short, "runtime.workers=1", cwd=other)
+    process = warm_start("run", "--method", "dp3", *short, "runtime.workers=1", cwd=other)
     while not any((other / "runs").rglob("done.json")) and process.poll() is None:
         time.sleep(0.005)
     process.kill()
     process.communicate()
-    code, _, err = bench("run", "--method", "dp3", *short, "runtime.workers=1", cwd=other)
+    code, _, err = warm_bench("run", "--method", "dp3", *short, "runtime.workers=1", cwd=other)
     assert code == 0, err
     assert the_record(other) == the_record(tmp_path / "a")
 
 
 @pytest.mark.sim
-@pytest.mark.slow
 def test_two_processes_on_one_cell(
     undisturbed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    first = start("run", "--method", "state", *TINY, cwd=tmp_path)
+    first = warm_start("run", "--method", "state", *TINY, cwd=tmp_path)
     while not any((tmp_path / "runs").rglob("lock.holder")) and first.poll() is None:
         time.sleep(0.005)
     code, out, _ = here("run", "--method", "state", *TINY)
@@ -262,7 +261,6 @@ def test_two_processes_on_one_cell(
 
 
 @pytest.mark.sim
-@pytest.mark.slow
 def test_a_failed_cell_leaves_its_traceback_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,7 +302,6 @@ def installed_files(*wanted: str) -> list[Path]:
 
 
 @pytest.mark.sim
-@pytest.mark.slow
 def test_workers_in_another_interpreter_without_torch(
     undisturbed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

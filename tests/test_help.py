@@ -32,6 +32,7 @@ def test_no_summary_is_cut_nor_wrapped(words: list[str]) -> None:
             assert line[2] != " ", f"{title} has a line that goes on: {line}"
 
 
+@pytest.mark.slow
 def test_bench_alone_names_a_first_command_that_could_be_run() -> None:
     shown = NARROW.invoke(app, [])
     assert shown.exit_code == 2

@@ -90,6 +90,7 @@ VERBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
 def test_any_other_file_is_one_line(verb: str, odd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -104,6 +105,7 @@ def test_any_other_file_is_one_line(verb: str, odd: Path, tmp_path: Path, monkey
     assert not (odd / "was-run").exists()
 
 
+@pytest.mark.slow
 def test_launch_profiles_and_sweeps_that_are_damaged_are_one_line(
     odd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

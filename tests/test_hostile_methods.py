@@ -163,6 +163,7 @@ LATER: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LATER)
 def test_what_goes_wrong_later_is_a_failed_cell_that_names_the_line(
     case: str, toy_settings: Settings, tmp_path: Path, data: Path
@@ -177,6 +178,7 @@ def test_what_goes_wrong_later_is_a_failed_cell_that_names_the_line(
     assert list(tmp_path.glob("runs/work/**/error.txt"))
 
 
+@pytest.mark.slow
 def test_a_divergence_is_told_from_a_broken_encoder(toy_settings: Settings, tmp_path: Path, data: Path) -> None:
     settings = dataclasses.replace(
         toy_settings, protocol=dataclasses.replace(toy_settings.protocol, name="tiny", learning_rate=1e3)
@@ -223,6 +225,7 @@ os.system("echo by a shell")
 )
 
 
+@pytest.mark.slow
 def test_a_method_that_prints_does_not_break_json_and_its_exit_is_no_success(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(PRINTS)

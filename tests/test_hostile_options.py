@@ -250,6 +250,7 @@ def outside(room: Path, asked: bool) -> list[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "name", "parameter"), PARAMETERS, ids=[f"{v}-{n}" for v, n, _ in PARAMETERS])
 def test_no_value_of_an_option_is_a_traceback_a_hang_or_a_way_out(
     verb: str, name: str, parameter: Any, room: Path, monkeypatch: pytest.MonkeyPatch

@@ -57,6 +57,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_whatever_a_library_raises_a_full_disk_is_named_and_leaves_nothing(small_disk: Path) -> None:
     weights = {"x": torch.zeros(300_000)}  # torch raises a RuntimeError of its own
     several = {str(i): torch.zeros(100) for i in range(3000)}
@@ -71,6 +72,7 @@ def test_whatever_a_library_raises_a_full_disk_is_named_and_leaves_nothing(small
         assert list(small_disk.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files_is_named(tmp_path: Path) -> None:
     code = (
         "import resource, torch, pathlib, benchmark.system.files as s\n"
@@ -83,6 +85,7 @@ def test_a_limit_on_the_size_of_files_is_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_at_a_checkpoint_the_run_stops_and_goes_on_where_there_is_space(
     toy_settings: Settings, tmp_path: Path, small_disk: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +97,7 @@ def test_at_a_checkpoint_the_run_stops_and_goes_on_where_there_is_space(
     assert not list(small_disk.rglob("*.pt")) and not list(small_disk.rglob("error.txt"))
 
 
+@pytest.mark.slow
 def test_verbs_on_a_full_disk_are_one_line(small_disk: Path, tmp_path: Path) -> None:
     path = put(one("reach", "dp3"), tmp_path / "records")
     with contextlib.suppress(OSError), open(small_disk / "fill", "wb") as file:
@@ -111,6 +115,7 @@ def test_verbs_on_a_full_disk_are_one_line(small_disk: Path, tmp_path: Path) -> 
     assert path.exists()
 
 
+@pytest.mark.slow
 def test_a_report_is_never_half_a_file(small_disk: Path, tmp_path: Path) -> None:
     placed = [place(one("reach", "dp3", seed=seed), tmp_path) for seed in range(2)]
     with pytest.raises(StorageError):
@@ -132,6 +137,7 @@ def shell(line: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["BENCH show dp3", "BENCH --help", "BENCH list --json"])
 def test_a_full_or_closed_output_is_one_line_and_no_success(words: str, tmp_path: Path) -> None:
     for how, reason in (("> /dev/full", "No space left on device"), (">&-", "Bad file descriptor")):
@@ -140,6 +146,7 @@ def test_a_full_or_closed_output_is_one_line_and_no_success(words: str, tmp_path
         assert err == f"error: standard output cannot be written ({reason}); what was computed is kept\n"
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_gone_is_told_nothing(tmp_path: Path) -> None:
     for words in (SHOW, [*BENCH, "--help"]):
         reading, writing = os.pipe()
@@ -149,6 +156,7 @@ def test_a_reader_that_has_gone_is_told_nothing(tmp_path: Path) -> None:
         assert done.stderr == "" and done.returncode in (1, streams.PIPE)
 
 
+@pytest.mark.slow
 def test_without_standard_error_the_exit_code_stays(tmp_path: Path) -> None:
     for how in ("2>&-", "2>/dev/full"):
         code, out, _ = shell(f"BENCH run --method dp4 {how}", tmp_path)
@@ -184,6 +192,7 @@ def test_only_results_reach_standard_output_and_a_program_that_takes_over_gets_i
 # -- terminals --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_terminal_that_lacks_signs_gets_ascii_in_their_place(encoding: str, records: Path, tmp_path: Path) -> None:
     line = f"BENCH table 1 --protocol clar+learning_rate=0.002 --records {records} && BENCH list"
@@ -261,6 +270,7 @@ def test_no_form_of_a_table_is_broken_by_its_text(form: str) -> None:
         assert [len(row) for row in rows] == [2, 2, 2]
 
 
+@pytest.mark.slow
 def test_nothing_that_is_said_or_shown_reaches_a_terminal_raw(tmp_path: Path) -> None:
     """A record's and a card's text, an error's, a file's name."""
     hostile = dataclasses.replace(one("reach", "dp3"), method="dp3\x1b[2J\u202e")
@@ -341,6 +351,7 @@ def test_a_cell_with_a_hash_is_no_comment() -> None:
     assert text.splitlines()[-1] == '"#1 of 2","x # y"'
 
 
+@pytest.mark.slow
 def test_json_carries_the_same(records: Path) -> None:
     common = ("--protocol", "clar+learning_rate=0.002", "--json")
     data = json.loads(told(records, "table", "1", *common))
@@ -360,6 +371,7 @@ def test_json_carries_the_same(records: Path) -> None:
     assert data["title"] and "epochs" in data["departs_from_paper"][0] and data["notes"] and data["plans"]
 
 
+@pytest.mark.slow
 def test_export_says_what_departs(records: Path, tmp_path: Path) -> None:
     told(records, "export", "--to", str(tmp_path / "x.csv"))
     with (tmp_path / "x.csv").open(newline="") as file:

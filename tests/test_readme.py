@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -27,12 +28,14 @@ def script(name: str) -> ModuleType:
     return found
 
 
+@pytest.mark.slow
 def test_the_methods_are_those_of_the_cards_and_records() -> None:
     """`bench ledger --methods` prints it anew."""
     printed = CliRunner().invoke(app, ["ledger", "--methods"]).stdout.split("\n\n", 1)[1].strip()
     assert printed in README
 
 
+@pytest.mark.slow
 def test_the_chart_has_the_numbers_of_the_records() -> None:
     """`python scripts/readme_chart.py` draws it anew."""
     chart = script("readme_chart")

@@ -117,6 +117,7 @@ def test_benchmark_has_rooms_and_nothing_beside_them() -> None:
     assert loose - {"conf", "py.typed"} == {"__init__.py", "__main__.py", *FLOOR}
 
 
+@pytest.mark.slow
 def test_no_circle() -> None:
     """Also of imports inside functions and for types alone."""
     modules = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
@@ -148,6 +149,7 @@ def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_listing_imports_neither_torch_nor_a_simulator() -> None:
     code = (
         "import sys, benchmark.cli.main; from benchmark.settings.catalog import listing, register_baselines; "

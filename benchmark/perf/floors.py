@@ -5,16 +5,24 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.synchronize import Barrier
 from typing import Any
 
 import numpy as np
 
 CAMERA, SIZE = "corner", 224
+STARTING = 180.0
+"""Seconds that the processes have until all are ready."""
+SHARED: list[Barrier] = []
+"""In each process that is measured: where they wait for each other."""
 
 
-def bare_loop(task: str, image: str, seconds: float) -> float:
+def bare_loop(together: Callable[[], Any], task: str, image: str, seconds: float) -> float:
     """Steps per second of physics with zero actions and one render a step, in this process.
+
+    together: returns when every process that is measured is ready.
 
     image: `depth` (mujoco.Renderer with everything off that depth does not need), `rgb-paper` (the simulator's
     default quality), `rgb-fast` (no multisampling, shadows or reflections).
@@ -33,6 +41,9 @@ def bare_loop(task: str, image: str, seconds: float) -> float:
     if image == "depth":
         off += [mujoco.mjtRndFlag.mjRND_SKYBOX, mujoco.mjtRndFlag.mjRND_HAZE, mujoco.mjtRndFlag.mjRND_FOG]
     action, steps = np.zeros(4), 0
+    renderer.update_scene(data, camera=CAMERA)
+    renderer.render()  # the first one makes what the others use
+    together()
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:
         env.step(action)
@@ -48,9 +59,11 @@ def bare_loop(task: str, image: str, seconds: float) -> float:
     return rate
 
 
-def naive_loop(task: str, seconds: float) -> float:
+def naive_loop(together: Callable[[], Any], task: str, seconds: float) -> float:
     """Steps per second of the loop in public code: one environment, colour rendered twice and depth once at the
     default quality through gymnasium's renderer, farthest-point sampling in numpy, an unbatched encode, no early stop.
+
+    together: as in `bare_loop`.
     """
     env = _metaworld(task)
     import torch
@@ -68,6 +81,7 @@ def naive_loop(task: str, seconds: float) -> float:
     camera = env.model.camera(CAMERA).id
     near = env.model.vis.map.znear * env.model.stat.extent
     far = env.model.vis.map.zfar * env.model.stat.extent
+    together()
     steps, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds or steps < 10:
         env.step(np.zeros(4))
@@ -96,18 +110,36 @@ def naive_loop(task: str, seconds: float) -> float:
 
 
 def in_processes(count: int, loop: Any, *arguments: Any) -> float:
-    """Sum of `loop(*arguments)` over `count` fresh processes that run at the same time."""
+    """Sum of `loop(together, *arguments)` over `count` fresh processes, whose loops begin at the same moment.
+
+    One that began while the others still import would have their cores for a while, and the sum would be a rate that
+    the machine does not have.
+    """
+    spawn = multiprocessing.get_context("spawn")
     kept = {name: os.environ.get(name) for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS")}
     os.environ.update(LP_NUM_THREADS="0", OMP_NUM_THREADS="1")
     try:
-        with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return sum(f.result() for f in [pool.submit(loop, *arguments) for _ in range(count)])
+        barrier = spawn.Barrier(count, timeout=STARTING)
+        with ProcessPoolExecutor(count, spawn, _share, (barrier,)) as pool:
+            return sum(f.result() for f in [pool.submit(_measured, loop, *arguments) for _ in range(count)])
     finally:
         for name, value in kept.items():
             if value is None:
                 os.environ.pop(name)
             else:
                 os.environ[name] = value
+
+
+def _share(barrier: Barrier) -> None:
+    SHARED.append(barrier)
+
+
+def _measured(loop: Any, *arguments: Any) -> float:
+    try:
+        return float(loop(SHARED[0].wait, *arguments))
+    except BaseException:
+        SHARED[0].abort()  # the others wait for this one
+        raise
 
 
 def _metaworld(task: str) -> Any:

@@ -276,6 +276,7 @@ def test_what_was_found_whole_is_not_read_again_until_it_is_touched(
 HARM = [harm for harm in damage.EVERY if harm not in (damage.to_pipe, damage.delete)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", HARM, ids=lambda harm: harm.__name__)
 def test_a_kept_episode_that_is_damaged_is_run_again(
     harm: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -325,6 +326,7 @@ def features(root: Path) -> tuple[FeatureCache, dict[str, np.ndarray], list[int]
     return cache, fields, []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FEATURES)
 @pytest.mark.parametrize("harm", damage.EVERY, ids=lambda harm: harm.__name__)
 def test_damaged_features_are_named_and_made_again(
@@ -403,6 +405,7 @@ def test_features_of_an_earlier_version_are_made_again(tmp_path: Path, capfd: py
     assert f"{cache.folder} {said}" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_over_damaged_caches_is_a_run_over_whole_ones(
     toy_settings: Settings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

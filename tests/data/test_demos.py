@@ -24,6 +24,8 @@ from envs.pool import EnvConfig, Pool
 from envs.spec import ObservationRequest
 from tests.conftest import TOY
 
+pytestmark = pytest.mark.slow
+
 REQUEST = ObservationRequest(("points", "points_valid", "proprio"), ("front",), num_points=64)
 
 
@@ -51,7 +53,6 @@ def test_the_file_is_robomimics_and_survives_a_round_trip(tmp_path: Path, toy_se
         np.testing.assert_array_equal(file["data/demo_2/actions"][()], demos.of_each("actions")[2])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["truncated", "altered", "garbage"])
 def test_a_damaged_file_is_named_and_collected_again(
     damage: str, tmp_path: Path, toy_settings: Settings, capsys: pytest.CaptureFixture[str]

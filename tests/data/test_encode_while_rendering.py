@@ -33,6 +33,8 @@ from methods.registry import method_class
 from tests.conftest import TOY
 from tests.toy_env import Toy
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 REQUEST = ObservationRequest(("points", "points_valid", "proprio"), ("front",), num_points=64)
 STEPS = 150

@@ -22,7 +22,9 @@ from methods.registry import method_class
 from methods.testing import random_observations
 from tests.conftest import TOY
 from tests.methods.test_contract import TINY_VGGT, contract
-from tests.test_cli import start
+from tests.warm_bench import warm_start
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -112,7 +114,6 @@ def test_checkpoints_leave_out_what_never_changes(method: str, toy_settings: Set
         policy.load_trained_state({})
 
 
-@pytest.mark.slow
 def test_two_jobs_at_once_encode_once(tmp_path: Path) -> None:
     """Two seeds of one frozen method, started together from two shells over one data folder."""
     torch.save(torch.nn.Sequential(torch.nn.Linear(4, 16)).state_dict(), tmp_path / "toy.pt")
@@ -142,7 +143,7 @@ def test_two_jobs_at_once_encode_once(tmp_path: Path) -> None:
         "protocol.retest_rollouts=2",
         "runtime.workers=1",
     ]
-    both = [start(*what, "--seeds", seed, cwd=tmp_path) for seed in ("0", "1")]
+    both = [warm_start(*what, "--seeds", seed, cwd=tmp_path) for seed in ("0", "1")]
     errors = [process.communicate(timeout=200)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], errors
     rows = [int(rows) for rows in (tmp_path / "rows.txt").read_text().split()]

@@ -79,6 +79,7 @@ def collect(root: Path, protocol: Protocol) -> Demos:
     return load_or_collect(root, "toy-suite", TOY, "near", protocol, 2)
 
 
+@pytest.mark.slow
 def test_demonstrations_end_some_steps_after_success(tmp_path: Path) -> None:
     demos, whole = collect(tmp_path, ragged_protocol()), collect(tmp_path, ragged_protocol(stop_after_success=None))
     assert not demos.episodes.equal and whole.episodes.lengths == (60,) * 5
@@ -104,6 +105,7 @@ def test_a_demonstration_that_stops_before_it_is_accepted_is_refused() -> None:
         ragged_protocol(min_success_steps=5)
 
 
+@pytest.mark.slow
 def test_only_the_damaged_part_is_rendered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     demos, jobs, real = collect(tmp_path, ragged_protocol()), list[int](), Pool.map
 

@@ -22,6 +22,8 @@ from tests import damage
 from tests.conftest import TOY
 from tests.test_cli import here
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 WHAT = [
     "run",
@@ -106,7 +108,6 @@ def home(made: Path, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.mark.slow
 def test_what_is_whole_is_used_without_writing(home: Path) -> None:
     for lock in (home / "data").rglob("*.lock"):
         lock.unlink()  # as after a copy that left them out
@@ -116,7 +117,6 @@ def test_what_is_whole_is_used_without_writing(home: Path) -> None:
     assert content(home / "data") == before and not (home / "second" / "data").exists()
 
 
-@pytest.mark.slow
 def test_what_is_missing_or_damaged_goes_to_out(home: Path) -> None:
     (observations,) = [p for p in (home / "data" / "observations").iterdir() if p.is_dir()]
     damage.flip(observations / "ground_truth.npy")
@@ -135,7 +135,6 @@ def test_what_is_missing_or_damaged_goes_to_out(home: Path) -> None:
     assert "cannot be written" not in again and "is damaged" not in again, "it is found where it was made"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("harm", [damage.delete, damage.truncate])
 def test_demonstrations_that_are_not_there_are_an_error_with_its_mend(harm: Callable[[Path], None], home: Path) -> None:
     (file,) = (home / "data").rglob("demos/*/*.hdf5")

@@ -20,6 +20,8 @@ from benchmark.records.paths import Paths
 from benchmark.settings.instructions import Language
 from benchmark.settings.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 TOLD = Language("hash", 1, {"near": ("go near", "walk near"), "far": ("go far", "walk far")})
 

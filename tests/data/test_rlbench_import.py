@@ -30,6 +30,8 @@ from envs.rlbench.sensing import proprio_of
 from envs.rlbench_port.places import BASE
 from tests.data import rlbench_data_set as made
 
+pytestmark = pytest.mark.slow
+
 SMALL = [f"suite.observation.{side}={made.SIZE}" for side in ("height", "width")]
 SPLIT = ["protocol.train_demos=3", "protocol.valid_demos=1"]
 

@@ -161,6 +161,7 @@ def test_the_difference_that_counts_is_relative_to_the_feature() -> None:
     assert departure(ones, np.ones((2, 4))) == departure(ones, np.nan * ones) == float("inf")
 
 
+@pytest.mark.slow
 def test_a_run_after_an_edit_is_a_run_from_nothing(toy_settings: Settings, tmp_path: Path) -> None:
     """The issue's case: `encode` of a frozen method's file is edited between two runs over one data folder."""
     torch.save(torch.nn.Sequential(torch.nn.Linear(4, 16)).state_dict(), tmp_path / "toy.pt")

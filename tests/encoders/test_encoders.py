@@ -119,6 +119,7 @@ def test_what_cannot_be_fetched_says_what_to_do(url: str, tmp_path: Path) -> Non
         fetch(WeightFile("m", url, "MIT"), tmp_path / "m")
 
 
+@pytest.mark.slow
 def test_the_verb_says_what_is_here_and_warns_of_licences(url: str, tmp_path: Path, monkeypatch: Any) -> None:
     kind = method_class("vc1")
     file = WeightFile("vc1_vitb.pth", url, "CC-BY-NC-4.0", non_commercial=True)
@@ -134,6 +135,7 @@ def test_the_verb_says_what_is_here_and_warns_of_licences(url: str, tmp_path: Pa
     assert json.loads(run.stdout)[0]["sha256"] == SHA
 
 
+@pytest.mark.slow
 def test_a_certificate_agrees_with_itself_and_sees_other_weights(tmp_path: Path) -> None:
     first, again = (verify("random-features", None, tmp_path, {}) for _ in range(2))
     assert first == again
@@ -181,6 +183,7 @@ def test_a_certificate_finds_what_public_code_got_wrong() -> None:
     assert verdicts(Drawn)["deterministic"] == "fail"
 
 
+@pytest.mark.slow
 def test_the_verb_keeps_the_certificate_and_compares(tmp_path: Path) -> None:
     arguments = ["verify", "random-features", "--out", str(tmp_path)]
     assert CliRunner().invoke(app, arguments).exit_code == 0

@@ -18,6 +18,8 @@ from benchmark.records.paths import Paths
 from benchmark.settings.load import load_settings
 from tests.test_methods_run import FAST, SHORT
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 LONG = "a-name-of-forty-characters-which-is-long"
 
@@ -55,7 +57,6 @@ def test_what_it_writes_is_clean(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.gl
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_runs(kind: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     made = new_method("my-own", kind, tmp_path)

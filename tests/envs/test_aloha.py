@@ -31,12 +31,14 @@ VIEWED = ("views", "views_valid", "proprio")
 SEEING = ("rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors", "proprio")
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 class TestSeeing(EnvContract):
     env, task, fields, cameras, steps = "aloha", "drawer-open", SEEING, CORNERS, 2
     test_a_planned_episode_is_what_its_actions_lead_to = None  # 280 steps with images; TestBlind plays it without
 
 
+@pytest.mark.slow
 class TestBlind(EnvContract):
     env, task, fields, steps = "aloha", "drawer-open", ("proprio", "ground_truth"), 4
 
@@ -55,6 +57,7 @@ def rack(aloha: Any, compiled_once: None) -> Iterator[Any]:
     found.close()
 
 
+@pytest.mark.slow
 def test_the_expert_opens_the_drawer_and_its_actions_open_it_again(drawer: Any) -> None:
     for seed in (3, 4):
         kept = play(drawer, seed)
@@ -71,6 +74,7 @@ def test_who_does_nothing_opens_nothing(drawer: Any) -> None:
     assert not any(drawer.step(STAY).success for _ in range(60))
 
 
+@pytest.mark.slow
 def test_seeds_vary_what_the_expert_does_and_can_be_told_not_to(drawer: Any) -> None:
     varied = [len(play(drawer, seed).actions) for seed in (5, 6)]
     assert varied[0] != varied[1]
@@ -82,6 +86,7 @@ def test_seeds_vary_what_the_expert_does_and_can_be_told_not_to(drawer: Any) -> 
     drawer.options = type(drawer.options)(**{**vars(drawer.options), "variety": True})
 
 
+@pytest.mark.slow
 def test_noise_is_played_and_not_labelled(drawer: Any) -> None:
     kept = drawer.options
     calm = play(drawer, 7)
@@ -148,6 +153,7 @@ def test_states_go_on_to_the_last_bit(drawer: Any) -> None:
         drawer.set_state(middle[:-1])
 
 
+@pytest.mark.slow
 def test_a_plate_has_to_stand_between_the_wires_and_touch_nothing_else(rack: Any) -> None:
     """Our own rule: lying on the table, held in the air over the rack, and standing in a slot."""
     rack.reset(3)
@@ -168,6 +174,7 @@ def test_a_plate_has_to_stand_between_the_wires_and_touch_nothing_else(rack: Any
             assert any(rack.step(STAY).success for _ in range(150)), "let go in a slot it comes to rest there"
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_depth_is_what_rays_hit_and_points_lie_on_the_table(aloha: Any) -> None:
     import mujoco
@@ -187,6 +194,7 @@ def test_depth_is_what_rays_hit_and_points_lie_on_the_table(aloha: Any) -> None:
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_five_views_of_which_two_move_with_the_grippers(aloha: Any) -> None:
     env: Any = make("aloha", "drawer-open", ObservationRequest(VIEWED, CORNERS, 120, 160, render="fast"))
@@ -207,6 +215,7 @@ def test_five_views_of_which_two_move_with_the_grippers(aloha: Any) -> None:
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_every_camera_draws_something(aloha: Any) -> None:
     env: Any = make("aloha", "drawer-open", ObservationRequest(("rgb",), CAMERAS, 48, 64, render="fast"))
@@ -216,6 +225,7 @@ def test_every_camera_draws_something(aloha: Any) -> None:
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_late_sensors_show_the_past(aloha: Any) -> None:
     request = ObservationRequest(("depth", "proprio"), ("front-left",), 48, 64, render="fast")

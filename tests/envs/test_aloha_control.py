@@ -38,6 +38,7 @@ def walk(steps: int = 400) -> np.ndarray:
     return np.concatenate([arm, np.full((steps, 1), 0.2), arm[::-1], np.full((steps, 1), 1.0)], axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("control", TOOLS)
 def test_what_asks_for_joint_targets_is_them_again(control: str) -> None:
     last, way, exact = walk()[0], walk(), 0
@@ -99,6 +100,7 @@ def test_where_an_arm_cannot_go_it_keeps_its_targets_and_the_other_moves() -> No
     np.testing.assert_allclose(step, [FASTEST, 0, 0], atol=1e-5), "clipped"
 
 
+@pytest.mark.slow
 def test_the_range_holds_all_that_joints_can_ask_for() -> None:
     draw = np.random.default_rng(0)
     for number in range(2000):
@@ -124,6 +126,7 @@ def test_the_option_is_named_and_another_word_is_refused(no_options: None) -> No
         read_options()
 
 
+@pytest.mark.slow
 @needs_aloha
 @pytest.mark.sim
 @pytest.mark.parametrize("control", TOOLS)

@@ -16,6 +16,7 @@ def poses(count: int, seed: int = 0) -> list[tuple[str, np.ndarray]]:
     return [(ARMS[number % 2], draw.uniform(LOW + 0.02, HIGH - 0.02)) for number in range(count)]
 
 
+@pytest.mark.slow
 def test_inverse_and_forward_agree_on_two_thousand_poses() -> None:
     missed, wrong, found = 0, 0.0, 0
     for arm, joints in poses(2000):

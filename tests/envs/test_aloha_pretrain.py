@@ -52,6 +52,7 @@ def dining(aloha: Any, compiled_once: None) -> Iterator[Any]:
     found.close()
 
 
+@pytest.mark.slow
 def test_a_pen_has_to_lie_over_the_plate_and_not_lean_on_it(dining: Any) -> None:
     """Laid onto the plate's middle; laid over its rim, touching it, with its middle outside."""
     world, found = dining.world, []
@@ -71,6 +72,7 @@ def test_a_pen_has_to_lie_over_the_plate_and_not_lean_on_it(dining: Any) -> None
     assert found == [True, False]
 
 
+@pytest.mark.slow
 def test_a_drawer_begins_open_and_is_closed_within_a_centimetre() -> None:
     env = built("bottom-drawer-close")
     opened = []

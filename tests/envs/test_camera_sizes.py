@@ -25,6 +25,7 @@ PLAIN = ObservationRequest(("rgb", "depth", "points", "proprio"), TWO, 96, 128)
 APART = dataclasses.replace(PLAIN, sizes=(("corner2", 64, 48),))
 
 
+@pytest.mark.slow
 class TestTheToyKeepsTheContract(EnvContract):
     env, task = SEEING, "near"
     fields, cameras = ("rgb", "depth", "points", "points_valid", "proprio"), ("front", "hand")
@@ -142,6 +143,7 @@ def test_a_simulator_that_draws_one_size_is_not_asked_for_two() -> None:
     make(TOY, "near", dataclasses.replace(request, fields=("proprio",))).close()
 
 
+@pytest.mark.slow
 def test_a_worker_gives_them_through_shared_memory() -> None:
     request = ObservationRequest(("rgb", "depth", "proprio"), ("front", "hand"), 24, 32, sizes=(("hand", 9, 7),))
     env = make(SEEING, "near", request)
@@ -173,6 +175,7 @@ def seen(request: ObservationRequest) -> tuple[Observation, list[np.ndarray]]:
     return frame, clouds
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 @pytest.mark.parametrize("render", ["paper", "fast"])
 def test_each_camera_sees_what_it_sees_alone(render: str) -> None:
@@ -191,6 +194,7 @@ def test_each_camera_sees_what_it_sees_alone(render: str) -> None:
     assert frame["intrinsics"][1, 0, 2] == 32 and frame["intrinsics"][1, 1, 2] == 30.5, "the middle of its own image"
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_the_cloud_is_that_of_all_cameras() -> None:
     fields = (*FIELDS, "views", "views_valid")
@@ -206,6 +210,7 @@ def test_the_cloud_is_that_of_all_cameras() -> None:
     assert frame["views_valid"].sum() > alone.sum(), "virtual cameras see what both have seen"
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_a_request_without_colour_draws_them_too() -> None:
     apart, _ = seen(ObservationRequest(("depth",), TWO, 64, 48, sizes=(("corner", 65, 48),)))

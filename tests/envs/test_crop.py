@@ -186,6 +186,7 @@ def test_a_crop_in_a_frame_of_its_own_is_the_crop_by_points(seed: int) -> None:
 # -- Lift3D's
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_lift3ds_boxes_are_its_matrices_times_the_cameras_true_poses() -> None:
     """T R^T R^T (p - c), with R in OpenCV axes as MuJoCo draws the image (not rotated)."""
@@ -204,6 +205,7 @@ def test_lift3ds_boxes_are_its_matrices_times_the_cameras_true_poses() -> None:
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 @pytest.mark.parametrize("camera", ["corner", "corner2"])
 def test_lift3ds_crop_keeps_the_table_and_ours_does_not(camera: str) -> None:
@@ -227,6 +229,7 @@ def test_lift3ds_crop_keeps_the_table_and_ours_does_not(camera: str) -> None:
     assert min(shares.values()) > 0.6 and max(shares.values()) < 0.95, shares
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_a_higher_table_stays_under_both_crops() -> None:
     for crop in ("lift3d", None):
@@ -236,6 +239,7 @@ def test_a_higher_table_stays_under_both_crops() -> None:
         assert (abs(observation["points"][observation["points_valid"]][:, 2] - 0.05) < 0.005).mean() > 0.7, crop
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_a_worker_crops_as_it_is_told() -> None:
     box = Crop((-0.2, 0.5, 0.01), (0.3, 0.8, 0.4))

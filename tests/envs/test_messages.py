@@ -83,12 +83,14 @@ trees = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(trees)
 @settings(max_examples=300, deadline=None)
 def test_every_tree_comes_out_as_it_went_in(tree: Any) -> None:
     assert same(tree, crossed(tree))
 
 
+@pytest.mark.slow
 @given(
     st.floats(),
     st.booleans(),
@@ -247,6 +249,7 @@ def test_a_farewell_behind_a_question_is_what_is_heard(asked: str) -> None:
         theirs.close()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_farewell_at_once_ends_without_a_word(tmp_path: Path) -> None:
     """Stopped before it reads anything, it finds its first question and the farewell behind it."""
     with open(tmp_path / "said", "w+") as said:
@@ -266,6 +269,7 @@ def test_a_body_that_no_memory_holds() -> None:
         received(frame({"array": ["<f8", count]}, size=LARGEST_BODY))
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=200), st.integers(0, 2))
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_end_in_an_error_or_a_message(raw: bytes, kind: int) -> None:

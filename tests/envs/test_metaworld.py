@@ -39,19 +39,23 @@ SUITE = (
 GEOMETRY = ("depth", "intrinsics", "extrinsics", "points", "points_valid", "proprio")
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 class TestMetaWorldSeeing(EnvContract):
     env, task = "metaworld", "hammer"
     fields = ("rgb", "depth", "intrinsics", "extrinsics", "points", "points_valid", "point_colors", "proprio")
     cameras = ("corner", "corner2")
+    steps = 4
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 class TestMetaWorldBlind(EnvContract):
     env, task = "metaworld", "box-close"
     fields = ("proprio", "ground_truth")
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 @pytest.mark.parametrize("camera", ["corner", "corner2"])
 def test_golden_pictures_are_upright_and_unmirrored(camera: str) -> None:
@@ -65,6 +69,7 @@ def test_golden_pictures_are_upright_and_unmirrored(camera: str) -> None:
         assert abs(frame - turned).mean() > 5 * max(difference, 1), name
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_the_picture_agrees_with_the_geometry() -> None:
     """The robot's base is to the left of and above the table's far edge where the camera's own pose says it is."""
@@ -82,6 +87,7 @@ def test_the_picture_agrees_with_the_geometry() -> None:
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 @pytest.mark.parametrize("task", ["hammer", "assembly"])
 def test_depth_is_the_distance_that_ray_casting_finds(task: str) -> None:
@@ -105,6 +111,7 @@ def test_depth_is_the_distance_that_ray_casting_finds(task: str) -> None:
     assert (error > 0.02).mean() < 0.02, "more than the edges and the sites, which ray casting does not see"
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 @pytest.mark.parametrize("task", ["reach", "hammer", "box-close", "assembly"])
 def test_clouds_of_corner_and_corner2_overlap(task: str) -> None:
@@ -135,6 +142,7 @@ def test_clouds_of_corner_and_corner2_overlap(task: str) -> None:
     assert ((cloud > WORKSPACE.low) & (cloud < WORKSPACE.high)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 @pytest.mark.parametrize("task", ["reach", "push-wall", "pick-place-wall", "box-close", "shelf-place"])
 def test_the_goal_marker_is_in_the_cloud(task: str) -> None:
@@ -174,6 +182,7 @@ def test_every_task_restores_its_states_and_seeds(task: str) -> None:
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_the_same_seed_gives_the_same_state_hash_in_another_process() -> None:
     request = ObservationRequest(("proprio",))
@@ -186,6 +195,7 @@ def test_the_same_seed_gives_the_same_state_hash_in_another_process() -> None:
     assert hashlib.sha256(episode["states"][0].tobytes()).hexdigest() == here
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 @pytest.mark.parametrize("task", SUITE)
 def test_the_experts_succeed(task: str) -> None:
@@ -209,6 +219,7 @@ def test_the_goal_is_in_the_ground_truth_at_every_step() -> None:
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 @pytest.mark.parametrize("render", ["paper", "fast"])
 def test_depth_is_the_same_with_and_without_colour(render: str) -> None:
@@ -223,6 +234,7 @@ def test_depth_is_the_same_with_and_without_colour(render: str) -> None:
     assert np.ma.masked_invalid(frames[0]["depth"]).max() < 10
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_lift3d_pictures_are_mirrored_and_fast_ones_differ() -> None:
     def frame(**options: str) -> np.ndarray:

@@ -82,6 +82,7 @@ def test_bad_cameras_are_refused_before_a_simulator_is_built(
         MetaWorld.specs(ObservationRequest(FIELDS, cameras))
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 @pytest.mark.sim
 def test_the_simulator_moves_its_camera_and_the_cloud_stays_in_the_robots_frame() -> None:

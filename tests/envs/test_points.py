@@ -26,6 +26,7 @@ def test_exact_sampling_is_farthest_point_sampling_from_index_0(seed: int, count
     assert points.farthest_points(cloud, count).tolist() == brute_force_fps(cloud, count, 0).tolist()
 
 
+@pytest.mark.slow
 def test_bucket_sampling_is_exact_from_its_own_start_and_repeatable() -> None:
     cloud = np.random.default_rng(0).random((900, 3)).astype(np.float32)
     chosen = points.sample(cloud, 200, "bucket")

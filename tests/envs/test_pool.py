@@ -18,6 +18,7 @@ from tests.conftest import TOY
 REQUEST = ObservationRequest(fields=("proprio", "points", "points_valid"), cameras=("front",), num_points=64)
 
 
+@pytest.mark.slow
 class TestToyKeepsTheContract(EnvContract):
     env = TOY
     task = "near"
@@ -30,6 +31,7 @@ def config() -> EnvConfig:
     return EnvConfig(TOY, "near", REQUEST)
 
 
+@pytest.mark.slow
 def test_map_gives_every_job_its_answer(config: EnvConfig) -> None:
     with Pool(config, 3) as pool:
         answers = dict(pool.map("expert_episode", [(seed, 20) for seed in range(10)]))
@@ -52,6 +54,7 @@ def test_a_dead_worker_is_replaced_and_its_job_run_again(config: EnvConfig) -> N
         assert pool.deaths == 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_died_between_two_jobs_is_replaced(config: EnvConfig) -> None:
     with Pool(config, 1) as pool:
         pool.workers[0].process.kill()
@@ -60,6 +63,7 @@ def test_a_worker_that_died_between_two_jobs_is_replaced(config: EnvConfig) -> N
         assert pool.deaths == 1
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_every_worker_is_given_up() -> None:
     with Pool(EnvConfig(TOY, "cursed", REQUEST), 1) as pool:
         with pytest.raises(WorkerDied, match="exit code 11"):
@@ -67,6 +71,7 @@ def test_a_job_that_kills_every_worker_is_given_up() -> None:
         assert pool.deaths == 2
 
 
+@pytest.mark.slow
 def test_what_the_simulator_raises_comes_out_with_its_traceback() -> None:
     with Pool(EnvConfig(TOY, "cursed", REQUEST), 1) as pool:
         with pytest.raises(WorkerError, match="this episode cannot be run") as caught:
@@ -83,6 +88,7 @@ def test_a_hung_worker_is_killed_after_the_timeout(config: EnvConfig) -> None:
             pool.ready(pool.workers)[0].answer()
 
 
+@pytest.mark.slow
 def test_a_simulator_that_cannot_be_built_says_why(config: EnvConfig) -> None:
     with pytest.raises(WorkerError, match="unknown MetaWorld task 'reech'. Did you mean 'reach'"):
         Pool(EnvConfig("metaworld", "reech", ObservationRequest(("proprio",))), 1)
@@ -107,6 +113,7 @@ def test_no_worker_survives_its_parent() -> None:
     assert not any(psutil.pid_exists(pid) for pid in workers)
 
 
+@pytest.mark.slow
 def test_workers_import_no_torch(config: EnvConfig) -> None:
     with Pool(config, 1) as pool:
         maps = Path(f"/proc/{pool.workers[0].process.pid}/maps").read_text()
@@ -114,6 +121,7 @@ def test_workers_import_no_torch(config: EnvConfig) -> None:
         assert "numpy" in maps
 
 
+@pytest.mark.slow
 def test_what_a_simulator_prints_is_not_on_standard_output(tmp_path: Path) -> None:
     """Megabytes and bytes that are no text, too: standard output is for results alone."""
     noisy = tmp_path / "noisy.py"

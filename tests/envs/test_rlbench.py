@@ -122,6 +122,7 @@ def test_versions_are_those_of_the_other_interpreter(python: str, blind: Pool) -
     assert "CoppeliaSim 4.1.0" in said and said.endswith("no renderer")
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_an_episode_is_the_engines(blind: Pool, port: Any) -> None:
     began = ask(blind, "reset", 3)
@@ -206,6 +207,7 @@ def test_everything_else_is_an_error_of_the_simulator(where: str, what: str, pyt
     assert ask(blind, "step", STAY)[2] is None, "the worker goes on"
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 @pytest.mark.parametrize(
     ("what", "said"),
@@ -230,6 +232,7 @@ def gone(processes: list[psutil.Process]) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_a_closed_simulator_leaves_nothing(python: str) -> None:
     pool = pool_of(python)
@@ -239,6 +242,7 @@ def test_a_closed_simulator_leaves_nothing(python: str) -> None:
     assert gone(started)
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 @pytest.mark.parametrize(
     ("line", "said"),
@@ -261,6 +265,7 @@ def test_what_is_missing_is_said_with_its_mend(line: str, said: str, tmp_path: P
 class TestSeeing:
     """With both cameras of different kinds: `front` stands, `wrist` moves."""
 
+    @pytest.mark.slow
     def test_fields_are_the_ports_in_the_robot_frame(self, seeing: Pool) -> None:
         pool = seeing
         ask(pool, "reset", 3)
@@ -286,6 +291,7 @@ class TestSeeing:
         ask(seeing, "reset", 3)
         assert abs(seeing.workers[0].observation["intrinsics"][0, 0, 0] - 175.839 * 96 / 128) < 0.01
 
+    @pytest.mark.slow
     def test_a_live_demonstration_becomes_keyframes_of_the_declared_action(self, seeing: Pool) -> None:
         found = ask(seeing, "expert_episode", 3, 25, 0)
         engine = RLBenchPort("close-box", BLIND)
@@ -312,6 +318,7 @@ class TestSeeing:
             ask(seeing, "reset", 3)
         assert caught.value.fault == "simulator"
 
+    @pytest.mark.slow
     def test_cameras_of_different_sizes(self, python: str) -> None:
         request = ObservationRequest(
             ("rgb", "depth"), ("front", "overhead"), height=64, width=96, sizes=(("overhead", 48, 32),)
@@ -322,6 +329,7 @@ class TestSeeing:
             assert seen["rgb@front"].shape == (64, 96, 3) and seen["depth@overhead"].shape == (48, 32)
             assert seen["rgb@overhead"].std() > 1
 
+    @pytest.mark.slow
     def test_intrinsics_alone_keep_the_camera_in_the_scene(self, python: str) -> None:
         request = ObservationRequest(("intrinsics", "extrinsics", "proprio"), ("wrist",), height=64, width=64)
         with pool_of(python, RLBench.resolve(request)) as pool:

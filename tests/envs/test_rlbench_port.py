@@ -45,6 +45,7 @@ class Keyframes(EnvContract):
         return np.hstack([moves, turns, draw.integers(0, 2, (self.steps, 1))]).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 class TestSeeing(Keyframes):
     task = "close-box"
@@ -55,6 +56,7 @@ class TestSeeing(Keyframes):
     cameras = ("front", "wrist")
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_the_virtual_camera_on_the_hand_sees_the_fingers_wherever_the_hand_is() -> None:
     """And the one from above sees the table's middle in its middle; a single arm has no right hand."""
@@ -79,6 +81,7 @@ def test_the_virtual_camera_on_the_hand_sees_the_fingers_wherever_the_hand_is() 
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 class TestBlind(Keyframes):
     task = "toilet-seat-down"
@@ -99,11 +102,13 @@ def box() -> Iterator[Any]:
     found.close()
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_the_expert_succeeds(env: Any) -> None:
     assert [play(env, expert, seed) for seed in range(5)] == [(True, None)] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_an_object_stays_as_it_is_while_nothing_is_done(env: Any) -> None:
     """MuJoCo lets a body touch its parent where that is fixed to the world: an overlap would throw the lid shut."""
@@ -113,18 +118,21 @@ def test_an_object_stays_as_it_is_while_nothing_is_done(env: Any) -> None:
         np.testing.assert_allclose(env.observe()["ground_truth"], before, atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 @pytest.mark.parametrize("player", [close_gripper, until_contact, random_poses])
 def test_who_does_not_do_the_task_does_not_succeed(env: Any, player: Any) -> None:
     assert not any(play(env, player, seed)[0] for seed in range(4))
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_wrong_targets_lower_success(env: Any) -> None:
     """Without noise the same five succeed (above); tests/simulations/rlbench_port.py has the curve."""
     assert sum(play(env, noisy(0.06), seed)[0] for seed in range(5)) <= 3
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_the_object_has_to_be_looked_at(env: Any) -> None:
     """Places differ so much that what the expert does in one episode seldom does it in another."""
@@ -140,6 +148,7 @@ def test_a_demonstration_is_a_few_keyframes_of_the_declared_action(env: Any) -> 
     assert (episode["actions"][:, 6] >= 0).all(), "of two quaternions of one turn the one with w >= 0"
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_the_sign_of_the_hands_rotation_does_not_jump(env: Any) -> None:
     """A hand that points down has w = 0: by w >= 0 its quaternion would change sign there."""
@@ -150,6 +159,7 @@ def test_the_sign_of_the_hands_rotation_does_not_jump(env: Any) -> None:
         assert (seen @ home > 0.3).all(), "the side of home, and far from where it would jump"
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_a_seed_names_one_episode_in_any_process(env: Any) -> None:
     here = [expert_episode(env, seed, 25, 0) for seed in (5, 6, 5)]
@@ -161,6 +171,7 @@ def test_a_seed_names_one_episode_in_any_process(env: Any) -> None:
     assert not np.array_equal(here[0]["states"][0], here[1]["states"][0])
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_a_seed_names_one_episode_under_any_kernel_of_linear_algebra(env: Any) -> None:
     """OpenBLAS chooses kernels by the CPU; another one's differ in the last bits of a product."""
@@ -177,6 +188,7 @@ def test_a_seed_names_one_episode_under_any_kernel_of_linear_algebra(env: Any) -
     assert older == "".join(expert_episode(env, seed, 25, 0)["states"].tobytes().hex() for seed in (0, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_the_version_names_these_episodes(env: Any) -> None:
     """Whoever changes them raises `RLBenchPort.version`: records, caches and demonstrations are named by it.
@@ -197,6 +209,7 @@ def test_the_version_names_these_episodes(env: Any) -> None:
     assert len(expert_episode(env, 0, 25, 0)["actions"]) == steps
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_a_restored_state_goes_on_to_the_last_bit(env: Any) -> None:
     env.reset(2)

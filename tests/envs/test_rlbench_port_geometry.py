@@ -79,6 +79,7 @@ def blue(picture: np.ndarray) -> np.ndarray:
     return np.argwhere(own > 1.5 * red)
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 @pytest.mark.parametrize("seed", [0, 1])
 def test_corners_are_seen_where_they_project_to(seed: int) -> None:
@@ -97,6 +98,7 @@ def test_corners_are_seen_where_they_project_to(seed: int) -> None:
     assert abs(seen.min(0)[1] - pixels.min(0)[1]) < 1.5, "its top, which the lid does not hide"
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_a_shifted_camera_sees_the_middle_where_it_was() -> None:
     seen = []
@@ -126,6 +128,7 @@ def seen() -> Iterator[tuple[Any, Any]]:
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 @pytest.mark.parametrize("view", [0, 2])
 def test_depth_is_the_distance_that_ray_casting_finds(seen: Any, view: int) -> None:
@@ -149,6 +152,7 @@ def test_depth_is_the_distance_that_ray_casting_finds(seen: Any, view: int) -> N
     assert (error > 0.02).mean() < 0.03, "more than the edges"
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_clouds_of_two_cameras_overlap(seen: Any) -> None:
     """What front sees and overhead does not hide lies on what overhead sees, to some millimetres."""

@@ -140,6 +140,7 @@ def test_views_name_their_recipe_and_leave_out_what_cannot_matter() -> None:
     assert not {"views", "virtual_cameras"} & set(without)
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 @pytest.mark.sim
 def test_metaworlds_views_hold_its_cloud() -> None:

@@ -39,6 +39,8 @@ from tests.policy.test_own_policy import REPLAYED
 from tests.settings.test_user_files import PROTOCOL, SUITE
 from tests.test_cli import here
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("policy.size=small", "policy.chunk=8")
 BATCHES = "{2d: 16, 3d: 16}"
 SHORT = {
@@ -253,7 +255,6 @@ def test_a_protocol_that_scores_parts_is_refused_before_any_work() -> None:
         over("state", "protocol.action_loss='mse(joint) + mse(gripper)'")
 
 
-@pytest.mark.slow
 @pytest.mark.gl
 def test_from_demonstrations_alone_it_touches_both_balls(tmp_path: Path) -> None:
     """Over the true state, both within 3 cm, in some of the episodes it has not seen: 500 steps are few."""

@@ -106,6 +106,7 @@ def made(before: tuple[Path, Path, Paths]) -> tuple[Cell, Record]:
     return cell, run_cell(cell, paths, "test")[0]
 
 
+@pytest.mark.slow
 def test_its_record_names_both_weights(before: tuple[Path, Path, Paths], made: tuple[Cell, Record]) -> None:
     encoder, policy, _ = before
     cell, record = made
@@ -125,6 +126,7 @@ def test_its_record_names_both_weights(before: tuple[Path, Path, Paths], made: t
     assert "began with nothing" in " ".join(contradictions(dataclasses.replace(record, weights=nothing)))
 
 
+@pytest.mark.slow
 def test_tokens_are_encoded_once_and_views_are_not_kept(
     before: tuple[Path, Path, Paths], made: tuple[Cell, Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +142,7 @@ def test_tokens_are_encoded_once_and_views_are_not_kept(
     assert record.weights["policy"] == {"files": {}, "untrained": True} and not list(contradictions(record))
 
 
+@pytest.mark.slow
 def test_an_encoder_that_moves_fails_the_cell(
     before: tuple[Path, Path, Paths], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +159,7 @@ def test_an_encoder_that_moves_fails_the_cell(
         run_cell(cell, Paths(tmp_path / "runs", before[2].data), "test")
 
 
+@pytest.mark.slow
 def test_unfrozen_cropped_and_with_a_pretrained_decoder(before: tuple[Path, Path, Paths], tmp_path: Path) -> None:
     """Rows of CLAMP's Tables III and IV, all at once: what is trained moves, views are read as they are."""
     _, policy, paths = before
@@ -172,6 +176,7 @@ def test_unfrozen_cropped_and_with_a_pretrained_decoder(before: tuple[Path, Path
         cell_of(UNLEASHED, "random", "policy.weights=none", "policy.begin=decoder")
 
 
+@pytest.mark.slow
 def test_exported_it_acts_and_the_audit_builds_its_cell_again(
     before: tuple[Path, Path, Paths], made: tuple[Cell, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +193,7 @@ def test_exported_it_acts_and_the_audit_builds_its_cell_again(
         cell_of_record(record, dataclasses.replace(where, policy_weights=None))
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_one_line(before: tuple[Path, Path, Paths], tmp_path: Path) -> None:
     encoder, policy, paths = before
     told = f"policy.weights={policy}"

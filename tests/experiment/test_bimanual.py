@@ -42,6 +42,7 @@ RULES = TaskRules(horizon=60, min_success_steps=1, stop_after_success=3)
 pytestmark = pytest.mark.gl
 
 
+@pytest.mark.slow
 class TestBimanualKeepsTheContract(EnvContract):
     env, task, cameras, steps = ENV, "touch-two", CAMERAS, 3
     fields = ("rgb", "depth", "extrinsics", "points", "points_valid", "views", "views_valid", "proprio", "ground_truth")
@@ -78,6 +79,7 @@ def recorded(
     return records, files
 
 
+@pytest.mark.slow
 def test_of_every_fourth_frame_a_record_says_so_and_holds(recorded: Any) -> None:
     record, whole = recorded[0]["thin"], recorded[0]["dp3"]
     assert record.identity["suite"]["rules"]["frame_every"] == 4
@@ -88,6 +90,7 @@ def test_of_every_fourth_frame_a_record_says_so_and_holds(recorded: Any) -> None
     assert any("training.samples" in said for said in contradictions(forged))
 
 
+@pytest.mark.slow
 def test_success_on_the_training_episodes_is_beside_the_record(recorded: Any) -> None:
     """Told from a hard task, what was not learnt; its seeds are those of the demonstrations, or it is refused."""
     record, path = recorded[0]["state"], recorded[1]["state"]
@@ -116,6 +119,7 @@ def test_a_head_that_looks_back_wants_every_frame() -> None:
         make_cells(settings, ["reach"], ["state"], [0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["state", "dp3"])
 def test_from_demonstrations_to_a_record_that_holds(recorded: Any, method: str) -> None:
     record, path = recorded[0][method], recorded[1][method]
@@ -150,6 +154,7 @@ def test_depth_is_what_rays_hit(seeing: Any) -> None:
     assert np.quantile(errors, 0.95) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_video_shows_both_cameras_and_is_made_again_if_an_earlier_version_made_it(
     recorded: Any, tmp_path: Path
 ) -> None:

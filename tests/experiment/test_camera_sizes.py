@@ -209,6 +209,7 @@ def records(folder: Path) -> dict[str, tuple[Path, Record]]:
     return {f"{record.method}/{record.head}": (path, record) for path, record in found}
 
 
+@pytest.mark.slow
 def test_from_demonstrations_to_records_that_hold(folder: Path) -> None:
     found = records(folder)
     assert set(found) == {"toy-frozen/mlp", "toy-trained/mlp", "toy-frozen/toy-over-pictures"}
@@ -224,6 +225,7 @@ def test_from_demonstrations_to_records_that_hold(folder: Path) -> None:
     assert np.load(features, mmap_mode="r").shape[1:] == (128,)
 
 
+@pytest.mark.slow
 def test_the_same_command_finds_it_and_other_sizes_are_other_cells(folder: Path) -> None:
     words = ["run", "--suite", "seeing", "--protocol", "brief", "--method", FROZEN, "--out", str(folder / "runs")]
     code, out, _ = here(*words, "--dry-run", "suite.observation.sizes={hand: [20, 40]}")
@@ -240,6 +242,7 @@ def test_the_same_command_finds_it_and_other_sizes_are_other_cells(folder: Path)
     assert identity("null") == identity("{front: [32, 24]}") == identity("{front: [32, 24], hand: [32, 24]}")
 
 
+@pytest.mark.slow
 def test_an_exported_policy_acts_as_it_did(folder: Path, tmp_path: Path) -> None:
     path, record = records(folder)["toy-trained/mlp"]
     cell, paths = cell_of(record, Where(methods=(TRAINED,))), Paths(folder / "runs", folder / "runs/data")
@@ -278,6 +281,7 @@ def test_films(folder: Path, tmp_path: Path) -> None:
             assert (video.streams.video[0].height, video.streams.video[0].width) == size
 
 
+@pytest.mark.slow
 def test_what_was_seen_is_stored_where_no_state_can_be_restored(tmp_path: Path, toy_settings: Settings) -> None:
     settings = settings_of(toy_settings, FORGETFUL)
     (cell,) = make_cells(settings, None, [TRAINED], [0])

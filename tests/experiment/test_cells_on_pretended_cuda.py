@@ -26,6 +26,8 @@ from benchmark.training.trainer import Trainer
 from tests.pretend_cuda import pretend_cuda
 from tests.pretend_cuda.operations import Seen
 
+pytestmark = pytest.mark.slow
+
 TOLD = Language("hash", 1, {"near": ("go near", "walk near"), "far": ("go far", "walk far")})
 TESTS = Path(__file__).parents[1]
 PLANNER = f"{TESTS / 'policy' / 'toy_policy.py'}:Planner"
@@ -93,7 +95,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_killed_it_ends_with_the_same_record_as_undisturbed(
     case: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -118,7 +119,6 @@ def test_killed_it_ends_with_the_same_record_as_undisturbed(
     assert len(again.provenance["attempts"]) == 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("method", "joint"), [(TRAINED, True), (FROZEN, False)], ids=["trained", "frozen"])
 def test_what_does_not_fit_on_the_gpu_is_read_ahead_from_pinned_memory(
     method: str, joint: bool, data: Path, tmp_path: Path

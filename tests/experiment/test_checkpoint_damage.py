@@ -25,6 +25,8 @@ from benchmark.settings.settings import Settings
 from benchmark.system.errors import OtherSettings
 from benchmark.training.checkpoint import DamagedCheckpoint, load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 class Stopped(RuntimeError):
     pass

@@ -67,6 +67,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Paths]:
     return job.weights(paths.out), paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_is_pretrained_and_its_cell_is_that_row(
     name: str, policy: tuple[Path, Paths], monkeypatch: pytest.MonkeyPatch

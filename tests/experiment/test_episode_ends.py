@@ -46,14 +46,17 @@ FENCED, FORGETFUL, PLANNER, UNSTEADY = (f"{FILE}:{name}" for name in ("Fenced", 
 RULES = TaskRules(horizon=50, min_success_steps=1, stop_after_success=2)
 
 
+@pytest.mark.slow
 class TestFencedKeepsTheContract(EnvContract):
     env, task, fields, cameras, steps = FENCED, "near", ("proprio", "ground_truth"), ("front",), 40
 
 
+@pytest.mark.slow
 class TestForgetfulKeepsTheContract(EnvContract):
     env, task, fields, cameras = FORGETFUL, "near", ("proprio", "points", "points_valid"), ("front",)
 
 
+@pytest.mark.slow
 class TestPlannerKeepsTheContract(EnvContract):
     env, task, fields, cameras = PLANNER, "near", ("proprio", "ground_truth"), ("front",)
 
@@ -92,6 +95,7 @@ def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**data, **changes, "seal": ""}))
 
 
+@pytest.mark.slow
 def test_a_failed_action_is_a_failure_and_no_error() -> None:
     """The policy walks to the goal; where the way leads over the edge the episode ends there."""
 
@@ -113,6 +117,7 @@ def test_a_failed_action_is_a_failure_and_no_error() -> None:
     assert all(e.steps == 60 for e in found["last-step"] if e.success), "success does not end it under this rule"
 
 
+@pytest.mark.slow
 def test_mixed_horizons_and_failed_actions_in_one_policy(
     tmp_path: Path, toy_settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +156,7 @@ def test_mixed_horizons_and_failed_actions_in_one_policy(
             read(path)
 
 
+@pytest.mark.slow
 def test_an_episode_that_does_not_end_as_recorded_is_a_contradiction(tmp_path: Path, toy_settings: Settings) -> None:
     record, path = record_of(joint(toy_settings), tmp_path, task=None)
     (seed, _), rows = record.retest.ended[0], record.retest.episodes
@@ -166,6 +172,7 @@ def test_an_episode_that_does_not_end_as_recorded_is_a_contradiction(tmp_path: P
     assert f"after {steps} of its {steps + 1} actions" in str(judged(forged, path).contradictions)
 
 
+@pytest.mark.slow
 def test_an_expert_whose_action_fails_gives_no_demonstration(tmp_path: Path, toy_settings: Settings) -> None:
     (cell,) = make_cells(settings_of(FENCED, toy_settings), ["far"], ["state"], [0])
     (demos,) = load_demos(cell, Paths(tmp_path, tmp_path), 2)
@@ -177,6 +184,7 @@ def test_an_expert_whose_action_fails_gives_no_demonstration(tmp_path: Path, toy
         load_or_collect(tmp_path, "ends", FENCED, "far", dataclasses.replace(far, max_expert_failures=0), 2)
 
 
+@pytest.mark.slow
 def test_what_was_seen_is_stored_where_no_state_can_be_restored(tmp_path: Path, toy_settings: Settings) -> None:
     settings = settings_of(FORGETFUL, toy_settings)
     record, path = record_of(settings, tmp_path)
@@ -199,6 +207,7 @@ def test_what_was_seen_is_stored_where_no_state_can_be_restored(tmp_path: Path, 
     assert again.content_hash == demos.content_hash and files[0].with_suffix(".damaged").exists()
 
 
+@pytest.mark.slow
 def test_methods_that_observe_otherwise_learn_from_the_same_stored_demonstrations(
     tmp_path: Path, toy_settings: Settings
 ) -> None:
@@ -213,6 +222,7 @@ def test_methods_that_observe_otherwise_learn_from_the_same_stored_demonstration
         make_cells(settings_of(FORGETFUL, toy_settings, stores=("ground_truth",)), ["near"], ["dp3"], [0])
 
 
+@pytest.mark.slow
 def test_an_audit_says_that_an_episode_may_play_otherwise(
     tmp_path: Path, toy_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +233,7 @@ def test_an_audit_says_that_an_episode_may_play_otherwise(
     assert found.word == "not checked" and "restores no state, and may play otherwise" in str(found.not_checked)
 
 
+@pytest.mark.slow
 def test_an_expert_that_plans_a_whole_episode(tmp_path: Path, toy_settings: Settings) -> None:
     settings = settings_of(PLANNER, toy_settings, rules=TaskRules(horizon=50, min_success_steps=1))
     record, path = record_of(settings, tmp_path)
@@ -260,6 +271,7 @@ def bench(*words: str) -> Any:
     return CliRunner().invoke(app, list(words), env={"COLUMNS": "240"})
 
 
+@pytest.mark.slow
 def test_the_command_line_from_demonstrations_to_the_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("fenced.yaml").write_text(SUITE)
@@ -290,6 +302,7 @@ def test_the_command_line_from_demonstrations_to_the_audit(tmp_path: Path, monke
     assert other.of_task("far").horizon == 70, "the task has the last word"
 
 
+@pytest.mark.slow
 def test_demonstrations_that_hold_an_observation_are_collected_for_a_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -286,6 +286,7 @@ def test_frame_rates() -> None:
             timing(odd, None, "mine")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -216,6 +216,7 @@ def test_every_number_of_a_protocol() -> None:
     check(Protocol, SETTINGS.protocol, lambda p: identity_of(dataclasses.replace(SETTINGS, protocol=p)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["mlp", "bnmlp", "diffusion"])
 def test_every_number_of_a_head(head: str) -> None:
     settings = load_settings("metaworld-15", "clar", head)
@@ -267,6 +268,7 @@ def test_the_suite_its_name_its_simulator_and_its_instructions() -> None:
     assert {f.name for f in dataclasses.fields(Language)} == {"text", "held_out", "instructions"}
 
 
+@pytest.mark.slow
 def test_every_rule_of_a_suite_and_of_a_task() -> None:
     def identity(rules: TaskRules) -> dict[str, Any]:
         return identity_of(dataclasses.replace(SETTINGS, suite=dataclasses.replace(SETTINGS.suite, rules=rules)))

@@ -151,6 +151,7 @@ def test_clips_text_tower_is_asked_for_before_any_work_and_the_way_without_it_is
         make_cells(settings, None, ["dp3"], [0])
 
 
+@pytest.mark.slow
 def test_clips_features_of_the_instructions_are_what_a_policy_hears(
     tmp_path: Path, joint: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +194,7 @@ def test_a_cell_says_what_it_was_told_and_with_what() -> None:
     assert make_cells(changed, None, ["dp3"], [0])[0].identity_hash() != cell.identity_hash()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["mlp", "bnmlp", "diffusion", "dp3"])
 def test_every_head_listens(head: str) -> None:
     small = ["head.channels=[32,64]"] if head == "dp3" else []
@@ -243,6 +245,7 @@ def without_clock(record: Record) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.slow
 def test_one_policy_for_two_tasks_and_its_record_task_by_task(tmp_path: Path, joint: Settings) -> None:
     cell, paths = only(joint), Paths(tmp_path / "out", tmp_path / "data")
     whole, new = run_cell(cell, paths, "bench run")
@@ -350,6 +353,7 @@ def test_a_joint_cell_travels_to_another_process_and_back() -> None:
         assert CellSpec.from_dict(spec.as_dict()).cell().identity_hash() == cell.identity_hash()
 
 
+@pytest.mark.slow
 def test_a_joint_policy_is_compared_task_by_task_and_plays_on_as_a_whole(tmp_path: Path, joint: Settings) -> None:
     paths = Paths(tmp_path / "runs", tmp_path / "data")
     placed = []
@@ -394,6 +398,7 @@ def placed(tmp_path: Path) -> list[tuple[Path, Record]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_table_3_is_the_golden_one(form: str, placed: list[tuple[Path, Record]]) -> None:
     table, apart = clar_table_3(placed, MULTITASK.suite, "clar")

@@ -20,6 +20,8 @@ from benchmark.settings.settings import Settings
 from benchmark.system.errors import ConfigError
 from tests.training.test_training import facts
 
+pytestmark = pytest.mark.slow
+
 
 def under(settings: Settings, log: str) -> Settings:
     return dataclasses.replace(settings, runtime=dataclasses.replace(settings.runtime, log=log))

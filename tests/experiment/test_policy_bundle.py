@@ -34,6 +34,8 @@ from tests.settings.test_user_files import PROTOCOL, SUITE
 from tests.test_cli import here
 from tests.toy_env import Toy
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 DIFFUSION = [
     "head.width=16",
@@ -160,7 +162,6 @@ def test_a_policy_with_instructions_is_told_one(toy_settings: Settings, tmp_path
     assert policy.act(observation).shape == (2,), "hashed text needs no weights"
 
 
-@pytest.mark.slow
 def test_a_published_encoder_is_found_in_a_fresh_process(toy_settings: Settings, tmp_path: Path) -> None:
     cell, paths, record = made(toy_settings, "dp3", tmp_path)
     kept = read_actions(retest_actions(cell.record(paths)), record.horizon)

@@ -31,6 +31,8 @@ from tests.experiment.test_camera_sizes import TESTS, settings_of
 from tests.policy.test_own_policy import PLANNER
 from tests.test_cli import here
 
+pytestmark = pytest.mark.slow
+
 NAME = "aloha-unleashed"
 CAMERAS = TESTS / "toy_cameras.py"
 OPTIONS = {"size": "small", "sampler": "ddim-10", "chunk": 8, "execute": 8}

@@ -248,6 +248,7 @@ def test_nothing_of_it_is_left(toy_settings: Settings, tmp_path: Path) -> None:
     assert torch.is_grad_enabled()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("card", [CARD, FROZEN])
 def test_what_is_large_is_built_once_and_the_record_is_the_same(
     card: str, toy_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -283,6 +284,7 @@ def test_what_the_probe_leaves_is_taken_once(toy_settings: Settings, tmp_path: P
     assert built.take() is None
 
 
+@pytest.mark.slow
 def test_a_bad_method_is_refused_before_anything_is_collected_or_discarded(
     toy_settings: Settings, tmp_path: Path
 ) -> None:
@@ -307,6 +309,7 @@ def test_a_bad_method_is_refused_before_anything_is_collected_or_discarded(
     assert record.read_bytes() == before, "a record is not given up for a method that cannot run"
 
 
+@pytest.mark.slow
 def test_the_command_explains_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     name = method(tmp_path, CARD.replace("end-to-end", "sometimes"))
@@ -316,6 +319,7 @@ def test_the_command_explains_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dp3", "clar-small", "state", "proprio-only", "random-features", "pointnet"])
 def test_small_methods_pass_within_a_second(name: str) -> None:
     weights = "random" if method_class(name).card.weights else None

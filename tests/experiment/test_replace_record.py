@@ -20,6 +20,8 @@ from benchmark.records.shifted_retests import read_shifts
 from benchmark.settings.settings import Settings
 from benchmark.system.files import StorageError, write_json
 
+pytestmark = pytest.mark.slow
+
 
 class Killed(BaseException):
     pass

@@ -13,6 +13,8 @@ from envs.pool import EnvConfig, Pool
 from envs.spec import ObservationRequest
 from tests.conftest import TOY
 
+pytestmark = pytest.mark.slow
+
 REQUEST = ObservationRequest(("ground_truth", "proprio"))
 SEEDS = list(range(100, 117))
 
@@ -69,7 +71,6 @@ def test_the_parent_serves_all_live_episodes_in_one_batch() -> None:
     assert np.mean(sizes) > 2.5, "slots are refilled as soon as an episode ends"
 
 
-@pytest.mark.slow
 def test_errors_are_their_own_count_and_deaths_are_retried() -> None:
     seeds = [70, 73, 75, 71, 80, 82]  # 73 and 80 raise (seed % 7 == 3), 75 and 82 kill their process (5)
     with Pool(EnvConfig(TOY, "cursed", REQUEST), 2) as pool:
@@ -81,7 +82,6 @@ def test_errors_are_their_own_count_and_deaths_are_retried() -> None:
     assert not any(e.success for e in episodes if e.error)
 
 
-@pytest.mark.slow
 def test_a_worker_that_is_killed_changes_no_outcome() -> None:
     undisturbed = play("far", 2)
     calls = 0

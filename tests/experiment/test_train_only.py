@@ -14,6 +14,8 @@ from benchmark.records.paths import Paths
 from benchmark.settings.settings import Settings
 from benchmark.system.errors import OtherSettings
 
+pytestmark = pytest.mark.slow
+
 
 def test_losses_are_those_of_the_run_with_rollouts(
     tmp_path: Path, toy_settings: Settings, monkeypatch: pytest.MonkeyPatch

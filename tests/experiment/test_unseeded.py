@@ -26,6 +26,8 @@ from benchmark.settings.suite import Suite
 from tests.data import rlbench_data_set as made
 from tests.rlbench_stand_in import stand_in
 
+pytestmark = pytest.mark.slow
+
 UNSEEDED = f"{Path(__file__).parents[1] / 'toy_episodes.py'}:Unseeded"
 
 
@@ -56,7 +58,6 @@ def test_a_simulator_that_is_seeded_says_nothing_of_it(tmp_path: Path, toy_setti
 
 
 @pytest.mark.gl
-@pytest.mark.slow
 def test_the_whole_way_of_rlbench_in_front_of_the_stand_in(tmp_path: Path) -> None:
     """Live demonstrations, training, rollouts with failed actions, a record, its audit."""
     small = ["train_demos=3", "valid_demos=1", "epochs=1", "evaluate_every=1", "rollouts=1", "retest_rollouts=2"]

@@ -93,6 +93,7 @@ def test_they_stop_when_it_is_decided_and_say_what_was_saved(played: tuple[Paths
     assert swapped.better == "dp3" and swapped.e == pytest.approx(found.e)
 
 
+@pytest.mark.slow
 def test_checkpoints_of_one_method_share_an_episode_and_are_one_piece_of_evidence(
     played: tuple[Paths, list[Cell], list[Cell]],
 ) -> None:
@@ -113,6 +114,7 @@ def test_checkpoints_of_one_method_share_an_episode_and_are_one_piece_of_evidenc
     assert several.played == (10 + 2) * 5
 
 
+@pytest.mark.slow
 def test_equal_methods_are_left_undecided_at_the_limit(
     played: tuple[Paths, list[Cell], list[Cell]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,6 +136,7 @@ def test_a_damaged_file_of_signs_is_no_sign(tmp_path: Path) -> None:
     assert cell_state(one, Jobs()).state == "waiting"
 
 
+@pytest.mark.slow
 def test_status_needs_no_torch() -> None:
     code = "import sys, benchmark.launch.status; sys.exit(not {'torch', 'numpy', 'mujoco'}.isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

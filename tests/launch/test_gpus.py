@@ -134,6 +134,7 @@ def test_a_cells_process_gets_it(machine: Any, tmp_path: Path) -> None:
     assert found["CUDA_VISIBLE_DEVICES"] == "6" and found["MUJOCO_EGL_DEVICE_ID"] == "6"
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_egl_is_asked_how_many_devices_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpus, "_counted", [])

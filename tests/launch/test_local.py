@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import TOY
 from tests.test_cli import start
 from tests.warm_bench import warm_bench as bench
+from tests.warm_bench import warm_start
 
 ROOT = Path(__file__).resolve().parents[2]
 # One thread, because torch sums in another order with another number of them, and a sweep gives each cell its own share
@@ -151,7 +152,7 @@ def test_a_sweep_that_is_stopped_leaves_no_process_and_goes_on(
 @pytest.mark.slow
 def test_two_sweeps_of_the_same_cells_compute_each_once(tmp_path: Path) -> None:
     what = ["--tasks", "near", "--method", "state", "--seeds", "0:2", *CELLS, "--any-code", "launcher.jobs=2"]
-    both = [start("sweep", *what, "--name", name, cwd=tmp_path) for name in ("one", "two")]
+    both = [warm_start("sweep", *what, "--name", name, cwd=tmp_path) for name in ("one", "two")]
     outs = [process.communicate(timeout=200) for process in both]
     assert all(process.returncode in (0, 3) for process in both), outs
     found = records(tmp_path)
@@ -163,7 +164,7 @@ def test_two_sweeps_of_the_same_cells_compute_each_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_same_sweep_twice_at_once_is_refused(tmp_path: Path) -> None:
-    first = start("sweep", *LONG, "--any-code", cwd=tmp_path)
+    first = warm_start("sweep", *LONG, "--any-code", cwd=tmp_path)
     while not list(tmp_path.rglob("local.holder")):
         assert first.poll() is None
         time.sleep(0.05)

@@ -25,7 +25,7 @@ from methods.clar.representation import CLAR
 from methods.pooling import pointwise_max
 from methods.registry import method_class
 
-FAST = {"state", "random-features", "proprio-only", "dp3", "dp3-policy", "clar-small", "pointnet", "r3m-resnet18"}
+FAST = {"state", "random-features", "proprio-only", "dp3", "dp3-policy", "clar-small", "pointnet"}
 TABLE = read_table()
 
 

@@ -103,6 +103,7 @@ def test_weights_of_another_variation_are_one_line(
     same.load_weights([tmp_path / "other.pt"])
 
 
+@pytest.mark.slow
 def test_a_pretraining_says_what_is_off_and_its_earlier_names_stay() -> None:
     whole = load_pretrain("clamp-small")
     assert isinstance(whole, ClampPretrainConfig) and not NEW & set(whole.identity())
@@ -122,6 +123,7 @@ def test_a_pretraining_says_what_is_off_and_its_earlier_names_stay() -> None:
         make_job("clamp-small", ["metaworld-34"], ["dome"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layout", "views", "size", "tokens"), [("orthogonal", 5, 224, 245), ("dome", 16, 96, 144)])
 def test_other_layouts_are_as_many_tokens_as_their_patches(layout: str, views: int, size: int, tokens: int) -> None:
     clamp = made(layout=layout)
@@ -169,6 +171,7 @@ def test_a_pretraining_of_another_layout_draws_other_frames_and_the_default_is_n
     assert both.config.variant == "orthogonal-dp3-without-text"
 
 
+@pytest.mark.slow
 def test_points_in_place_of_pictures_are_those_that_the_views_show() -> None:
     """One token, of DP3's network over the places of filled pixels; what is in empty ones is never read."""
     clamp, rows = made(image="dp3"), seen()

@@ -394,6 +394,7 @@ def test_augmented_clouds_keep_their_places_in_the_picture() -> None:
     assert torch.allclose(quiet, model().eval()(b)["clouds"], atol=1e-5), "only in training"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_bad_batches_give_finite_losses_and_gradients(form: str) -> None:
     nan_depth, one_text = batch(), batch()

@@ -27,7 +27,8 @@ RULES = [name for name in dir(RepresentationContract) if name.startswith("test_"
 NAMES = {target: name for name, target in reversed({**METHODS, **BASELINES}.items())}
 """Each class under the first of its names."""
 
-FAST = {"state", "random-features", "proprio-only", "dp3", "pointnext", "r3m-resnet18"}
+WHOLE = {"state", "random-features", "proprio-only", "dp3", "pointnext", "r3m-resnet18"}
+FAST = {"state", "random-features", "proprio-only", "dp3", "dp3-policy", "clar-small", "pointnet"}
 TINY_VGGT = f"{Path(__file__).parent / 'tiny_vggt.py'}:TinyVGGT"
 
 
@@ -61,7 +62,7 @@ class ShortContract(RepresentationContract):
 def contract(method: str, kind: type[RepresentationContract] = RepresentationContract) -> RepresentationContract:
     found = kind()
     found.method = method  # type: ignore[misc]
-    found.batch = 6 if method in FAST else 2  # type: ignore[misc]
+    found.batch = 6 if method in WHOLE else 2  # type: ignore[misc]
     return found
 
 
@@ -79,7 +80,7 @@ def cases() -> list[object]:
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("method", cases())
 def test_method(method: str, rule: str) -> None:
-    whole = method in FAST or method == TINY_VGGT
+    whole = method in WHOLE or method == TINY_VGGT
     getattr(contract(method, RepresentationContract if whole else ShortContract), rule)()
 
 

@@ -32,6 +32,8 @@ from methods.weight_places import weights_folder
 from tests.methods.test_contract import RULES, contract
 from tests.test_methods_run import FAST, SHORT
 
+pytestmark = pytest.mark.slow
+
 transformers = pytest.importorskip("transformers")
 
 SMALL: dict[str, Any] = {
@@ -218,7 +220,6 @@ def test_what_names_a_number(folder: Path) -> None:
     assert json.loads(again.identity()["method"]["made_from"]["config"]) == other
 
 
-@pytest.mark.slow
 def test_theia_in_its_own_layout(tmp_path: Path) -> None:
     """Its trunk under backbone.model, its translators beside it."""
     torch.manual_seed(3)
@@ -247,7 +248,6 @@ def test_without_the_package_one_line_says_how_to_get_it(monkeypatch: pytest.Mon
 
 
 @pytest.mark.gl
-@pytest.mark.slow
 @pytest.mark.parametrize("training", ["frozen", "lora"])
 def test_from_demonstrations_to_a_record(training: str, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     settings = load_settings("metaworld-15", "quick", "mlp", [*SHORT, *FAST, f"method.training={training}"])

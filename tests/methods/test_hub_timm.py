@@ -47,6 +47,7 @@ def built(name: str, **options: str):  # type: ignore[no-untyped-def]
     return kind(encoder_specs(kind.card), **options).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(
     "options",
@@ -59,6 +60,7 @@ def test_the_contract(options: dict[str, str], rule: str) -> None:
     getattr(found, rule)()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["test_vit", "vit_base_patch16_siglip_224", "resnet18", "vit_tiny_patch16_384"])
 def test_pixels_are_those_of_timms_own_transform(name: str) -> None:
     """PIL: the short side scaled, the middle cut out, then the normalisation, on an image that is not square."""
@@ -78,6 +80,7 @@ def test_pixels_are_those_of_timms_own_transform(name: str) -> None:
     assert float((ours - theirs).abs().mean()) < 2e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["timm:test_vit", "timm:resnet18"])
 def test_features_are_the_models_own(name: str) -> None:
     """Our feature is what timm's model gives without a classifier; the mean and the class token are of its tokens."""
@@ -94,6 +97,7 @@ def test_features_are_the_models_own(name: str) -> None:
                 torch.testing.assert_close(other.encode(inputs), wanted.flatten(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", ["frozen", "lora"])
 def test_weights_in_timms_layout(training: str, tmp_path: Path) -> None:
     """With its classifier, which is left out; another architecture's and another head's file are named."""
@@ -132,6 +136,7 @@ def test_positions_are_scaled_to_the_pictures_size(tmp_path: Path) -> None:
     assert encoder.network.model.pos_embed.shape[1] == 1 + 36
 
 
+@pytest.mark.slow
 def test_lora_starts_as_the_frozen_model_and_trains_its_updates_alone() -> None:
     frozen, adapted = built(TINY), built(TINY, training="lora")
     frozen.network.model.load_state_dict(
@@ -171,6 +176,7 @@ def test_short_names_are_what_timm_says(kind: type) -> None:
     assert theirs.weights[0].licence in ours.licence
 
 
+@pytest.mark.slow
 def test_what_names_a_number() -> None:
     """The resolved model, what its images become, and timm's version."""
     import timm
@@ -187,6 +193,7 @@ def test_what_names_a_number() -> None:
     assert method_class("timm-test_vit.r160_in1k").card == method_class(TINY).card, "a record's name leads back"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

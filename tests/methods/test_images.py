@@ -12,6 +12,8 @@ from methods.registry import method_class
 from methods.testing import random_observations
 from tests.methods.test_contract import contract
 
+pytestmark = pytest.mark.slow
+
 
 def test_lift3ds_clip_sees_pixels_255_times_too_bright() -> None:
     specs = contract("clip").specs()

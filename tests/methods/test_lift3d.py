@@ -67,6 +67,7 @@ def test_the_public_codes_positions_are_six_channels_of_all_points() -> None:
                 torch.testing.assert_close(wrong[cloud, token, entry], right[cloud, point, channel])
 
 
+@pytest.mark.slow
 def test_positions_are_scrambled_in_compat_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
@@ -117,6 +118,7 @@ def test_the_trigonometric_embedding_has_all_sines_of_a_coordinate_before_its_co
     torch.testing.assert_close(out, torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("random", [False, True])
 def test_centres_are_deterministic_unless_asked_otherwise(random: bool) -> None:
     torch.manual_seed(0)
@@ -127,6 +129,7 @@ def test_centres_are_deterministic_unless_asked_otherwise(random: bool) -> None:
     assert torch.equal(first[1], second[1]) != random
 
 
+@pytest.mark.slow
 def test_offsets_are_scaled_batch_wide_only_in_compat_training() -> None:
     torch.manual_seed(0)
     points = torch.rand(2, 128, 3) - 0.5

@@ -205,6 +205,7 @@ def vit_name(part: str, model: nn.Module) -> str:
     return names[part][0 if new else 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [18, 34, 50])
 def test_resnets_are_those_of_transformers(depth: int) -> None:
     ours = ResNet(depth).eval()

@@ -24,6 +24,7 @@ from tests.test_methods_run import FAST, SHORT
 CASES = [("dp3", {"color": "true"}), ("r3m-resnet18", {"observe": "rgbd"})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(("method", "options"), CASES, ids=["-".join([m, *o.values()]) for m, o in CASES])
 def test_the_contract_holds_under_the_option(method: str, options: dict[str, str], rule: str) -> None:
@@ -54,6 +55,7 @@ def test_depth_is_a_grey_picture_that_is_black_where_nothing_is_hit() -> None:
     assert prepare_pictures(found, card).isfinite().all(), "interpolation never meets inf"
 
 
+@pytest.mark.slow
 def test_rgbd_is_the_same_network_on_pictures_and_on_depth() -> None:
     found = contract("r3m-resnet18")
     found.options, found.cameras = {"observe": "rgbd"}, ("corner", "corner2")  # type: ignore[misc]

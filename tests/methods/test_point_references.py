@@ -33,6 +33,8 @@ from tests.methods.by_hand import (
 )
 from tests.methods.test_contract import contract
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def double() -> Iterator[None]:

@@ -56,6 +56,7 @@ def tiny(cameras: tuple[str, ...] = ("corner",)) -> tuple[TinyVGGT, Any]:
     return TinyVGGT(specs, map="16"), specs
 
 
+@pytest.mark.slow
 def test_the_projection_is_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     method, _ = tiny(("corner", "corner2"))
     method.double()

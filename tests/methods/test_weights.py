@@ -86,6 +86,7 @@ def spa_layouts(state: dict[str, Tensor]) -> dict[str, Any]:
     return {"ckpt": {"state_dict": whole}, "flat": whole}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "layouts"),
     [(R3MResNet18, r3m_layouts), (TinyVC1, vc1_layouts), (TinySPA, spa_layouts)],
@@ -130,6 +131,7 @@ class OpenAIModule(nn.Module):
         return self.visual(images)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("half", [False, True])
 def test_openais_torchscript_archive_is_read_without_running_it(tmp_path: Path, half: bool) -> None:
@@ -148,6 +150,7 @@ def test_openais_torchscript_archive_is_read_without_running_it(tmp_path: Path, 
         target.load_weights([tmp_path / "extra.pt"])
 
 
+@pytest.mark.slow
 def test_clars_checkpoint_keeps_its_workspace(tmp_path: Path) -> None:
     source, target = build(CLAR, 0, norm="workspace"), build(CLAR, 1, norm="workspace")
     source.preprocess.high.fill_(3.0)

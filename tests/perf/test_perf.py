@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from benchmark.cli.main import app
+from benchmark.perf.floors import in_processes
 from benchmark.perf.measure import measure, measure_encoders, measure_keyframes, measure_views, render_report
 from benchmark.pretrain.data.sources import load_data
 from tests.aloha_here import aloha, needs_aloha
+from tests.perf.late import late_by_a_second
+
+pytestmark = pytest.mark.slow
 
 __all__ = ["aloha"]
 
 
 @pytest.mark.gl
-@pytest.mark.slow
 def test_every_measurement_has_a_floor_and_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.perf import floors, rollouts_and_training
     from benchmark.perf import measure as module
-    from benchmark.perf import rollouts_and_training
 
     monkeypatch.setattr(module, "ROUNDS", 1)
     monkeypatch.setattr(module, "resolve_workers", lambda _: 1)
     monkeypatch.setattr(rollouts_and_training, "EPOCHS", 1)
     monkeypatch.setattr(rollouts_and_training, "CLOUDS", 300)  # what is said of 5,000 is a label here
+    # floors are taken here: that processes begin together is a test of its own
+    monkeypatch.setattr(floors, "in_processes", lambda _, loop, *told: loop(lambda: None, *told))
     training = rollouts_and_training.training
     monkeypatch.setattr(rollouts_and_training, "training", lambda method, batches: training(method, 1))
     report = measure("reach", 0.4, naive=True)
@@ -49,7 +56,14 @@ def test_every_measurement_has_a_floor_and_a_target(monkeypatch: pytest.MonkeyPa
     assert len(text.splitlines()) == 4 + len(report["rows"])
 
 
-@pytest.mark.slow
+def test_floors_begin_together_and_none_waits_for_one_that_failed(tmp_path: Path) -> None:
+    assert in_processes(2, late_by_a_second, str(tmp_path)) == 2.0
+    first, second = (float(path.read_text()) for path in tmp_path.glob("*.began"))
+    assert abs(first - second) < 0.5
+    with pytest.raises((FileNotFoundError, threading.BrokenBarrierError)):
+        in_processes(2, late_by_a_second, str(tmp_path / "missing"))
+
+
 def test_the_encoders_have_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmark.perf import encoding
 

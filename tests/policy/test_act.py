@@ -91,6 +91,7 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+@pytest.mark.slow
 def test_the_parts_have_the_published_sizes() -> None:
     """83.92 M, as the published code prints for 14 joints and chunks of 100; its 513 of the unused output apart."""
     observation = {
@@ -114,6 +115,7 @@ def test_the_parts_have_the_published_sizes() -> None:
     assert count(ACT(specs_of(observation, 100, 14), size="small")) == 12_852_878
 
 
+@pytest.mark.slow
 def test_how_it_looks_and_is_moved() -> None:
     policy = ACT(specs_of(fields(rgb=(1, 32, 32))))
     assert (WHOLE.chunk, WHOLE.execute, WHOLE.ensemble, OVER.chunk, OVER.ensemble) == (100, 1, 0.01, 100, 0.01)
@@ -142,6 +144,7 @@ def rows_of(inputs: dict[str, Tensor], actions: Tensor, padded: Tensor, noise: T
     return [tuple(part[row].numpy().astype(np.float64) for part in parts) for row in range(ROWS)]
 
 
+@pytest.mark.slow
 def test_losses_and_gradients_are_those_of_the_formulas(tiny: None) -> None:
     policy = head("tokens")
     inputs, actions, padded = samples()
@@ -284,6 +287,7 @@ def test_quaternions_are_neither_scaled_nor_bound_to_a_sign(tiny: None) -> None:
 # -- what is seen
 
 
+@pytest.mark.slow
 def test_cameras_of_one_size_and_of_several_are_the_same_tokens(tiny: None) -> None:
     stack, apart = fields(rgb=(2, 40, 64)), fields(left=(40, 64), hand=(40, 64))
     torch.manual_seed(0)
@@ -328,6 +332,7 @@ def test_an_instruction_is_a_token_of_its_own(tiny: None) -> None:
 # -- the ResNet
 
 
+@pytest.mark.slow
 def test_the_batch_norms_are_frozen_and_compute_what_they_did() -> None:
     torch.manual_seed(0)
     plain = ResNet(18)
@@ -347,6 +352,7 @@ def test_the_batch_norms_are_frozen_and_compute_what_they_did() -> None:
     assert sum(isinstance(module, FrozenBatchNorm2d) for module in resnet18().modules()) == 20
 
 
+@pytest.mark.slow
 def test_weights_are_imagenets_or_a_whole_policys_and_nothing_else(tiny: None, tmp_path: Any) -> None:
     torch.manual_seed(0)
     policy, other = (ACT(specs_of(fields(rgb=(1, 32, 32))), size="small") for _ in range(2))
@@ -393,6 +399,7 @@ VERSION_1 = {
 """Losses and two actions of a plan, of weights that are a wave."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(VERSION_1))
 def test_what_it_computes_is_what_its_version_says(name: str) -> None:
     """As the certificates of representations: whoever changes it raises `version` on the card, and the figures here."""
@@ -446,7 +453,7 @@ def test_it_learns_what_only_the_pictures_show() -> None:
     groups = policy.parameter_groups(RECIPE)
     moved = torch.optim.AdamW([{"params": g.parameters, "lr": g.learning_rate} for g in groups], weight_decay=1e-4)
     free = torch.zeros(16, 2, dtype=torch.bool)
-    for step in range(120):
+    for step in range(80):
         rows = torch.arange(16 * step, 16 * (step + 1)) % 256
         losses = policy.losses({name: one[rows] for name, one in inputs.items()}, actions[rows], free)
         moved.zero_grad()

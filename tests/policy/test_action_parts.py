@@ -152,6 +152,7 @@ def record_of(made: Settings, folder: Path) -> Record:
     return run_cell(cell, Paths(folder, folder.parent / "data"), "test")[0]
 
 
+@pytest.mark.slow
 def test_where_the_loss_matters(toy_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The expert says a rotation now by q and now by -q, whose mean is none: a loss that takes them for two fails."""
     made = settings(toy_settings, action_loss=LIFT3D)

@@ -93,6 +93,7 @@ def count(part: nn.Module) -> int:
     return sum(parameter.numel() for parameter in part.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cameras", "millions"), [(4, 192.4), (2, 145.4)])
 def test_parameters_are_clamps_part_by_part(cameras: int, millions: float) -> None:
     with torch.device("meta"):
@@ -290,6 +291,7 @@ def test_sampling_is_the_formulas(tiny: None, sampler: str) -> None:
     np.testing.assert_allclose(found[0].numpy(), x * half + middle, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_a_plan_is_its_rows_own(tiny: None) -> None:
     policy = made(norm="batch").eval()
     inputs = seen(3)
@@ -424,6 +426,7 @@ def test_it_computes_in_bf16_too(tiny: None) -> None:
                 assert policy.eval().plan(seen(1), [3]).dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_everything_lies_on_the_device(tiny: None) -> None:
     """On a pretended GPU, which refuses what mixes devices."""
     with pretend_cuda():
@@ -461,6 +464,7 @@ def trained_once(policy: AlohaUnleashed) -> None:
     policy.losses(seen(4), chunks(4), none_padded(4))["noise"].backward()
 
 
+@pytest.mark.slow
 def test_imagenets_weights_go_to_every_camera_and_their_statistics_stay(tiny: None, tmp_path: Path) -> None:
     theirs = imagenet(tmp_path / "resnet18.pth")
     policy = made()
@@ -492,6 +496,7 @@ def test_random_weights_learn_statistics_and_cannot_keep_any(tiny: None) -> None
         made(norm="frozen").fit(chunks(2).flatten(0, 1), seen(4)["proprio"])
 
 
+@pytest.mark.slow
 def test_a_policy_is_where_another_begins(tiny: None, tmp_path: Path) -> None:
     """With its normalisers and a tenth of the rate."""
     first = made(seed=1)
@@ -515,6 +520,7 @@ def test_the_papers_rates() -> None:
     assert (paper.learning_rate, paper.fine_tuning, paper.warmup_steps) == (1e-4, 1e-5, 5000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("there", "here", "said"),
     [
@@ -558,6 +564,7 @@ def test_the_small_size_asks_for_no_weights_and_takes_a_policy(tmp_path: Path) -
 # -- it learns
 
 
+@pytest.mark.slow
 def test_a_few_samples_are_learned_by_heart() -> None:
     """The small size on two observations with opposite chunks; a chunk that is sampled is the observation's own."""
     torch.manual_seed(0)
@@ -648,6 +655,7 @@ def run(toy_settings_once: Settings, tmp_path_factory: pytest.TempPathFactory) -
     return cell, paths, run_cell(cell, paths, "test")[0]
 
 
+@pytest.mark.slow
 def test_its_record_says_what_it_is(run: tuple[Cell, Paths, Record]) -> None:
     _, _, record = run
     assert record.method == "aloha-unleashed+sampler=ddim-10+size=small"
@@ -662,6 +670,7 @@ class Killed(BaseException):
     pass
 
 
+@pytest.mark.slow
 def test_killed_it_ends_with_the_same_weights(
     run: tuple[Cell, Paths, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -687,6 +696,7 @@ def test_killed_it_ends_with_the_same_weights(
     assert resumed.retest.checkpoint == record.retest.checkpoint
 
 
+@pytest.mark.slow
 def test_it_travels(run: tuple[Cell, Paths, Record], tmp_path: Path) -> None:
     cell, paths, record = run
     policy = load_policy(export_policy(record, cell, paths, tmp_path / "bundle"))

@@ -94,6 +94,7 @@ def test_clamp_gives_980_and_50_tokens_at_the_papers_size() -> None:
     assert small.token_count == 5 * 7 * 7 + 50 and small.token_dim == 128
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [AlohaUnleashedBeside, ACTBeside])
 @pytest.mark.parametrize("condition", ["tokens", "pooled"])
 def test_every_token_and_every_picture_is_seen(kind: type[Policy], condition: str) -> None:
@@ -117,6 +118,7 @@ def test_every_token_and_every_picture_is_seen(kind: type[Policy], condition: st
         assert torch.equal(policy.plan(ready, [1, 2]), before), "from what was encoded once"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [AlohaUnleashedBeside, ACTBeside])
 def test_the_order_of_tokens_is_seen(kind: type[Policy]) -> None:
     policy, inputs = made(kind).eval(), seen()
@@ -137,6 +139,7 @@ def test_without_its_tokens_it_is_the_whole_policy() -> None:
         assert torch.equal(beside._latents(inputs), whole._latents(inputs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "whole"), [(AlohaUnleashedBeside, AlohaUnleashed), (ACTBeside, ACT)])
 def test_it_begins_with_the_whole_policys_weights(kind: type[Policy], whole: type[Policy], tmp_path: Path) -> None:
     first = made(whole, seed=1)
@@ -188,6 +191,7 @@ def test_what_is_frozen_gets_no_gradient() -> None:
     assert not inside & {id(p) for p in group.parameters}
 
 
+@pytest.mark.slow
 def test_of_a_pretrained_policy_the_decoder_alone(tmp_path: Path) -> None:
     """Its weights and the normalisers; the rest begins as without pre-training, ImageNet's weights among it."""
     first = made(AlohaUnleashed, seed=1)

@@ -84,6 +84,7 @@ def test_a_plan_stays_within_the_training_datas_actions() -> None:
     assert torch.equal(again.eval().plan(inputs, range(200)), plan), "its limits are kept with its weights"
 
 
+@pytest.mark.slow
 def test_it_learns_a_chunk_from_what_it_sees() -> None:
     one = policy(every="1")
     inputs, _, _ = samples(64)

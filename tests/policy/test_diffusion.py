@@ -201,6 +201,7 @@ def trainer(**changes: Any) -> Trainer:
     return Trainer(policy, protocol, 0, 16, CPU, False)
 
 
+@pytest.mark.slow
 def test_the_rate_is_warmed_up_and_lowered_and_the_average_lags() -> None:
     one = trainer()
     rates = []
@@ -256,6 +257,7 @@ def test_it_learns_to_act(denoiser: str, prediction: str) -> None:
     assert error.max() < 0.35, f"mean error {error.tolist()} deviations"
 
 
+@pytest.mark.slow
 def test_tokens_condition_it_where_a_method_keeps_them(toy_settings: Settings) -> None:
     specs = contract("clar").specs()
     representation = method_class("clar")(specs)

@@ -45,6 +45,8 @@ from tests.settings.test_user_files import PROTOCOL, SUITE
 from tests.test_cli import here
 from tests.toy_env import Toy
 
+pytestmark = pytest.mark.slow
+
 FILE = Path(__file__).parent / "toy_policy.py"
 PLANNER, OVER = f"{FILE}:Planner", f"{FILE}:OverFeatures"
 CPU = torch.device("cpu")

@@ -17,6 +17,8 @@ from benchmark.policy.denoisers import UNetDenoiser
 from tests.methods.by_hand import agree, group_norm, linear, mish, shaken
 from tests.policy.test_diffusion import config
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def double() -> Iterator[None]:

@@ -219,6 +219,7 @@ def test_a_policy_is_where_another_begins_and_others_are_refused(tiny: None, tmp
         made().load_weights([tmp_path / "x.pt"])
 
 
+@pytest.mark.slow
 def test_everything_lies_on_the_device(tiny: None) -> None:
     with pretend_cuda():
         policy = made().to("cuda")
@@ -235,6 +236,7 @@ def test_everything_lies_on_the_device(tiny: None) -> None:
 # -- it learns
 
 
+@pytest.mark.slow
 def test_a_few_samples_are_learned_by_heart(toy_settings: Settings) -> None:
     """The small size on two observations with opposite chunks."""
     policy = made(of=specs(1, 112, 112), size="small", learning_rate="5e-4")
@@ -302,6 +304,7 @@ def test_it_computes_what_its_version_says() -> None:
         np.testing.assert_allclose(value, GOLDEN[name], rtol=2e-3, atol=2e-3, err_msg=name)
 
 
+@pytest.mark.slow
 def test_it_is_a_cell(toy_settings: Settings) -> None:
     settings = dataclasses.replace(settings_of(toy_settings), policy_options={"size": "small"}, head_asked=False)
     (cell,) = make_cells(settings, ["near"], ["vla-backbone"], [0])

@@ -79,6 +79,7 @@ def config(root: Path, *changes: str) -> Any:
     return load_data("calibrated", [f"calibrated.{text}" for text in [f"root={root}", *own]])
 
 
+@pytest.mark.slow
 def test_clouds_are_where_things_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for i in range(3):
         record(tmp_path / "data", f"a{i}", licence="CC-BY-4.0" if i else "CC-BY-NC-4.0")

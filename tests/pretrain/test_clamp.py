@@ -40,6 +40,8 @@ from methods.objective import Row
 from tests.pretrain import clamp_scenes
 from tests.pretrain.in_two import assert_two_processes_have
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 FEW = [
     "epochs=2",
@@ -202,7 +204,6 @@ def test_parts_have_the_whole_batchs_gradient() -> None:
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-6, msg=name)
 
 
-@pytest.mark.slow
 def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
     alone, loader = build()
     alone.train_step(next(loader.start(0, 1)))

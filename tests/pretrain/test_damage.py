@@ -27,6 +27,8 @@ from tests import damage
 from tests.pretrain import scenes
 from tests.pretrain.test_run import job, paths, pretrain, weights
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["paths"]
 STATE = {
     "identity": "me",
@@ -98,7 +100,6 @@ def stopped(a_job: Any, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return Path(a_job.folder(paths.out))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("files", "goes_on"), [(["resume.pt"], 4), (["resume.pt", "resume-before.pt"], 0)])
 def test_a_damaged_state_is_dropped_and_computed_again(
     files: list[str],
@@ -125,7 +126,6 @@ def test_a_damaged_state_is_dropped_and_computed_again(
     assert not list(folder.glob("resume*"))
 
 
-@pytest.mark.slow
 def test_a_damaged_state_is_never_kept_as_the_one_before(
     paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

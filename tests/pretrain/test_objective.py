@@ -92,6 +92,7 @@ def build(*overrides: str, group: Group | None = None) -> tuple[PretrainTrainer,
     return PretrainTrainer(model, config, loader.steps_per_epoch, CPU, group), loader
 
 
+@pytest.mark.slow
 def test_it_trains_and_its_card_says_what_it_was(tmp_path: Path) -> None:
     card = pretrain(job(), tmp_path)
     assert card["method"] == "toy" and card["label"] == "metaworld-35-full" and card["teacher"] == "none"
@@ -110,6 +111,7 @@ def test_it_trains_and_its_card_says_what_it_was(tmp_path: Path) -> None:
     assert less["label"] == "metaworld-35-without-rebuild" and "rebuilt" not in less["history"][0]["train"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_killed_it_ends_with_the_same_weights(accumulate: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     split = f"accumulate={accumulate}"
@@ -157,6 +159,7 @@ def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
     assert_two_processes_have(expected, tmp_path, "toy")
 
 
+@pytest.mark.slow
 def test_it_is_judged_by_the_pairs_it_has(tmp_path: Path) -> None:
     card = pretrain(job(None, "epochs=40"), tmp_path)
     model, _ = load_pretraining(job(None, "epochs=40").weights(tmp_path))
@@ -178,6 +181,7 @@ def test_what_it_needs_and_what_it_is_told_are_checked(tmp_path: Path) -> None:
         make_job("toy", ["metaworld-35"], teacher="clip")
 
 
+@pytest.mark.slow
 def test_weights_of_an_objective_that_is_not_here_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = job().weights(tmp_path)
     pretrain(job(), tmp_path)

@@ -79,7 +79,7 @@ def test_a_planted_correspondence_is_learnt(tmp_path: Path) -> None:
     frames = planted.frames()
     taught = TeacherFeatures(frames, RandomTeacher(size=32, patch=4, dim=64, map_dim=64), tmp_path, CPU)
     # the planted things lie around the origin, not in the cube of norm=fixed
-    c = config("epochs=16", "batch_size=32", "learning_rate=2e-3", "norm=task")
+    c = config("epochs=8", "batch_size=32", "learning_rate=3e-3", "norm=task")
     model = Pretraining(Learner(SPECS, norm=c.norm), c.options(), 64, 64)
     low, high = cloud_range(frames.training())
     corners = torch.from_numpy(np.stack([low, high])).unsqueeze(0)
@@ -87,7 +87,7 @@ def test_a_planted_correspondence_is_learnt(tmp_path: Path) -> None:
     before = recall(model, frames, taught)
     loader = loader_of(frames, taught, 32)
     trainer = PretrainTrainer(model, c, loader.steps_per_epoch, CPU)
-    terms = run(trainer, loader, 16 * loader.steps_per_epoch)
+    terms = run(trainer, loader, 8 * loader.steps_per_epoch)
     after = recall(model, frames, taught)
     assert before["image@1"] < 0.1
     assert after["image@1"] > 0.8, after

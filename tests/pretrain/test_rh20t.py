@@ -106,6 +106,7 @@ def config(root: Path, *changes: str) -> Any:
     return load_data("rh20t", [f"rh20t.{text}" for text in [f"root={root}", *own]])
 
 
+@pytest.mark.slow
 def test_clouds_are_where_things_are(package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "RH20T"
     trajectory(data, user=1, scene=2)

@@ -155,6 +155,7 @@ def config(root: Path, *more: str) -> DataConfig:
     return load_data("rlbench-9", [f"rlbench-9.{text}" for text in (*small, *more)])
 
 
+@pytest.mark.slow
 def test_frames_are_in_the_robots_frame(dataset: Path, tmp_path: Path) -> None:
     frames = open_frames([config(dataset)], tmp_path / "data", True, 1)
     assert len(frames) == 9 and len(frames.rows(held_out=True)) == 3
@@ -178,6 +179,7 @@ def test_frames_are_in_the_robots_frame(dataset: Path, tmp_path: Path) -> None:
     assert visible(cloud_pixels, cloud_depth, batch["depth"][:, 0], tolerance=1e-3).all()
 
 
+@pytest.mark.slow
 def test_the_same_frames_come_from_the_disk_the_second_time(dataset: Path, tmp_path: Path) -> None:
     one = open_frames([config(dataset)], tmp_path / "data", False, 1)
     for file in dataset.rglob("*.png"):
@@ -187,6 +189,7 @@ def test_the_same_frames_come_from_the_disk_the_second_time(dataset: Path, tmp_p
     assert np.array_equal(one.gather([4], ["points"])["points"], two.gather([4], ["points"])["points"])
 
 
+@pytest.mark.slow
 def test_a_base_that_is_given_and_a_turn(dataset: Path, tmp_path: Path) -> None:
     plain = open_frames([config(dataset)], tmp_path / "data", False, 1).gather([0], ["points"])["points"][0]
     given = open_frames([config(dataset, "base=[0,0,0]", "crop=[-2,-2,0.5,2,2,2]")], tmp_path / "data", False, 1)
@@ -253,6 +256,7 @@ def test_a_pickle_that_wants_more_is_refused_by_name(tmp_path: Path) -> None:
         read_pickle(tmp_path / "absent.pkl")
 
 
+@pytest.mark.slow
 def test_damage_and_gaps_are_named(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no camera wrist.*it has front"):
         open_frames([config(dataset, "cameras=[wrist]")], tmp_path / "data", False, 1)

@@ -60,6 +60,7 @@ def weights(a_job: PretrainJob, paths: Paths) -> dict[str, torch.Tensor]:
     return load_pretraining(a_job.weights(paths.out))[0].state_dict()
 
 
+@pytest.mark.slow
 def test_what_it_leaves(paths: Paths, tmp_path: Path) -> None:
     card, new = pretrain(job(), paths, tmp_path)
     assert new and card["label"] == "metaworld-35-mae-only" and card["steps"] == 8 and card["epochs"] == 2
@@ -79,6 +80,7 @@ def test_what_it_leaves(paths: Paths, tmp_path: Path) -> None:
     assert again == card and not new
 
 
+@pytest.mark.slow
 def test_its_encoder_is_what_bench_run_loads(paths: Paths, tmp_path: Path) -> None:
     pretrain(job(), paths, tmp_path)
     path = job().weights(paths.out)
@@ -160,6 +162,7 @@ def test_an_absent_teacher_stops_before_any_work(paths: Paths, tmp_path: Path, m
         pretrain(job(without=(), teacher="clip"), paths, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_task_that_was_pretrained_on_is_not_scored(paths: Paths, tmp_path: Path) -> None:
     shards = [scenes.shard(20, 10, held_out=2, task="reach")]
     runs.open_frames = lambda *_: scenes.frames(*shards)  # type: ignore[assignment]
@@ -171,6 +174,7 @@ def test_a_task_that_was_pretrained_on_is_not_scored(paths: Paths, tmp_path: Pat
     preflight(make_cells(settings, ["hammer"], ["clar-small"], [0], chosen))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_policy_sees_clouds_as_its_pretraining_did_or_is_refused(norm: str, paths: Paths, tmp_path: Path) -> None:
     from benchmark.encoders.specs import encoder_specs
@@ -235,6 +239,7 @@ def test_another_constant_is_not_the_same_norm(tmp_path: Path) -> None:
 # -- names
 
 
+@pytest.mark.slow
 def test_what_is_pretrained_on_is_not_evaluated() -> None:
     trained = set(load_data("metaworld-35").tasks)
     assert len(trained) == 35 and trained <= set(INSTRUCTIONS)
@@ -303,6 +308,7 @@ def test_the_five_variants_are_table_vs_rows() -> None:
         choose(["w/o MAE"])
 
 
+@pytest.mark.slow
 def test_table_vs_rows_are_normalised_alike_by_default_and_never_otherwise() -> None:
     for method in ("clar", "clar-small"):
         card = method_class(method).card
@@ -352,6 +358,7 @@ def test_a_sweep_of_pretrainings_carries_its_jobs_whole(paths: Paths) -> None:
     assert pretrain_work.missing(jobs, paths.out) == jobs
 
 
+@pytest.mark.slow
 def test_a_finished_pretraining_is_done_in_its_sweep(paths: Paths, tmp_path: Path) -> None:
     from benchmark.launch.forecast import forecast
     from benchmark.launch.status import states

@@ -74,6 +74,7 @@ def opened(cache: Path, *overrides: str) -> Frames:
     return open_frames([config(*overrides)], cache, False, 1, True)
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_a_triplet_is_five_views_the_actions_before_it_and_what_a_text_says(frames: Frames, cache: Path) -> None:
     (shard,) = frames.shards
@@ -111,6 +112,7 @@ def test_its_views_are_those_that_a_policy_is_shown(frames: Frames, cache: Path)
         np.testing.assert_array_equal(seen[name], shard.fields[name][1])
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_views_are_drawn_once_and_what_is_damaged_again(
     frames: Frames, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -152,6 +154,7 @@ def test_views_are_drawn_once_and_what_is_damaged_again(
     assert other.shards[0].fields["views_valid"].sum() < frames.shards[0].fields["views_valid"].sum()
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_too_small_a_disk_is_told_before_the_first_frame(
     frames: Frames, cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -163,6 +166,7 @@ def test_too_small_a_disk_is_told_before_the_first_frame(
     assert len(opened(cache)) == len(frames), "what is there takes no room"
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_clamp_is_pretrained_on_fourteen_numbers_and_a_policy_takes_it(
     frames: Frames, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -190,6 +194,7 @@ def test_clamp_is_pretrained_on_fourteen_numbers_and_a_policy_takes_it(
 # -- what is refused
 
 
+@pytest.mark.slow
 def test_on_aloha_a_pretrained_task_and_views_drawn_otherwise_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,8 @@ from tests.methods.test_clar_objective import SPECS
 from tests.pretrain import scenes
 from tests.pretrain.in_two import assert_two_processes_have
 
+pytestmark = pytest.mark.slow
+
 TINY = EncoderConfig(patches=8, patch_points=8, width=32, depth=2, heads=2, drop_path=0.1, hidden=(8, 16, 16))
 
 
@@ -163,7 +165,6 @@ def test_a_pass_that_is_made_twice_counts_once_in_batchnorm(tmp_path: Path) -> N
     assert seen == 3 * 2 * 2, "3 steps of 2 parts, each seen once masked and once whole"
 
 
-@pytest.mark.slow
 def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
     """Gathered negatives: each process has half of the batch, and contrast sees all of it."""
     frames, taught, _ = taught_frames(tmp_path)

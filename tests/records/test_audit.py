@@ -84,6 +84,7 @@ def retest(verdict: Verdict) -> Part:
     return next(part for part in verdict.parts if part.name == "retest")
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_a_true_record_holds_and_a_better_one_does_not(copy: Path) -> None:
     verdict = audited(copy, most=6)
@@ -99,6 +100,7 @@ def test_a_true_record_holds_and_a_better_one_does_not(copy: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 @pytest.mark.parametrize(
     ("change", "message"),
@@ -118,6 +120,7 @@ def test_books_that_add_up_are_found_by_a_replay(
     assert message in text
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_actions_that_go_on_after_the_success_are_found(copy: Path) -> None:
     actions = read_actions(copy.with_suffix(".actions.npz"), 200)
@@ -215,6 +218,7 @@ def test_a_simulator_that_is_a_file_is_run_only_where_it_is_named(copy: Path, tm
     assert audit(read(copy), copy, Simulator(2, files=(f"{trap}:Trap",))).word == "not checked" and mark.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_the_verb_needs_no_torch_and_fails_if_a_record_does_not_hold(
     copy: Path, monkeypatch: pytest.MonkeyPatch

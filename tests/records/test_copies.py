@@ -26,6 +26,8 @@ from benchmark.records.shifted_retests import shift_actions, shifts_path
 from tests.conftest import TOY
 from tests.records.forging import edit, forge, without_hashes
 
+pytestmark = pytest.mark.slow
+
 HERE = Simulator(2, files=(TOY,))
 
 

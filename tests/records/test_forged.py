@@ -29,6 +29,8 @@ from benchmark.settings.settings import Settings
 from tests.conftest import TOY
 from tests.records.forging import edit, forge, make_success, without_hashes
 
+pytestmark = pytest.mark.slow
+
 HERE = Simulator(2, files=(TOY,))
 
 

@@ -36,6 +36,7 @@ def copied(name: str, root: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_a_row_is_a_set_of_episodes_as_it_was_played() -> None:
     placed, notes = gather([MEASURED], Path())
     found = load_records(MEASURED)
@@ -96,6 +97,7 @@ def test_what_may_be_averaged_has_equal_conditions(tmp_path: Path) -> None:
     assert len(by_head["mlp"]) == 1 and by_head["mlp"][0] != by_head["bnmlp"][0]
 
 
+@pytest.mark.slow
 def test_references_are_marked_and_only_if_asked_for(tmp_path: Path) -> None:
     path, _ = place(one("reach", "dp3"), tmp_path)
     assert not load_records(tmp_path)["reference"].any()

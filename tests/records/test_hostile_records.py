@@ -1,4 +1,4 @@
-"""Ten thousand hostile files: each is a record, or is skipped for a reason in one line; none raises, none hangs."""
+"""Thousands of hostile files: each is a record, or is skipped for a reason in one line; none raises, none hangs."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ from benchmark.report.tables.clar_1 import cells_table, clar_table_1
 from benchmark.report.tables.forms import FORMATS, render
 from benchmark.settings.load import load_settings
 from tests.records.test_migrate import schema_1
+
+pytestmark = pytest.mark.slow
 
 PLACE = Path("clar/metaworld-15/reach/dp3/mlp-s0.json")
 NOW = json.loads((MEASURED / PLACE).read_text())
@@ -169,8 +171,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 accepted: list[int] = []
 
 
-@pytest.mark.slow
-@settings(max_examples=3_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1_500, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(made=CHANGES)
 def test_a_hostile_record_is_read_or_skipped(folder: Path, made: Any) -> None:
     path = folder / PLACE
@@ -184,10 +185,9 @@ def test_a_hostile_record_is_read_or_skipped(folder: Path, made: Any) -> None:
     use(path, found)
 
 
-@pytest.mark.slow
 def test_some_of_them_were_records() -> None:
     """Else nothing behind the reader was tried."""
-    assert len(accepted) > 200, len(accepted)
+    assert len(accepted) > 100, len(accepted)
 
 
 @settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -258,7 +258,6 @@ def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path: Path) -> None:
     assert "cannot be looked into" in notes[0]
 
 
-@pytest.mark.slow
 @settings(max_examples=1_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_hostile_files_beside_a_record(folder: Path, data: st.DataObject) -> None:

@@ -92,6 +92,7 @@ def test_a_data_set_comes_back_as_it_was(hub: Hub, dataset: Path, tmp_path: Path
     assert not list(tmp_path.glob(".back*"))
 
 
+@pytest.mark.slow
 @needs_client
 def test_records_come_back_and_are_read(hub: Hub, records: Path, tmp_path: Path) -> None:
     assert bench("push", records, "me/records").exit_code == 0
@@ -102,6 +103,7 @@ def test_records_come_back_and_are_read(hub: Hub, records: Path, tmp_path: Path)
     assert len(list(read_all([tmp_path / "back"]))) == 3
 
 
+@pytest.mark.slow
 @needs_client
 def test_a_forged_record_is_not_kept(hub: Hub, records: Path, tmp_path: Path) -> None:
     bench("push", records, "me/records")
@@ -117,6 +119,7 @@ def test_a_forged_record_is_not_kept(hub: Hub, records: Path, tmp_path: Path) ->
     assert not [name for name in tree(tmp_path / "back") if name.startswith(names[0].split("/", 1)[1][:-5])]
 
 
+@pytest.mark.slow
 @needs_client
 def test_actions_that_are_not_the_records_do_not_travel(hub: Hub, file: Path, tmp_path: Path) -> None:
     assert bench("push", tmp_path, "me/records").exit_code == 0
@@ -150,6 +153,7 @@ def test_a_data_set_is_not_mixed_with_another(hub: Hub, dataset: Path) -> None:
     assert set(hub.files["me/toy"]) == {*tree(dataset), ".gitattributes"}
 
 
+@pytest.mark.slow
 @needs_client
 def test_a_dry_run_sends_nothing(hub: Hub, records: Path, tmp_path: Path) -> None:
     done = bench("push", records, "me/records", "--dry-run")
@@ -161,6 +165,7 @@ def test_a_dry_run_sends_nothing(hub: Hub, records: Path, tmp_path: Path) -> Non
     assert [one.split()[0] for one in hub.asked[before:]] == ["GET"]
 
 
+@pytest.mark.slow
 @needs_client
 def test_what_goes_wrong_is_one_line(hub: Hub, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()

@@ -76,6 +76,7 @@ def replay(pool: Pool, record: Record, path: Path, episodes: int) -> int:
     return sum((any(flags[i]), len(flags[i])) == (bool(s), steps) for i, (_, s, steps, _) in enumerate(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 @pytest.mark.parametrize(("suite", "task"), PLAYED, ids=lambda value: value)
 def test_the_kept_actions_replay_to_the_recorded_outcomes(suite: str, task: str) -> None:
@@ -100,6 +101,7 @@ TABLES = (
 """Number, protocol, method of the ablation, and a suite in place of the table's own."""
 
 
+@pytest.mark.slow
 def test_the_tables_in_the_docs_are_rendered_from_the_records() -> None:
     """REGENERATE_GOLDEN=1 writes them."""
     placed = [

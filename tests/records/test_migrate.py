@@ -105,6 +105,7 @@ def put(path: Path, data: dict[str, Any]) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_record_moves_to_its_name_of_today_with_what_is_beside_it_and_over_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +128,7 @@ def test_a_record_moves_to_its_name_of_today_with_what_is_beside_it_and_over_no_
     assert "0 records written" in migrate(str(tmp_path)).output
 
 
+@pytest.mark.slow
 def test_a_record_that_lies_elsewhere_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
     """Where it lies is what it is; at the place that its names gave it then, it is moved to that of today."""
     data = schema_1(protocol={**schema_1()["identity"]["protocol"], "learning_rate": 0.0003})

@@ -40,6 +40,7 @@ def test_an_evaluation_of_mostly_errors_does_not_win(rule: str) -> None:
     assert select([evaluation(10, 20, 24), evaluation(20, 19, 25)], rule).epoch == 10, "one error does not bar it"
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 25), st.integers(0, 25)), min_size=2, max_size=15))
 def test_more_errors_in_place_of_failures_never_win_and_in_place_of_successes_never_help(
     outcomes: list[tuple[int, int]],

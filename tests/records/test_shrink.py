@@ -38,6 +38,7 @@ def small(file: Path, tmp_path: Path) -> Path:
     return tmp_path / "small" / file.relative_to(file.parents[4])
 
 
+@pytest.mark.slow
 def test_a_copy_has_the_first_episodes_and_hashes_of_the_others(file: Path, small: Path) -> None:
     assert small.read_bytes() == file.read_bytes()
     assert retest_actions(small).stat().st_size <= 3000 < retest_actions(file).stat().st_size
@@ -52,6 +53,7 @@ def test_a_copy_has_the_first_episodes_and_hashes_of_the_others(file: Path, smal
     assert not list(small.parent.glob("*.evaluations.actions.npz"))  # larger than asked for
 
 
+@pytest.mark.slow
 def test_an_audit_replays_the_first_and_says_what_is_missing(file: Path, small: Path) -> None:
     kept, hashes = read_kept(retest_actions(small), 60)
     done = audited(small)
@@ -62,6 +64,7 @@ def test_an_audit_replays_the_first_and_says_what_is_missing(file: Path, small: 
     assert audited(file).exit_code == 0
 
 
+@pytest.mark.slow
 def test_episodes_that_were_chosen_are_named(small: Path) -> None:
     kept, hashes = read_kept(retest_actions(small), 60)
     first = next(iter(kept))
@@ -70,6 +73,7 @@ def test_episodes_that_were_chosen_are_named(small: Path) -> None:
     assert "which are not the first" in " ".join(audited(small).output.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", ["an action", "a hash", "nothing of it", "an outcome"])
 def test_what_was_changed_does_not_hold(file: Path, small: Path, changed: str) -> None:
     kept, hashes = read_kept(retest_actions(small), 60)
@@ -132,6 +136,7 @@ def test_another_record_is_not_replaced_and_the_hub_takes_a_small_one(file: Path
     assert done.exit_code != 0 and "is another record than" in " ".join(done.output.split())
 
 
+@pytest.mark.slow
 def test_a_record_with_one_hash_for_all_is_refused_and_still_holds(file: Path, tmp_path: Path) -> None:
     """As the committed ones: they were made before each episode had its own."""
     actions = read_actions(retest_actions(file), 60)

@@ -57,6 +57,7 @@ def test_a_copy_brings_its_own_packages_not_the_checkouts(folder: Path, tmp_path
     assert done.stdout.split() == [str(copy)], done.stderr
 
 
+@pytest.mark.slow
 def test_work_goes_on_in_such_a_folder(folder: Path) -> None:
     """Simulators in processes of their own, too, take our `envs`."""
     shutil.copy(ROOT / "tests" / "toy_env.py", folder)
@@ -99,6 +100,7 @@ def test_what_failed_can_be_tried_again(folder: Path) -> None:
     assert done.stdout.strip() == str(ROOT / "envs" / "__init__.py"), done.stderr
 
 
+@pytest.mark.slow
 def test_pytest_in_a_folder_with_envs(folder: Path) -> None:
     (folder / "test_mine.py").write_text(
         "import repbench\nimport envs\nimport helper\n\n\n"
@@ -109,6 +111,7 @@ def test_pytest_in_a_folder_with_envs(folder: Path) -> None:
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_pytest_of_a_test_inside_the_intruder(folder: Path) -> None:
     """pytest imports `envs.test_mine`, so that `envs` is the user's before a line of the test has run."""
     (folder / "envs" / "test_mine.py").write_text("import repbench\n\n\ndef test_it():\n    pass\n")
@@ -133,6 +136,7 @@ def test_the_doctor_names_a_repbench_of_another_checkout(tmp_path: Path) -> None
     assert done.stdout.startswith("fail") and f"repbench from {tmp_path}" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_importing_is_light_and_says_what_there_is(tmp_path: Path) -> None:
     code = (
         "import sys, repbench\n"

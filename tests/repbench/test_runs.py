@@ -65,6 +65,7 @@ def run(out: Path, **said: Any) -> Any:
     return repbench.run(**{"protocol": "quick", "overrides": TINY, "tasks": "near", "out": out} | said)
 
 
+@pytest.mark.slow
 def test_it_is_the_experiment_of_the_command_and_finds_its_records(tmp_path: Path) -> None:
     found = run(tmp_path, method="state", seeds=range(2))
     assert list(found.columns) == list(COLUMNS) and set(found["seed"]) == {0, 1}
@@ -90,6 +91,7 @@ def test_the_default_device_takes_no_override_back(tmp_path: Path) -> None:
         run(tmp_path, method="state", overrides=[*TINY, "runtime.device=cuda"])
 
 
+@pytest.mark.slow
 def test_a_class_in_a_file_is_named_by_its_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(MINE)
@@ -111,6 +113,7 @@ def test_shipped_classes_have_their_names() -> None:
     assert method_names([State, "dp3", ProprioOnly, CLIP, State]) == ["state", "dp3", "proprio-only", "clip"]
 
 
+@pytest.mark.slow
 def test_code_that_no_record_could_name_is_refused_with_the_reason(tmp_path: Path) -> None:
     class Inner(State):
         pass
@@ -130,6 +133,7 @@ def test_code_that_no_record_could_name_is_refused_with_the_reason(tmp_path: Pat
     assert "a record must be able to name the code" in done.stderr and not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_failed_cells_are_all_named_after_the_others_are_done(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
     text = MINE.replace('name="mine"', 'name="bad"').replace("class Mine", "class Bad")
@@ -147,6 +151,7 @@ def test_failed_cells_are_all_named_after_the_others_are_done(tmp_path: Path) ->
     assert set(error.finished["task"]) == {"near", "far"} and set(error.finished["method"]) == {"state"}
 
 
+@pytest.mark.slow
 def test_a_script_that_runs_itself_again_is_stopped(tmp_path: Path) -> None:
     """The method's file is loaded by `run`; what it does outside of `__main__` would be a run inside of it."""
     script = tmp_path / "script.py"

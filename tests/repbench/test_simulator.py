@@ -31,6 +31,7 @@ def test_a_file_of_ones_own_is_an_environment() -> None:
     twin.close()
 
 
+@pytest.mark.slow
 @pytest.mark.sim
 def test_a_suites_request_is_the_one_that_cells_have() -> None:
     env = repbench.make_env("metaworld-15", "reach", ["points"])
@@ -39,6 +40,7 @@ def test_a_suites_request_is_the_one_that_cells_have() -> None:
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_other_cameras_and_sizes() -> None:
     env = repbench.make_env("metaworld", "reach", "rgb", ["corner", "corner2"], height=32, width=48)

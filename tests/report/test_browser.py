@@ -76,6 +76,7 @@ def rates(page: Any) -> list[float]:
     return [int(found[1]) / int(found[2]) for found in counts if found]
 
 
+@pytest.mark.slow
 def test_it_opens_sorts_and_filters(page: Any, report: tuple[Path, str]) -> None:
     page.goto(report[0].as_uri())
     assert page.locator("#list tbody tr").count() == 30 and page.locator("#count").inner_text() == "73 of 73"
@@ -308,6 +309,7 @@ def test_it_prints(page: Any, report: tuple[Path, str], tmp_path: Path) -> None:
     assert not page.locator("#filters").is_visible() and page.locator("#list tbody tr").first.is_visible()
 
 
+@pytest.mark.slow
 def test_two_thousand_cells_are_sorted_in_about_the_time_they_are_drawn(page: Any, tmp_path: Path) -> None:
     """Against a floor in the same browser: putting as many plain rows into a table."""
     placed = [place(one("reach", "dp3", seed=seed), tmp_path / "records") for seed in range(50)]

@@ -76,6 +76,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 def test_every_row_that_can_be_run_has_its_record_and_no_other() -> None:
     rows = [variant.row for variant in VARIANTS]
     assert list(CASES) == rows
@@ -132,6 +133,7 @@ def bench(*words: str) -> tuple[int, str]:
     return found.exit_code, " ".join(found.output.split())
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     for number, row in (("3", "Without STRING"), ("4", "Dome images")):
         code, said = bench("table", number, "--paper", "clamp", "--records", str(tmp_path))

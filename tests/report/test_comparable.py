@@ -146,6 +146,7 @@ def test_code_that_is_not_shipped_has_no_row_in_a_papers_table() -> None:
     assert (row_name(ours), row_name(borrowed)) == ("DP3", "own mine")
 
 
+@pytest.mark.slow
 def test_a_users_outputs_hold_their_own_records_unless_ours_are_asked_for(tmp_path: Path) -> None:
     """40 cells of ours stood in an empty folder's report once."""
     runs = tmp_path / "runs"

@@ -185,6 +185,7 @@ def test_the_spread_that_a_plan_takes_is_the_measured_one() -> None:
     assert none.value == 0.06 and "no method on here has two training seeds" in none.source
 
 
+@pytest.mark.slow
 def test_a_plan_counts_cells_rollouts_and_hours() -> None:
     settings = load_settings("metaworld-15", "clar", "mlp")
     timed = dataclasses.replace(
@@ -201,6 +202,7 @@ def test_a_plan_counts_cells_rollouts_and_hours() -> None:
     assert plan(settings, [], 0.05, 0.8, 0.05, Assumed(0.06, "", None), 0.3, 0.15)["plans"][0]["hours"] is None
 
 
+@pytest.mark.slow
 def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     rates = {"dp3": 0.6, "pointnet": 0.5}
@@ -224,6 +226,7 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "as asked" in bench("plan", "--spread", "3")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -243,6 +246,7 @@ def test_bad_questions(arguments: list[str], message: str, tmp_path: Path) -> No
     assert done.exit_code == 2 and message in done.output
 
 
+@pytest.mark.slow
 def test_the_measured_records_compare() -> None:
     command = ["compare", "dp3", "proprio-only", "--json", "--records", str(MEASURED)]
     (one,) = json.loads(CliRunner().invoke(app, command).stdout)["pairs"]

@@ -41,6 +41,7 @@ def first(count: int) -> np.ndarray:
     return np.arange(100) < count
 
 
+@pytest.mark.slow
 def test_the_drops_and_their_difference(tmp_path: Path) -> None:
     placed = [
         cell(tmp_path, "dp3", "reach", first(80), first(70)),

@@ -22,6 +22,7 @@ def records() -> list[Record]:
     return [r for _, r in read_all([MEASURED]) if isinstance(r, Record)]
 
 
+@pytest.mark.slow
 def test_csv_has_every_cell_once_and_as_it_was(records: list[Record], tmp_path: Path) -> None:
     with export(records[::-1], "csv", tmp_path / "x.csv").open(newline="") as file:
         found = list(csv.DictReader(file))

@@ -35,6 +35,7 @@ def test_cameras_are_side_by_side_and_a_copy() -> None:
     assert (seen[:, :6] == 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.gl
 def test_of_fewer_frames_the_pictures_and_the_outcome_are_the_same(tmp_path: Path) -> None:
     av = pytest.importorskip("av", reason="no PyAV")

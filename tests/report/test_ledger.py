@@ -35,6 +35,7 @@ def measured() -> list[Record]:
     return [record for _, record in read_all([ROOT / "results" / "measured"]) if isinstance(record, Record)]
 
 
+@pytest.mark.slow
 def test_the_ledger_is_rendered_from_the_records() -> None:
     tables = [ledger(measured(), cards(), SUITE, "clar"), ledger(measured(), cards(), RLBENCH, "clar-rlbench")]
     text = "\n".join(render(table, "markdown") for table in tables)
@@ -47,6 +48,7 @@ def test_every_row_of_the_table_has_a_method_and_every_claim_a_row() -> None:
     assert claimed == printed
 
 
+@pytest.mark.slow
 def test_table_two_has_its_rows_and_the_port_fills_none() -> None:
     rows = ledger(measured(), cards(), RLBENCH, "clar-rlbench").rows
     assert [row[:2] for row in rows] == [
@@ -57,6 +59,7 @@ def test_table_two_has_its_rows_and_the_port_fills_none() -> None:
     assert "CoppeliaSim" in {row[0]: row[4] for row in rows}["CLAR"]
 
 
+@pytest.mark.slow
 def test_what_is_untrained_reproduces_nothing() -> None:
     (one,) = [
         r for r in measured() if (r.suite, r.protocol, r.task, r.method) == ("metaworld-15", "clar", "reach", "dp3")
@@ -144,6 +147,7 @@ def test_suites_of_the_other_paper_are_refused() -> None:
         ledger([], cards(), SUITE, "clar", "clip")
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["ledger", "--paper", "clamp", "--format", "csv", "--records", str(tmp_path)])
     rows = {row[0]: row for row in csv.reader(plain(done.stdout))}
@@ -167,6 +171,7 @@ def test_the_page_has_clamps_table_last(tmp_path: Path) -> None:
     assert clamp_1.OTHER_DEMONSTRATIONS in tables[-1].notes
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_table_and_a_file_markdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = ["ledger", "--paper", "clamp", "--records", str(tmp_path)]
     assert CliRunner().invoke(app, asked).stdout.startswith("**Ledger of CLAMP Table I**")

@@ -66,6 +66,7 @@ def test_the_lines_of_a_note_after_its_first_are_further_in() -> None:
     assert [line[:5] for line in lines] == ["  dro", "    u", "  sho"]
 
 
+@pytest.mark.slow
 def test_a_table_without_a_record_of_its_protocol_says_which_there_are(tmp_path: Path) -> None:
     put(record("reach", "dp3", (20, 76, 3), protocol="matched"), tmp_path / "records")
     done = CliRunner().invoke(app, ["table", "1", "--out", str(tmp_path)])

@@ -46,6 +46,7 @@ def read_script(path: Path) -> Any:
     return json.loads(re.fullmatch(r"window\.\w+=(.*);\n", text, re.DOTALL).group(1))  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_every_cell_is_there_with_its_numbers(placed: list[tuple[Path, Record]], tmp_path: Path) -> None:
     page = build(placed, [TABLE], ["left <out>"], tmp_path / "r")
     data = read_script(tmp_path / "r/assets/data.js")
@@ -119,6 +120,7 @@ def test_a_shift_file_of_another_record_is_said_and_not_shown(tmp_path: Path) ->
     assert not found["shifts"] and "belongs to another record" in found["damage"]
 
 
+@pytest.mark.slow
 def test_it_replaces_a_report_and_nothing_else(placed: list[tuple[Path, Record]], tmp_path: Path) -> None:
     to = tmp_path / "r"
     build(placed, [], [], to)
@@ -131,6 +133,7 @@ def test_it_replaces_a_report_and_nothing_else(placed: list[tuple[Path, Record]]
     assert (tmp_path / "mine/thesis.tex").read_text() == "x"
 
 
+@pytest.mark.slow
 def test_nothing_in_it_comes_from_a_network(placed: list[tuple[Path, Record]], tmp_path: Path) -> None:
     build(placed, [TABLE], [], tmp_path)
     for file in [*tmp_path.glob("*.html"), *tmp_path.glob("assets/*")]:
@@ -166,6 +169,7 @@ def test_the_validator_finds_nothing(placed: list[tuple[Path, Record]], tmp_path
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_committed_records(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["report", "--to", str(tmp_path / "r"), "--records", str(MEASURED), "--json"])
     assert done.exit_code == 0, done.output
@@ -185,6 +189,7 @@ def test_what_is_damaged_is_named_and_the_others_are_shown(tmp_path: Path) -> No
     assert why in (tmp_path / "r/index.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

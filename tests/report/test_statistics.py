@@ -182,6 +182,7 @@ DRAWS = 1_000
 ALARMS = 0.05 + 3 * math.sqrt(0.05 * 0.95 / DRAWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("effect", [0.0, 0.3])
 @pytest.mark.parametrize("spread", [0.0, 0.06])
 @pytest.mark.parametrize(("tasks", "joint"), [(1, False), (4, False), (4, True)])
@@ -204,6 +205,7 @@ def test_seeds_as_strata_raise_false_alarms_and_crossed_seeds_do_not() -> None:
     assert pooled > 0.15, "one checkpoint each is not a method"
 
 
+@pytest.mark.slow
 def test_the_truly_best_is_seldom_not_bold() -> None:
     draw = np.random.default_rng(7)
     for spread in (0.06, (0.1, 0.01, 0.01, 0.1, 0.01, 0.01)):
@@ -213,6 +215,7 @@ def test_the_truly_best_is_seldom_not_bold() -> None:
     assert apart[3][1] < 1.2, "and who is 10 points below it over 15 tasks is not"
 
 
+@pytest.mark.slow
 def test_a_shifts_difference_in_difference_holds() -> None:
     draw = np.random.default_rng(8)
     for joint in (False, True):
@@ -221,6 +224,7 @@ def test_a_shifts_difference_in_difference_holds() -> None:
             assert found.get("difference", 0) <= ALARMS
 
 
+@pytest.mark.slow
 def test_with_one_seed_the_t_test_over_tasks_holds_over_retrainings() -> None:
     found = shares.with_one_seed(np.random.default_rng(9), 600, 15, 0.06, 0.3, 0.5)
     assert found["over_tasks"] <= 0.05 + 0.027 and found["mcnemar"] > 0.1, "McNemar's answers another question"
@@ -228,6 +232,7 @@ def test_with_one_seed_the_t_test_over_tasks_holds_over_retrainings() -> None:
     assert none["mcnemar"] <= 0.05 + 0.027
 
 
+@pytest.mark.slow
 def test_looks_and_playing_on_raise_no_more_than_5_percent() -> None:
     draw = np.random.default_rng(11)
     assert shares.of_looks(draw, DRAWS, 1, 0.06, 0.3, False)[0] <= ALARMS
@@ -237,6 +242,7 @@ def test_looks_and_playing_on_raise_no_more_than_5_percent() -> None:
     assert shares.of_playing_on(draw, 150, 2, 3, 0.3, uneven=True) <= 0.05 + 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tasks", "spread", "gap", "joint", "counts"),
     [(1, 0.06, 0.15, False, (3, 10)), (15, 0.06, 0.05, False, (2, 3)), (4, 0.03, 0.1, True, (3, 5))],

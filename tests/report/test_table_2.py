@@ -85,6 +85,7 @@ def test_another_protocol_fills_the_column_only_under_that_protocol(both: list[R
     assert rows(table)["pointnet, mlp", "retest"][-1].startswith("71.0")
 
 
+@pytest.mark.slow
 def test_from_the_command_line() -> None:
     def said(*words: str) -> str:
         done = CliRunner().invoke(app, ["table", "2", *words], env={"COLUMNS": "200"})

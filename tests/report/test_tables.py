@@ -241,6 +241,7 @@ def test_every_table_of_both_papers_prints_what_the_paper_prints(paper: str, num
     assert any("not run" in row for row in rows), "nothing is measured here, and it says so"
 
 
+@pytest.mark.slow
 def test_tables_that_no_paper_has() -> None:
     for arguments, message in (
         (["9"], "clar has no table 9"),

@@ -50,6 +50,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-un
     return invoke
 
 
+@pytest.mark.slow
 def test_what_is_known_of_cards_without_torch_is_what_they_say() -> None:
     """REGENERATE_GOLDEN=1 writes it."""
     register_baselines()
@@ -61,12 +62,14 @@ def test_what_is_known_of_cards_without_torch_is_what_they_say() -> None:
     assert fields <= set(SEEN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 60])
 def test_no_line_of_a_list_is_wider_than_the_terminal(here, columns: int) -> None:  # type: ignore[no-untyped-def]
     for words in ([], *([kind] for kind in KINDS)):
         assert max(map(len, here("list", *words, columns=columns).splitlines())) <= columns, words
 
 
+@pytest.mark.slow
 def test_the_overview_fits_a_screen_and_names_everything_but_tasks(here) -> None:  # type: ignore[no-untyped-def]
     text, found = here("list"), json.loads(here("list", "--json"))
     assert text.count("\n") < 50
@@ -77,6 +80,7 @@ def test_the_overview_fits_a_screen_and_names_everything_but_tasks(here) -> None
     assert "metaworld-15           MetaWorld, 15 tasks" in text
 
 
+@pytest.mark.slow
 def test_methods_are_listed_by_what_they_are_and_their_weights(here, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     def line(name: str) -> list[str]:
         return next(line for line in here("list", "methods").splitlines() if line.startswith(f"  {name} ")).split("  ")
@@ -95,6 +99,7 @@ def test_methods_are_listed_by_what_they_are_and_their_weights(here, tmp_path: P
     assert "ViT-B-32.pt: on this machine" in here("show", "clip") and "--weights random" not in here("show", "clip")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWN)
 def test_what_is_shown_ends_with_a_command_that_runs(name: str, here, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     text = here("show", name)
@@ -110,6 +115,7 @@ def test_what_is_shown_ends_with_a_command_that_runs(name: str, here, monkeypatc
     here(*words, *(["--dry-run"] if words[0] != "list" and "--dry-run" not in words else []))
 
 
+@pytest.mark.slow
 def test_a_card_and_a_protocol_in_words(here) -> None:  # type: ignore[no-untyped-def]
     text = " ".join(here("show", "clip").split())
     for part in (
@@ -139,6 +145,7 @@ def test_comments_belong_to_the_values_that_they_stand_behind(tmp_path: Path) ->
     assert "rollouts" not in found and found["evaluate_every"] == "CLAR"
 
 
+@pytest.mark.slow
 def test_a_suite_whose_simulator_cannot_be_imported_here_is_shown(here, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     file = tmp_path / "mine.yaml"
     file.write_text(f"name: mine\nenv: {tmp_path}/away.py:Away\ntasks:\n  easy: [near]   # of mine\n")

@@ -25,6 +25,7 @@ from envs.registry import UnknownName
 # -- seeds --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.text(), st.text(), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_purposes_never_share_a_seed(suite: str, task: str, i: int, j: int) -> None:
     found = {seeds.derive(suite, task, purpose, i) % 4 for purpose in seeds.PURPOSES}
@@ -59,6 +60,7 @@ def every_two() -> list[tuple[str, str, str]]:
     return [named for named in itertools.product(*groups) if any(a == b for a, b in zip(named, default, strict=True))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suite", "protocol", "head"), every_two())
 def test_everything_composes(suite: str, protocol: str, head: str) -> None:
     settings = load_settings(suite, protocol, head)
@@ -128,6 +130,7 @@ def test_wilson_is_that_of_scipy() -> None:
     assert wilson(25, 25)[1] == 1.0
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_mean_covers() -> None:
     rates, draw = np.array([0.3, 0.7, 0.9]), np.random.default_rng(1)
     covered = 0
@@ -173,6 +176,7 @@ def test_a_filesystem_without_locks_is_refused(tmp_path: Path, monkeypatch: pyte
         pass
 
 
+@pytest.mark.slow
 def test_the_second_process_is_told_who_works(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ready, release = context.Event(), context.Event()

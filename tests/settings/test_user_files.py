@@ -58,6 +58,7 @@ def only(suite: str, protocol: str, head: str) -> Cell:
     return cell
 
 
+@pytest.mark.slow
 def test_from_files_to_a_record_and_from_the_own_folder_the_same(folder: Path) -> None:
     cell, paths = only("./mine.yaml", "short.yaml", "./wide.yaml"), Paths(folder / "runs", folder / "data")
     record, new = run_cell(cell, paths, "x")
@@ -71,6 +72,7 @@ def test_from_files_to_a_record_and_from_the_own_folder_the_same(folder: Path) -
     assert code == 0 and "near,state,wide s0" in out, (out, err)
 
 
+@pytest.mark.slow
 def test_an_edited_protocol_is_another_experiment(folder: Path) -> None:
     paths = Paths(folder / "runs", folder / "data")
     run_cell(only("./mine.yaml", "./short.yaml", "mlp"), paths, "x")
@@ -141,6 +143,7 @@ def test_a_direct_head_says_which_it_is() -> None:
     assert set(DIRECT_KINDS) == set(DIRECT)
 
 
+@pytest.mark.slow
 def test_show_and_list_know_them_and_the_kinds_of_a_name(folder: Path) -> None:
     (folder / "config" / "suite").mkdir(parents=True)
     (folder / "mine.yaml").rename(folder / "config" / "suite" / "mine.yaml")
@@ -166,6 +169,7 @@ def test_show_and_list_know_them_and_the_kinds_of_a_name(folder: Path) -> None:
     assert "Did you mean 'dp3'" in here("show", "head/dp4")[2]
 
 
+@pytest.mark.slow
 def test_show_takes_whatever_list_prints(folder: Path) -> None:
     lines = here("list", "all")[1].splitlines()
     names = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]

@@ -45,6 +45,7 @@ def rows(python: str, live: Callable[[str | None], Finding] = never) -> dict[str
     return {one.check: one for one in examine_rlbench(python, live)}
 
 
+@pytest.mark.slow
 def test_a_machine_on_which_all_is_well_has_its_simulator_tried(tmp_path: Path) -> None:
     tried = []
 
@@ -135,6 +136,7 @@ def test_the_script_sets_what_is_needed_and_becomes_the_interpreter(
     assert subprocess.run(["sh", "-c", sourced], capture_output=True, text=True, check=True).stdout.strip() == str(root)
 
 
+@pytest.mark.slow
 def test_the_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COPPELIASIM_ROOT", str(coppeliasim(tmp_path / "CoppeliaSim")))
     python = stand_in(tmp_path, "export FAKE_MISSING=libxcb-xkb.so.1")
@@ -153,10 +155,12 @@ def test_the_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.gl
 @pytest.mark.slow
 class TestTheSimulatorIsTried:
+    @pytest.mark.slow
     def test_one_that_draws_and_moves(self, tmp_path: Path) -> None:
         found = try_simulator(interpreter(tmp_path), 60)
         assert found.verdict == "ok" and "CoppeliaSim 4.1.0" in found.found, found
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("fault", "said"),
         [
@@ -177,6 +181,7 @@ class TestTheSimulatorIsTried:
         assert found.verdict == "fail" and re.search(said, found.found), found
         assert found.mend
 
+    @pytest.mark.slow
     def test_keyframes_that_lead_nowhere_are_a_warning(self, tmp_path: Path) -> None:
         python = interpreter(tmp_path)
         (tmp_path / FAULT).write_text("demos:no-demos")

@@ -13,6 +13,8 @@ from benchmark.settings import seeds
 from benchmark.settings.load import choices
 from benchmark.training import harness
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_harness_computes_what_its_version_says() -> None:
     there = json.loads(harness.CERTIFICATE.read_text())

@@ -42,6 +42,7 @@ def test_it_is_that_of_torchs_schedulers() -> None:
     assert epoch_factor(scheduled(epochs=3, evaluate_every=3), 2) == pytest.approx(0.28), "it may end within"
 
 
+@pytest.mark.slow
 def test_a_training_follows_it_and_goes_on_with_it_after_a_stop(tmp_path: Path) -> None:
     whole, stopped, resumed = (trainer("dp3", **SCHEDULE) for _ in range(3))
     rates = []

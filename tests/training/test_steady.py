@@ -18,6 +18,8 @@ from benchmark.training.checkpoint import load_policy
 from tests.records.forging import forge
 from tests.training.test_training import samples, trainer
 
+pytestmark = pytest.mark.slow
+
 AVERAGE = {"average_power": 0.75}
 
 

@@ -18,6 +18,8 @@ from benchmark.training.trainer import Trainer
 from tests.policy.test_diffusion import CPU, data, make
 from tests.training.test_training import trainer as of_method
 
+pytestmark = pytest.mark.slow
+
 
 def by_steps(kind: str, **changes: Any) -> tuple[Trainer, Samples]:
     """60 samples in batches of 16: a pass is 4 steps, an evaluation comes every 7."""

@@ -205,6 +205,7 @@ def test_half_finished_work_learns_on_from_the_demonstrations_it_began_with(tmp_
         check_demos(tmp_path, "b" * 64)
 
 
+@pytest.mark.slow
 def test_a_cell_from_nothing_to_its_record(tmp_path: Path, toy_settings: Settings) -> None:
     paths = Paths(tmp_path / "out", tmp_path / "data")
     record, new = run_cell(cell(toy_settings), paths, "bench run")
