@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import importlib
 import os
+import re
 import sys
 import traceback
 import types
@@ -56,7 +57,9 @@ class UnknownName(UserError, KeyError):
             if known
             else "There are none."
         )
-        self.message = f"unknown {kind} '{name}'. {hint}"
+        what, *of_what = re.split(r" (?=(?:of|in|with|whose|that) )", kind, maxsplit=1)  # "task", "of metaworld-15"
+        quoted = f"'{name}'"
+        self.message = f"unknown {' '.join([what, quoted, *of_what])}. {hint}"
         super().__init__(self.message)
 
     @classmethod

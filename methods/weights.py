@@ -1,14 +1,13 @@
-"""Weight files: where they are, whether they are the right ones, and how their tensors reach a network.
+"""Weight files: whether they are the right ones, and how their tensors reach a network.
 
-Files are looked for in one folder: `runtime.weights_dir`, $BENCH_WEIGHTS or ~/.cache/repbench/weights. Only tensors
-are ever read (safetensors, torch with `weights_only`, or TorchScript archives through `methods.torchscript`).
+Only tensors are ever read (safetensors, torch with `weights_only`, or TorchScript archives through
+`methods.torchscript`). `methods.weight_places` says where files are looked for.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import re
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
@@ -20,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from envs.files import why_no_file
-from envs.names import expanded
 from methods.card import MethodCard, WeightFile
 from methods.errors import BadWeights, WeightsMissing
 from methods.policy_card import PolicyCard
 from methods.torchscript import is_torchscript, read_torchscript
+from methods.weight_places import locate
 
 NONE, PUBLISHED, RANDOM = "none", "published", "random"
 
@@ -53,25 +52,6 @@ class Weights:
         return [RANDOM] if self.untrained else list(self.hashes().values())
 
 
-_latest: list[Path] = []
-
-
-def latest_folder() -> Path:
-    """What `weights_folder` gave last: descriptions of models are looked for beside their weights."""
-    return _latest[-1] if _latest else weights_folder()
-
-
-def weights_folder(folder: str | Path | None = None) -> Path:
-    """Raises `BadWeights` if there is something else than a folder."""
-    chosen = folder or os.environ.get("BENCH_WEIGHTS")
-    found = expanded(chosen) if chosen else Path.home() / ".cache" / "repbench" / "weights"
-    wrong = why_no_file(found) or "is a file"
-    if wrong not in ("is a folder", "is not there"):
-        raise BadWeights(f"the folder of weights, {found}, {wrong}; choose one with runtime.weights_dir or --dir")
-    _latest[:] = [found]
-    return found
-
-
 def choose_weights(card: MethodCard, choice: str | None, folder: Path) -> Weights:
     """`choice`: None for the published ones, `random`, or a path. Raises `WeightsMissing` or `BadWeights`."""
     if not card.weights:
@@ -88,7 +68,7 @@ def choose_weights(card: MethodCard, choice: str | None, folder: Path) -> Weight
             why = "no such file" if why == "is not there" else f"it {why}"
             raise WeightsMissing(f"--weights {choice}: {why}; give a file of weights, or random")
         return Weights(path.stem, (path,))
-    paths = tuple(locate(card, file, folder) for file in card.weights)
+    paths = tuple(locate(card.name, file, folder) for file in card.weights)
     absent = [str(path) for path in paths if why_no_file(path)]
     if absent:
         if any(file.url is None for file in card.weights):
@@ -104,16 +84,6 @@ def choose_weights(card: MethodCard, choice: str | None, folder: Path) -> Weight
     for path, file in zip(paths, card.weights, strict=True):
         check(path, file)
     return Weights(PUBLISHED, paths)
-
-
-def locate(card: MethodCard, file: WeightFile, folder: Path) -> Path:
-    """folder/METHOD/FILE, or folder/FILE where somebody brought it without the method's folder.
-
-    A file whose sha256 is published is also taken from another method's folder: CLIP's serves three.
-    """
-    own = folder / card.name / file.filename
-    others = sorted(folder.glob(f"*/{file.filename}")) if file.sha256 and folder.is_dir() else []
-    return next((path for path in (own, folder / file.filename, *others) if not why_no_file(path)), own)
 
 
 def check(path: Path, file: WeightFile) -> None:

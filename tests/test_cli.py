@@ -80,7 +80,7 @@ def the_record(folder: Path) -> dict[str, Any]:
         (["run", "--method", "dp4"], "unknown method 'dp4'. Did you mean 'dp3'?"),
         (["run"], "--method is missing"),
         (["run", "--method", "dp3", "--suite", "metaworld15"], "unknown suite 'metaworld15'. Did you mean"),
-        (["run", "--method", "dp3", "--tasks", "reech"], "unknown task of metaworld-15 'reech'. Did you mean 'reach'?"),
+        (["run", "--method", "dp3", "--tasks", "reech"], "unknown task 'reech' of metaworld-15. Did you mean 'reach'?"),
         (["run", "--method", "dp3", "--head", "mpl"], "unknown head 'mpl'. Did you mean 'mlp'?"),
         (["run", "--method", "dp3", "--protocol", "claar"], "unknown protocol 'claar'. Did you mean 'clar'?"),
         (["run", "--method", "dp3", "--seeds", "0:0"], "--seeds 0:0: give numbers from 0"),

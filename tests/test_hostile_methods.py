@@ -26,7 +26,7 @@ from methods.registry import method_class
 from tests.experiment.test_probe import CARD, ENCODE, FROZEN, HEAD, INIT, MAXIMUM, encode, method
 
 LOAD: dict[str, tuple[str | bytes, str]] = {
-    "no class": ("x = 1\n", r"unknown class in .*mine.py 'Mine'. There are none"),
+    "no class": ("x = 1\n", r"unknown class 'Mine' in .*mine.py. There are none"),
     "no representation": ("class Mine:\n    pass\n", r"not a subclass of methods.base.Representation; write"),
     "a function": ("def Mine(): pass\n", "is a function, not a class; write"),
     "no card": (f"{HEAD}\n\nclass Mine(Representation):\n{INIT}", "has no card; give the class a `card ="),
@@ -44,7 +44,7 @@ LOAD: dict[str, tuple[str | bytes, str]] = {
         r"SystemExit: 0 .*when its card was read",
     ),
     "evil repr": ("import sys\nclass R:\n    def __repr__(self): sys.exit(0)\nMine = R()\n", "is a R, not a class"),
-    "module __getattr__": ("def __getattr__(name): raise SystemExit(0)\n", "unknown class in"),
+    "module __getattr__": ("def __getattr__(name): raise SystemExit(0)\n", "unknown class 'Mine' in"),
     "binary": (bytes(range(256)) * 9, "SyntaxError"),
     "empty": (b"", "There are none"),
     "points": (

@@ -153,7 +153,8 @@ def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
 def test_listing_imports_neither_torch_nor_a_simulator() -> None:
     code = (
         "import sys, benchmark.cli.main; from benchmark.settings.catalog import listing, register_baselines; "
-        "register_baselines(); listing('all'); "
+        "from benchmark.settings.catalog_text.lists import in_full, overview; "
+        "register_baselines(); found = listing('all'); overview(found, 80); in_full(found, 80); "
         "print([m for m in ('torch', 'mujoco', 'metaworld', 'gymnasium') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -27,7 +27,7 @@ from baselines.hub.names import in_paths
 from baselines.hub.packages import install, package
 from methods.card import WeightFile
 from methods.errors import BadMethod, BadWeights, WeightsMissing
-from methods.weights import latest_folder
+from methods.weight_places import latest_folder
 
 CONFIG, PICTURES = "config.json", "preprocessor_config.json"
 LARGEST = 2**20

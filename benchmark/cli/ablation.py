@@ -152,7 +152,7 @@ def run_ablation(
     from benchmark.settings.load import load_settings
     from benchmark.system.errors import ConfigError
     from benchmark.system.provenance import git_state
-    from methods.weights import weights_folder
+    from methods.weight_places import weights_folder
 
     if name not in (SUITE, CLAMP):
         raise ConfigError(f"{name} has no pre-trainings of its own; `bench run --suite {name}` runs it")

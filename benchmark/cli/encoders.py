@@ -26,7 +26,7 @@ def weights(
     from benchmark.encoders.weights import weights_report, weights_table
     from benchmark.report.tables.forms import render
     from benchmark.system.errors import ConfigError
-    from methods.weights import weights_folder
+    from methods.weight_places import weights_folder
 
     register_baselines()
     if fetch and not names:
@@ -64,7 +64,7 @@ def verify(
     from benchmark.system.errors import ConfigError
     from benchmark.system.files import write_json
     from methods.verify import compare
-    from methods.weights import weights_folder
+    from methods.weight_places import weights_folder
 
     register_baselines()
     if everything == (name is not None):

@@ -14,6 +14,7 @@ from benchmark.cli import option_types as kinds
 from benchmark.cli.errors import Bench
 from benchmark.system.progress import NARROWEST, columns, say
 from benchmark.system.streams import is_terminal, results, write
+from benchmark.system.wrapped import MOST, USUAL
 
 app = typer.Typer(
     cls=Bench,
@@ -27,7 +28,7 @@ app = typer.Typer(
 
 Suite = Annotated[str, typer.Option("--suite", help="`bench list suites`")]
 Tasks = Annotated[str | None, typer.Option("--tasks", help="comma-separated; default: all of the suite")]
-Protocol = Annotated[str, typer.Option("--protocol", help="clar | matched | quick")]
+Protocol = Annotated[str, typer.Option("--protocol", help="clar | quick | ..., `bench list protocols`")]
 Policy = Annotated[
     str | None,
     typer.Option("--policy", metavar="FILE.py:Class", help="your own, instead of --head; a whole one without --method"),
@@ -148,6 +149,11 @@ def width() -> int | None:
     import shutil
 
     return columns() or (max(NARROWEST, shutil.get_terminal_size().columns) if is_terminal() else None)
+
+
+def text_width() -> int:
+    """Columns of text that is no table: the terminal's, at most as many as a person reads in one line."""
+    return min(width() or USUAL, MOST)
 
 
 def split(text: str | None, flag: str) -> list[str] | None:

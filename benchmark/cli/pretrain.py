@@ -96,7 +96,7 @@ def pretrain(
     from benchmark.records.paths import Paths
     from benchmark.settings.runtime import Runtime
     from benchmark.system.errors import ConfigError
-    from methods.weights import weights_folder
+    from methods.weight_places import weights_folder
 
     register_baselines()
     refuse_mixed(

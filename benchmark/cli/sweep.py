@@ -58,7 +58,7 @@ def sweep(
     text: Text = None,
     observe: Observe = None,
     launcher: Launcher = "local",
-    partition: Annotated[str | None, typer.Option("--partition")] = None,
+    partition: Annotated[str | None, typer.Option("--partition", help="with slurm: one of its partitions")] = None,
     gpus: Annotated[str | None, typer.Option("--gpus", help="for each job, such as 1 or a100:1")] = None,
     cpus: Annotated[
         int | None, typer.Option("--cpus", parser=whole(1, 4_096), metavar="N", help="for each job")
@@ -73,9 +73,9 @@ def sweep(
     array_parallelism: Annotated[
         int | None, typer.Option("--array-parallelism", parser=whole(1, 100_000), metavar="N", help="jobs at once")
     ] = None,
-    qos: Annotated[str | None, typer.Option("--qos")] = None,
-    account: Annotated[str | None, typer.Option("--account")] = None,
-    constraint: Annotated[str | None, typer.Option("--constraint")] = None,
+    qos: Annotated[str | None, typer.Option("--qos", help="with slurm, as sbatch takes it")] = None,
+    account: Annotated[str | None, typer.Option("--account", help="with slurm, as sbatch takes it")] = None,
+    constraint: Annotated[str | None, typer.Option("--constraint", help="with slurm, as sbatch takes it")] = None,
     name: Annotated[
         str | None, typer.Option("--name", parser=kinds.name, metavar="NAME", help="default: made from the cells")
     ] = None,
@@ -86,7 +86,7 @@ def sweep(
     as_json: Json = False,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Hydra overrides, and launcher.FIELD=VALUE for any sbatch field"),
+        typer.Argument(metavar="[KEY=VALUE]...", help="settings, such as protocol.epochs=50, and launcher.FIELD=VALUE"),
     ] = None,
 ) -> None:
     """Run methods x tasks x seeds, here or on Slurm. Run again, it resumes."""

@@ -17,7 +17,8 @@ from benchmark.system.errors import ConfigError
 from benchmark.system.progress import say
 from methods.registry import method_class
 from methods.verify import certificate
-from methods.weights import choose_weights, locate
+from methods.weight_places import locate
+from methods.weights import choose_weights
 
 
 def distinct_methods() -> list[str]:
@@ -74,7 +75,7 @@ def verify_all(folder: Path) -> list[dict[str, Any]]:
         if missing:
             found.append({"method": name, "skipped": f"the package {missing[0]} is not installed"})
             continue
-        here = card.weights and all(locate(card, file, folder).is_file() for file in card.weights)
+        here = card.weights and all(locate(card.name, file, folder).is_file() for file in card.weights)
         say(f"verify {name}{'' if here or not card.weights else ' (random weights)'}")
         found.append(verify(name, None if here or not card.weights else "random", folder, {}))
     return found

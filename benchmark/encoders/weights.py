@@ -19,7 +19,8 @@ from methods.clamp import tokens
 from methods.clar import teacher
 from methods.errors import BadWeights
 from methods.registry import class_of
-from methods.weights import check, locate, sha256
+from methods.weight_places import locate
+from methods.weights import check, sha256
 
 EXTRA = {card.name: card for card in (text.CARD, teacher.CARD, tokens.CARD)}
 """What needs weight files and is no representation."""
@@ -36,7 +37,7 @@ def weights_report(names: Sequence[str], folder: Path, fetch_missing: bool) -> l
         if not card.weights and names:
             say(f"{card.name} is trained from scratch and needs no weights")
         for file in card.weights:
-            path = locate(card, file, folder)
+            path = locate(card.name, file, folder)
             if fetch_missing and why_no_file(path):
                 if file.url is None:
                     say(f"{card.name}: {file.licence}; give your own with --weights FILE")

@@ -48,7 +48,7 @@ from envs.pool import Pool
 from methods.code import imports_so_far, refuse_unnamed
 from methods.frozen import fingerprint
 from methods.policy import Policy
-from methods.weights import weights_folder
+from methods.weight_places import weights_folder
 
 
 class CellRun:

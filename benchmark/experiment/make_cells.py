@@ -32,7 +32,8 @@ from methods.code import refuse_edited
 from methods.errors import WeightsMissing
 from methods.policy_card import PolicyCard
 from methods.registry import class_of, policy_class
-from methods.weights import NONE, PUBLISHED, RANDOM, Weights, choose_weights, weights_folder
+from methods.weight_places import weights_folder
+from methods.weights import NONE, PUBLISHED, RANDOM, Weights, choose_weights
 
 
 def make_cells(

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from benchmark.launch.gpus import environment_of
+from benchmark.launch.status import done_state
 from benchmark.launch.sweep_file import Sweep
 from benchmark.system.progress import say
 
@@ -115,7 +116,9 @@ def _count(sweep: Sweep, job: Running, result: Result, total: int) -> None:
     entry, code = sweep.entries[job.number], job.process.returncode
     (result.done if entry.done else result.busy if code == 3 else result.failed).append(job.number)
     ended = len(result.done) + len(result.failed) + len(result.busy)
-    how = "done" if entry.done else "another process has it" if code == 3 else f"FAILED ({_ended(code)})"
+    how = "another process has it" if code == 3 else f"FAILED ({_ended(code)})"
+    if done := done_state(entry):
+        how = ", ".join(filter(None, ("done", done.last)))
     say(f"[{ended}/{total}] {entry.label}: {how}")
 
 

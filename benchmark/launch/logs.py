@@ -9,14 +9,20 @@ from pathlib import Path
 from benchmark.launch import slurm
 from benchmark.launch.sweep_file import NoSweep, Sweep
 
+MOST_NAMED = 6
+"""Cells in a message."""
+
 
 def find_cell(sweep: Sweep, text: str) -> int:
     """The number of the one cell whose label contains `text`. Raises `NoSweep` naming some if it is not one."""
     matching = [number for number, entry in enumerate(sweep.entries) if text in entry.label]
     matching = [n for n in matching if sweep.entries[n].label == text] or matching
     if len(matching) != 1:
-        labels = ", ".join(sweep.entries[n].label for n in (matching or range(len(sweep.entries)))[:6])
-        raise NoSweep(f"'{text}' is {len(matching)} cells of {sweep.name}; give one of {labels}, ...")
+        known = [sweep.entries[n].label for n in (matching or range(len(sweep.entries)))]
+        labels = ", ".join([*known[:MOST_NAMED], *(["..."] if len(known) > MOST_NAMED else [])])
+        if not matching:
+            raise NoSweep(f"no cell of {sweep.name} has '{text}' in its label; there are {labels}")
+        raise NoSweep(f"{len(matching)} cells of {sweep.name} have '{text}' in their labels; give one of {labels}")
     return matching[0]
 
 

@@ -26,7 +26,7 @@ from benchmark.settings.machine import resolve_workers
 from benchmark.settings.pretraining import config_class
 from benchmark.settings.runtime import Runtime
 from benchmark.system.progress import say
-from methods.weights import weights_folder
+from methods.weight_places import weights_folder
 
 WORK = "benchmark.launch.pretrain_work"
 

@@ -32,6 +32,7 @@ def launch(sweep: Sweep, profile: dict[str, Any], only: list[int] | None = None)
             room = local.rooms(gpus, each, profile.get("cells_per_gpu", 1))
             free = local.slots(profile.get("jobs"), profile.get("memory_gb", 3.0), room)
             say(f"{sweep.name}: {len(missing)} cells, {len(free)} at once with {len(free[0].cores)} cores each")
+            say(f"watch it from another terminal: bench status --out {sweep.out} --watch")
             result = local.run_local(sweep, missing, free)
     lines = [f"{sweep.name}: {there + len(result.done)} of {len(sweep.entries)} cells have their records"]
     lines += [f"FAILED {_label(sweep, n)}: bench logs {_label(sweep, n)}" for n in result.failed]

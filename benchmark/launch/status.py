@@ -19,6 +19,8 @@ from benchmark.system.heartbeat import BEAT, BEATS_MISSED, FILE, read_attempts, 
 STATES = ("done", "running", "waiting", "stopped", "failed")
 SHORT = 30
 """Cells of a sweep that is shown whole."""
+ALWAYS = 2
+"""Columns that are there even if nothing is in them."""
 QUIET = ("done", "waiting")
 ENDED_BY_HAND = ("CANCELLED", "COMPLETED", "PREEMPTED")
 """Last states of a job after which a cell without a record has been stopped, not failed."""
@@ -73,7 +75,7 @@ def cell_state(entry: Entry, jobs: Jobs, now: float | None = None) -> State:
     evaluations = progress.get("evaluations", [])
     last = _counts("", evaluations[-1]["tally"]) if evaluations else ""
     epoch = f"{heartbeat.get('epoch', evaluations[-1]['epoch'] if evaluations else 0)}/{heartbeat.get('epochs', '?')}"
-    epoch = epoch if heartbeat or evaluations else ""
+    epoch = epoch if "epochs" in heartbeat or evaluations else ""  # before training nobody has said how many
 
     def say(state: str, detail: str, left: str = "") -> State:
         return State(entry.label, state, epoch, last, left, restarts, detail)
@@ -104,7 +106,7 @@ def cell_state(entry: Entry, jobs: Jobs, now: float | None = None) -> State:
     if jobs.newest is not None:
         known = "gone from the queue" if jobs.answers else "and Slurm does not answer"
         return say("stopped" if jobs.answers else "waiting", f"job {jobs.newest} {known}")
-    return say("stopped", "goes on from there") if evaluations or attempts else say("waiting", "")
+    return say("stopped", "goes on from what is finished") if evaluations or attempts else say("waiting", "")
 
 
 def states(sweep: Sweep) -> list[State]:
@@ -127,7 +129,7 @@ def status_table(sweep: Sweep, found: list[State], everything: bool = False) -> 
     counts = Counter(state.state for state in found)
     title = f"Sweep {sweep.name}: {', '.join(f'{counts[s]} {s}' for s in STATES if counts[s])} of {len(found)}"
     order = {"failed": 0, "running": 1, "stopped": 2, "waiting": 3, "done": 4}
-    rows = tuple(
+    rows: tuple[tuple[str, ...], ...] = tuple(
         (s.label, s.state, s.epoch, s.last, s.left, str(s.restarts or ""), s.detail)
         for s in sorted(found, key=lambda s: (order[s.state], s.label))
         if everything or len(found) <= SHORT or s.state not in QUIET
@@ -140,7 +142,9 @@ def status_table(sweep: Sweep, found: list[State], everything: bool = False) -> 
     if counts["stopped"] + counts["waiting"] and not counts["running"]:
         notes.append("to resume what no process works on, run the same command again")
     columns = ("cell", "state", "epoch", "last", "left", "restarts", "detail")
-    return Table(title, columns, rows, tuple(notes), text_columns=7)
+    told = [n for n in range(len(columns)) if n < ALWAYS or any(row[n] for row in rows)]  # of a finished one, few
+    rows = tuple(tuple(row[n] for n in told) for row in rows)
+    return Table(title, tuple(columns[n] for n in told), rows, tuple(notes), text_columns=len(told))
 
 
 def _where(heartbeat: dict[str, Any]) -> str:

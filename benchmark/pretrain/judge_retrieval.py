@@ -24,7 +24,7 @@ from benchmark.settings.runtime import Runtime
 from benchmark.system.errors import ConfigError
 from envs.identity import added
 from methods.objective import Objective, ObjectiveModel
-from methods.weights import weights_folder
+from methods.weight_places import weights_folder
 
 
 def judge(

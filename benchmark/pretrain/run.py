@@ -32,7 +32,7 @@ from benchmark.system.files import discard, exclusive
 from benchmark.system.heartbeat import Heartbeat, this_start, wait_until_heartbeat_stops
 from benchmark.system.progress import bar, say
 from methods.objective import Batch, FrozenTeacher, ObjectiveModel
-from methods.weights import weights_folder
+from methods.weight_places import weights_folder
 
 SAVE_EVERY = 300.0
 """Seconds of training that a kill may cost."""

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from baselines import POLICIES
-from benchmark.settings.load import CONF, GROUPS, as_yaml, choices, summary
+from benchmark.settings.load import CONF, GROUPS, choices, policy_named, summary
 from benchmark.settings.load import show as show_config
 from benchmark.settings.user_files import in_own_folder, is_path, looks_like
 from envs.class_facts import NoSimulator
@@ -88,6 +88,8 @@ def describe(name: str) -> dict[str, Any]:
     if not having:
         raise UnknownName("name", name, sorted({one.partition("/")[2] for one in _known()} | set(_known())))
     first, *others = having
+    if having.get("head", {}).get("what") == "policy" and name == having["head"]["name"]:
+        others.remove("head")  # the same once more
     return having[first] | ({"also": [f"{kind}/{name}" for kind in others]} if others else {})
 
 
@@ -107,6 +109,15 @@ def _composed(group: str) -> Callable[[str], dict[str, Any] | None]:
         return {"what": group, **show_config(group, name)}
 
     return describer
+
+
+def _head(name: str) -> dict[str, Any] | None:
+    """A head, or what `--head NAME` makes of a policy: of a whole one the same over a representation."""
+    if (found := _composed("head")(name)) is not None:
+        return found
+    policy = policy_named(name) if ".py:" not in name else None
+    over = _method(policy) if policy else None
+    return over if over is not None and over["representation"] else None
 
 
 def _is_file_of(group: str, path: str) -> bool:
@@ -153,7 +164,7 @@ def _task(name: str) -> dict[str, Any] | None:
         task = name.removeprefix(f"{env}/")
         simulator = describe_simulator(env)
         if task in simulator.tasks:
-            used = [suite for suite in choices("suite") if task in _tasks(suite)]
+            used = [one for one in choices("suite") if show_config("suite", one)["env"] == env and task in _tasks(one)]
             said = simulator.instruction(task)
             return {"what": "task", "env": env, "task": task, "instruction": said, "suites": used}
     return None
@@ -163,7 +174,7 @@ DESCRIBED: dict[str, Callable[[str], dict[str, Any] | None]] = {
     "method": _method,
     "suite": _composed("suite"),
     "protocol": _composed("protocol"),
-    "head": _composed("head"),
+    "head": _head,
     "data": _file_in("data"),
     "pretrain": _file_in("pretrain"),
     "simulator": _simulator,
@@ -177,28 +188,8 @@ def _known() -> list[str]:
     known = [f"method/{name}" for name in table()] + [f"simulator/{env}" for env in ENVS]
     for group in (*GROUPS, "data", "pretrain"):
         known += [f"{group}/{name}" for name in (*choices(group), *(in_own_folder(group) if group in GROUPS else ()))]
+    known += [f"head/{name}" for name in POLICIES if _head(name) is not None]
     return known + [f"task/{task}" for env in ENVS for task in describe_simulator(env).tasks]
-
-
-def render_listing(found: dict[str, dict[str, str]]) -> str:
-    lines = []
-    for kind, names in found.items():
-        lines.append(f"{kind}:")
-        width = max(map(len, names), default=0)
-        lines += [f"  {name:<{width}}  {text}" for name, text in names.items()]
-    return "\n".join(lines)
-
-
-def render_description(found: dict[str, Any]) -> str:
-    return as_yaml(_plain(found)).rstrip()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
 
 
 def register_baselines() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
-import yaml
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -209,7 +208,3 @@ def show(group: str, name: str) -> dict[str, Any]:
 def kind_of_data(name: str) -> str:
     """Where shipped data for pre-training come from: `metaworld`, `rlbench`, ..."""
     return str(OmegaConf.load(CONF / "data" / f"{name}.yaml").kind)
-
-
-def as_yaml(data: Any) -> str:
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=None)

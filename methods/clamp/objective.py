@@ -17,7 +17,8 @@ from methods.clamp.text import TextConfig
 from methods.clamp.tokens import Tokenizer, open_tokenizer
 from methods.errors import BadWeights
 from methods.objective import Batch, FrozenTeacher, Objective, Row, stacked
-from methods.weights import latest_folder, load_strictly
+from methods.weight_places import latest_folder
+from methods.weights import load_strictly
 
 ENCODED = ("views", "views_valid", "past_actions")
 SAID = ("object_names", "object_places", "progress")

@@ -213,7 +213,7 @@ def test_the_words_that_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ),
         (["--method", "state", "--head", "act", "policy.execute=5"], "looks again at every step: it takes execute=1"),
         (["--method", "state", "--head", "act", "policy.size=tiny"], "policy.size=tiny is none of act, small"),
-        (["--method", "state", "--head", "act", "policy.backbone_rate=1"], "unknown option of act-head"),
+        (["--method", "state", "--head", "act", "policy.backbone_rate=1"], "unknown option 'backbone_rate' of act"),
         (["--method", "state", "--head", "act", "head.width=5"], "takes policy.KEY=VALUE"),
         (
             ["--method", "act", "--head", "act", "--weights", "random"],
@@ -229,7 +229,7 @@ def test_the_words_that_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     code, _, err = here("run", *aloha[:6], "--dry-run")
     assert code == 2 and "bench weights act --fetch" in err and len(err.strip().splitlines()) <= 2, err
     shown = here("show", "act")[1]
-    assert "what: whole policy" in shown and "resnet18-f37072fd.pth" in shown and "ensemble: 0.01" in shown
+    assert "(whole policy)" in shown and "resnet18-f37072fd.pth: not on" in shown and "policy.ensemble=0.01" in shown
     (tmp_path / "head").mkdir()
     (tmp_path / "head" / "act.yaml").write_text("kind: mlp\n")
     with pytest.raises(ConfigError, match="act.yaml is called as the policy act is"):

@@ -269,7 +269,7 @@ def test_the_code_is_named_by_its_packages(tmp_path: Path) -> None:
 def test_cells_are_found_by_a_part_of_their_label(tmp_path: Path) -> None:
     sweep = made(tmp_path, [0, 1])
     assert find_cell(sweep, "s1") == 1
-    with pytest.raises(NoSweep, match="'near' is 2 cells"):
+    with pytest.raises(NoSweep, match="2 cells of .* have 'near' in their labels; give one of .*s0, .*s1$"):
         find_cell(sweep, "near")
 
 
@@ -299,6 +299,15 @@ def test_of_a_large_sweep_the_cells_worth_a_look_are_shown(tmp_path: Path) -> No
     assert [row[0] for row in table.rows] == ["c7"]
     assert "not shown: 19 done, 20 waiting; --all shows them" in table.notes
     assert len(status_table(sweep, found, everything=True).rows) == 40
+
+
+def test_a_column_in_which_nothing_stands_is_left_out(tmp_path: Path) -> None:
+    sweep = made(tmp_path, [0])
+    done = State("a", "done", last="retest 3/4")
+    assert status_table(sweep, [done]).columns == ("cell", "state", "last")
+    table = status_table(sweep, [done, State("b", "running", "2/4", "1/2", "3 min", 1, "training")])
+    assert table.columns == ("cell", "state", "epoch", "last", "left", "restarts", "detail")
+    assert table.rows[1] == ("a", "done", "", "retest 3/4", "", "", "")
 
 
 @pytest.mark.slow

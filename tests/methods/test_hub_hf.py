@@ -28,7 +28,7 @@ from methods.errors import BadMethod, BadWeights, PackageMissing
 from methods.preprocess import prepare_images
 from methods.registry import method_class
 from methods.verify import golden_inputs
-from methods.weights import weights_folder
+from methods.weight_places import weights_folder
 from tests.methods.test_contract import RULES, contract
 from tests.test_methods_run import FAST, SHORT
 

@@ -197,8 +197,8 @@ def test_what_names_a_number() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["timm:vit_smal_patch14_dinov2"], "unknown model of timm 'vit_smal_patch14_dinov2'. Did you mean 'vit_small"),
-        (["timm:test_vit.nowhere"], "unknown model of timm 'test_vit.nowhere'. Did you mean 'test_vit"),
+        (["timm:vit_smal_patch14_dinov2"], "unknown model 'vit_smal_patch14_dinov2' of timm. Did you mean 'vit_small"),
+        (["timm:test_vit.nowhere"], "unknown model 'test_vit.nowhere' of timm. Did you mean 'test_vit"),
         (["timm:test_vit", "method.size=100"], "have 16 pixels, which do not divide it; take 96 or 112"),
         (["timm:test_vit", "method.size=big"], "method.size=big is no number of pixels"),
         (["timm:resnet18", "method.size=100"], "takes images of 224 pixels alone"),

@@ -189,14 +189,14 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     assert action.shape == (2,)
     shown = here("show", "own.py:Planner")[1]
-    assert "what: whole policy" in shown and "ensemble: 0.01" in shown
+    assert "(whole policy)" in shown and "policy.ensemble=0.01" in shown
     for words, said in (
         (["--policy", "own.py:Planner", "--method", "state"], "whole policy and takes no representation"),
         (["--policy", "own.py:OverFeatures"], "stands over a representation: name it with --method"),
         (["--policy", "own.py:Planner", "--head", "mlp"], "leave --head mlp out"),
         (["--method", "own.py:OverFeatures"], "give it as --policy"),
         (["--policy", "own.py:Planner", "policy.chunk=500"], "longer than an episode"),
-        (["--policy", "own.py:Planner", "policy.chnk=5"], "unknown option of toy-planner 'chnk'"),
+        (["--policy", "own.py:Planner", "policy.chnk=5"], "unknown option 'chnk' of toy-planner"),
         (["--policy", "own.py:Planner", "policy.execute=2"], "looks again at every step"),
         (["--method", "state", "policy.chunk=5"], "policy.chunk changes nothing without --policy"),
         (["--policy", "own.py:Nothing"], "Nothing"),

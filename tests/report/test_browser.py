@@ -283,6 +283,24 @@ def test_a_long_label_of_a_method_moves_no_result_out_of_sight(page: Any, tmp_pa
     assert box["x"] + box["width"] <= 1280
 
 
+def test_the_summarys_head_breaks_no_word(page: Any, tmp_path: Path) -> None:
+    placed = [place(one(task, "dp3"), tmp_path / "records") for task in ("disassemble", "peg-unplug-side", "reach")]
+    page.goto(build(placed, [], [], tmp_path / "report").as_uri())
+    for head in page.locator("#heat thead th:not(.word)").all():
+        word = max(head.inner_text().replace("\n", "").split("-"), key=len)
+        wide, room = head.evaluate(
+            """(th, word) => {
+              const span = Object.assign(document.createElement("span"), { textContent: word });
+              span.style.whiteSpace = "nowrap";
+              const room = th.clientWidth;
+              th.append(span);
+              return [span.offsetWidth, room];
+            }""",
+            word,
+        )
+        assert wide <= room, word
+
+
 def test_it_prints(page: Any, report: tuple[Path, str], tmp_path: Path) -> None:
     page.goto(report[0].as_uri())
     printed = page.pdf(path=tmp_path / "report.pdf", format="A4", landscape=True)

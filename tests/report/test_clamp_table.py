@@ -87,4 +87,4 @@ def test_the_command_line(tmp_path: Path) -> None:
         app, ["table", "1", "--paper", "clamp", "--protocol", "clamp-small", "--records", str(tmp_path)]
     )
     words = " ".join(said.output.split())
-    assert said.exit_code == 0 and "protocol clamp-small is not the paper's (train_demos 100 for 4500" in words
+    assert said.exit_code == 0 and "protocol clamp-small is not the paper's (train_demos 100 instead of 4500" in words

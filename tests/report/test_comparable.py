@@ -106,7 +106,7 @@ def test_what_one_record_does_not_say_is_not_taken_for_the_others(what: str) -> 
     identity = copy.deepcopy(odd.identity)
     ABSENT[what](identity)
     kept, notes = comparable([usual(0), dataclasses.replace(odd, identity=identity, identity_hash=digest(identity))])
-    assert [r.seed for r in kept] == [0] and f"({what} none for" in notes[0]
+    assert [r.seed for r in kept] == [0] and f"({what} none instead of" in notes[0]
 
 
 @pytest.mark.parametrize("what", UNLIKE)
@@ -127,7 +127,7 @@ def test_it_is_the_same_in_every_other_output(what: str, tmp_path: Path) -> None
 def test_the_seeds_that_are_alike_stay_together_and_the_most_common_wins() -> None:
     made = [usual(0), usual(1), unlike("precision", 2), unlike("precision", 3), unlike("precision", 4)]
     kept, notes = comparable(made)
-    assert [r.seed for r in kept] == [2, 3, 4] and "precision fp32 for bf16" in notes[0]
+    assert [r.seed for r in kept] == [2, 3, 4] and "precision fp32 instead of bf16" in notes[0]
 
 
 def test_a_protocol_with_other_numbers_is_another_table_and_is_named() -> None:
@@ -166,7 +166,8 @@ def test_a_users_outputs_hold_their_own_records_unless_ours_are_asked_for(tmp_pa
     assert '"state, mlp (reference)",retest' in table and '"dp3, mlp",retest' not in table
     for words in (("compare", "dp3", "state"), ("spread", "state")):
         notes = json.loads(invoke(*words, "--with-reference", "--json").stdout)["notes"]
-        assert any(note.startswith("reference, this project's own records: ") for note in notes), words
+        (note,) = (note for note in notes if note.startswith("reference, this project's own records: "))
+        assert note.endswith(" 3 of dp3, mlp; 15 of state, mlp." if words[0] == "compare" else " 15 of state, mlp.")
     cells = invoke("table", "1", "--with-reference", "--cells", "--format", "csv").stdout
     assert "dp3 (reference)" in cells and "hammer,dp3,mlp s7" in cells
     done = invoke("export", "--with-reference", "--format", "leaderboard-json", "--to", str(tmp_path / "b.json"))

@@ -11,6 +11,7 @@ from benchmark.cli.main import app
 from benchmark.report.tables.clar_1 import cells_table, clar_table_1
 from benchmark.report.tables.forms import render
 from benchmark.report.tables.table import Table
+from benchmark.report.tables.terminal import BLANK
 from tests.report.test_tables import SUITE, put, record
 
 
@@ -43,6 +44,26 @@ def test_a_table_that_fits_is_laid_out_as_where_there_is_more_room() -> None:
     table = Table("t", ("method", "best*"), (("dp3", "20/25"),))
     assert render(table, "terminal", 30).split() == render(table, "terminal").split()
     assert " dp3      20/25 " in render(table, "terminal", 30)
+
+
+def test_an_interval_is_in_one_line_and_so_is_a_percentage() -> None:
+    long = "clar-small+norm=workspace+weights=random+text=hash, mlp"
+    rows = ((long, "retest", "12.5 [-26, +22] †", "18/40 = 45 % [31, 60]", "7.5 [3, 20]", "40.0 [26, 55] untrained"),)
+    table = Table("t", ("method", "number", "button-press", "reach", "lever-pull", "mean (3)"), rows, text_columns=2)
+    for width in (80, 90):
+        lines = render(table, "terminal", width).splitlines()
+        assert max(map(len, lines)) <= width
+        for whole in ("[-26, +22]", "[31, 60]", "[3, 20]", "[26, 55]", "45 %"):
+            assert any(whole in line for line in lines), (width, whole)
+    assert "[31, 60]" in render(table, "markdown") and BLANK not in render(table, "terminal", 20)
+
+
+def test_the_lines_of_a_note_after_its_first_are_further_in() -> None:
+    notes = ("drop: retest minus the same episodes under the other camera", "short")
+    table = Table("t", ("method", "best*"), (("dp3", "20/25"),), notes=notes)
+    lines = render(table, "terminal", 40).splitlines()[-3:]
+    assert max(map(len, lines)) <= 40
+    assert [line[:5] for line in lines] == ["  dro", "    u", "  sho"]
 
 
 @pytest.mark.slow

@@ -15,18 +15,18 @@ def test_the_papers_own_protocol_departs_from_nothing() -> None:
 
 def test_every_difference_is_named() -> None:
     (note,) = departure("quick")
-    for part in ("train_demos 20 for 25", "epochs 10 for 150", "rollouts 10 for 25", "do not compare"):
+    for part in ("train_demos 20 instead of 25", "epochs 10 instead of 150", "rollouts 10 instead of 25"):
         assert part in note
     assert "retest" not in note and "title" not in note
     (note,) = departure("matched")
-    assert "(batch_size 2d 64 and 3d 64 for 2d 256 and 3d 16)" in note
+    assert "(batch_size 2d 64 and 3d 64 instead of 2d 256 and 3d 16)" in note
 
 
 def test_the_protocol_of_keyframes_is_the_papers_for_rlbench_alone() -> None:
     assert departure("clar-rlbench", "clar-rlbench") == ()
     (note,) = departure("clar", "clar-rlbench")
-    assert "train_demos 25 for 100" in note and "schedule constant for cosine" in note
-    assert "train_demos 100 for 25" in departure("clar-rlbench")[0]
+    assert "train_demos 25 instead of 100" in note and "schedule constant instead of cosine" in note
+    assert "train_demos 100 instead of 25" in departure("clar-rlbench")[0]
 
 
 def test_a_protocol_that_is_not_here_is_another_one_too() -> None:

@@ -147,7 +147,7 @@ def test_a_direct_head_says_which_it_is() -> None:
 def test_show_and_list_know_them_and_the_kinds_of_a_name(folder: Path) -> None:
     (folder / "config" / "suite").mkdir(parents=True)
     (folder / "mine.yaml").rename(folder / "config" / "suite" / "mine.yaml")
-    assert "yours: " in here("list", "suites")[1]
+    assert "yours:" in here("list", "suites")[1]
     assert "near" in here("list", "tasks", "--suite", "mine")[1]
     assert "near" in here("show", "mine")[1] and here("show", "suite/mine")[0] == 0
     for name, what in (
@@ -165,14 +165,16 @@ def test_show_and_list_know_them_and_the_kinds_of_a_name(folder: Path) -> None:
     ):
         code, out, err = here("show", name, "--json")
         assert code == 0 and json.loads(out)["what"] == what, (name, out, err)
-    assert "also: [protocol/clar, pretrain/clar]" in here("show", "clar")[1]
+    assert "also: bench show protocol/clar, pretrain/clar" in here("show", "clar")[1]
     assert "Did you mean 'dp3'" in here("show", "head/dp4")[2]
 
 
 @pytest.mark.slow
 def test_show_takes_whatever_list_prints(folder: Path) -> None:
     lines = here("list", "all")[1].splitlines()
-    names = [line.split()[0] for line in lines if line.startswith("  ")]
-    assert len(names) > 80
+    names = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
+    assert len(names) > 80 and set(names) == {
+        name for kind in json.loads(here("list", "--json")[1]).values() for name in kind
+    }
     for name in names:
         assert here("show", name, "--json")[0] == 0, name

@@ -25,6 +25,8 @@ OWN_OBSERVATION = ("fields", "num_points")
 
 MEANS = {"method.source": "other code, method.source", "env.source": "another simulator's code, env.source"}
 SAMPLER = "env.packages.fpsample"
+MOST_NAMED = 6
+"""Of this project's own records; more of them are counted."""
 
 
 def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
@@ -112,9 +114,13 @@ def reference_mark(records: Sequence[Record]) -> str:
 
 
 def reference_notes(records: Sequence[Record]) -> list[str]:
-    """Which of the records behind a comparison are this project's own."""
-    names = sorted(f"{r.task}/{r.method}/{r.head}-s{r.seed}" for r in records if r.reference)
-    return [f"reference, this project's own records: {', '.join(names)}."] if names else []
+    """Which of the records behind a comparison are this project's own; of many, how many of each method."""
+    own = [record for record in records if record.reference]
+    said = ", ".join(sorted(f"{r.task}/{r.method}/{r.head}-s{r.seed}" for r in own))
+    if len(own) > MOST_NAMED:
+        counts = Counter(f"{r.method}, {r.head}" for r in own)
+        said = "; ".join(f"{count} of {row}" for row, count in sorted(counts.items()))
+    return [f"reference, this project's own records: {said}."] if own else []
 
 
 def _shared(record: Record) -> dict[str, Any]:
@@ -176,7 +182,8 @@ def _alike(
         usual = next(facts[id(record)].get(name) for record in having if texts[id(record)] == common)
         for record in having:
             if texts[id(record)] != common:
-                apart[id(record)] = f"{MEANS.get(name, name)} {_said(facts[id(record)].get(name))} for {_said(usual)}"
+                own = _said(facts[id(record)].get(name))
+                apart[id(record)] = f"{MEANS.get(name, name)} {own} instead of {_said(usual)}"
         members = [record for record in members if id(record) not in apart]
     return members
 

@@ -113,7 +113,8 @@ def plan_table(found: dict[str, Any]) -> Table:
         f"({found['spread_source']}). More rollouts do not help against it.",
         f"Assumed: in {100 * found['discordant']:g} % of paired episodes one method alone succeeds (--discordant), and "
         f"how much better one method is varies by {100 * found['interaction']:g} points over episodes (--interaction).",
-        "Levels are of one pair; Holm over several asks for more, and --looks for a little more.",
+        "The power is that of comparing two methods once. Where three or more are compared in one table (Holm's "
+        "correction), or the two at 3, 5 and 10 seeds (--looks), the same power takes more seeds.",
     ]
     notes.append(
         f"hours: one after the other, as timed in the records of {'; '.join(found['timed_on'])}."

@@ -30,11 +30,11 @@ def departure(protocol: str, papers: str = PAPERS) -> tuple[str, ...]:
         paper, own = load_protocol(papers), load_protocol(base)
         for name in (field.name for field in dataclasses.fields(own) if field.name not in OURS):
             if getattr(paper, name) != getattr(own, name):
-                differs[name] = f"{name} {_said(getattr(own, name))} for {_said(getattr(paper, name))}"
+                differs[name] = f"{name} {_said(getattr(own, name))} instead of {_said(getattr(paper, name))}"
         for part in filter(None, overridden.split(",")):
             key, _, value = part.partition("=")
             usual = _said(getattr(paper, key, None)) if hasattr(paper, key) else None
-            differs[key] = f"{key} {value} for {usual}" if usual else f"{key} {value}" if value else key
+            differs[key] = f"{key} {value} instead of {usual}" if usual else f"{key} {value}" if value else key
     why = f" ({', '.join(differs.values())})" if differs else ""
     return (f"protocol {protocol} is not the paper's{why}: its numbers do not compare with the reported ones.",)
 

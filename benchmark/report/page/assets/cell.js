@@ -176,7 +176,9 @@ function fill(c) {
     ["renderer", c.fingerprint],
     ["success rule", `${c.success_rule}, ${c.horizon} steps`],
     ["identity", c.identity_hash],
-    ...(c.migrated.unknown?.length ? [["cannot say (from schema 1)", c.migrated.unknown.join("; ")]] : []),
+    ...(c.migrated.unknown?.length
+      ? [["not known", `${c.migrated.unknown.join("; ")}: the record's first form, schema 1, did not keep it`]]
+      : []),
     [
       "seconds",
       Object.entries(c.timings)
@@ -210,7 +212,7 @@ function fill(c) {
     ["Settings (what a number depends on)", c.identity],
     ["Method card", c.card],
     ["Weights", c.weights],
-    ["Frozen proof", c.frozen],
+    [`Encoder before and after training: ${c.frozen.unchanged ? "unchanged" : "trained"}`, c.frozen],
     ["Provenance", c.provenance],
     ["Demonstrations", c.demos],
   ]) {

@@ -1,0 +1,1 @@
+"""What `bench list` and `bench show` say to a person, in a terminal's width."""
