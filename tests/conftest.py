@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes.util
 import importlib.util
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -20,12 +19,8 @@ from benchmark.settings.settings import Settings
 from benchmark.settings.suite import Suite
 from envs.render import GLMissing, choose_backend
 from methods import registry
+from tests import WORKER
 
-WORKER = os.environ.get("PYTEST_XDIST_WORKER")  # gw0, gw1, ...
-if hasattr(os, "sched_setaffinity") and WORKER:
-    # a core for each of several test processes and all that it starts: else torch's threads wait for each other
-    every = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {every[int(WORKER.removeprefix("gw")) % len(every)]})
 registry.add(BASELINES | POLICIES)
 registry.add_families(FAMILIES)
 # of scripts/test_tools.sh; by its last name it is installed code, and not a user's own
@@ -63,6 +58,7 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     import torch
 
+    assert not WORKER or torch.get_num_threads() == 1, "torch was imported before tests/__init__.py chose a core"
     no_gl = not any(ctypes.util.find_library(name) for name in ("EGL", "OSMesa"))
     for item in items:
         if no_gl and item.get_closest_marker("gl"):
