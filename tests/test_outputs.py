@@ -334,7 +334,7 @@ def test_csv_begins_with_what_it_is_and_pandas_reads_the_rest(records: Path) -> 
         "# suite: metaworld-15",
         "# protocol: clar+learning_rate=0.002",
         "# departs from the paper's protocol: protocol clar+learning_rate=0.002 is not the paper's "
-        "(learning_rate 0.002 for ",
+        "(learning_rate 0.002 instead of ",
         "# mark †: mean over",
         "# mark best*: ",
         "# note: ",
@@ -360,13 +360,13 @@ def test_json_carries_the_same(records: Path) -> None:
         and data["protocol"] == "clar+learning_rate=0.002"
         and data["columns"][0] == "method"
     )
-    assert "learning_rate 0.002 for" in data["departs_from_paper"][0] and data["marks"]["†"].startswith("mean over")
+    assert "learning_rate 0.002 instead of" in data["departs_from_paper"][0] and data["marks"]["†"].startswith("mean over")
     for words, inner in ((("compare", "dp3", "pointnet"), "pairs"), (("spread",), "methods")):
         data = json.loads(told(records, *words, *common))
         assert data["title"] and data["suite"] == "metaworld-15" and data["protocol"] == "clar+learning_rate=0.002", (
             words
         )
-        assert "learning_rate 0.002 for" in data["departs_from_paper"][0] and data["notes"] and data[inner], words
+        assert "learning_rate 0.002 instead of" in data["departs_from_paper"][0] and data["notes"] and data[inner], words
     data = json.loads(told(records, "plan", "--protocol", "quick", "--json"))
     assert data["title"] and "epochs" in data["departs_from_paper"][0] and data["notes"] and data["plans"]
 
@@ -376,10 +376,10 @@ def test_export_says_what_departs(records: Path, tmp_path: Path) -> None:
     told(records, "export", "--to", str(tmp_path / "x.csv"))
     with (tmp_path / "x.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 6 and all("learning_rate 0.002 for" in row["departs_from_paper"] for row in rows)
+    assert len(rows) == 6 and all("learning_rate 0.002 instead of" in row["departs_from_paper"] for row in rows)
     told(records, "export", "--format", "leaderboard-json", "--to", str(tmp_path / "x.json"))
     data = json.loads((tmp_path / "x.json").read_text())
-    assert "learning_rate 0.002 for" in data["boards"][0]["departs_from_paper"] and "value = k / n" in data["title"]
+    assert "learning_rate 0.002 instead of" in data["boards"][0]["departs_from_paper"] and "value = k / n" in data["title"]
 
 
 def test_marks_are_those_of_the_table() -> None:

@@ -123,7 +123,7 @@ def test_what_is_refused_there_is_refused_with_the_same_error(tmp_path: Path, ot
         describe(TOY, other_python).specs(ObservationRequest(("rgb",)))
     with pytest.raises(SpecMismatch, match="has no crop named 'lift3d'"):
         describe(TOY, other_python).resolve(dataclasses.replace(REQUEST, crop="lift3d"))
-    with pytest.raises(UnknownName, match=r"class in .*toy_env.py 'Toi'. Did you mean 'Toy'"):
+    with pytest.raises(UnknownName, match=r"class 'Toi' in .*toy_env.py. Did you mean 'Toy'"):
         describe(TOY[:-3] + "Toi", other_python)
     with pytest.raises(NoFile, match="no file"):
         describe(str(tmp_path / "nowhere.py:Toy"), other_python)

@@ -58,7 +58,7 @@ def test_unknown_simulator_names_the_closest() -> None:
 
 def test_a_simulator_from_a_file(toy: str) -> None:
     assert env_class(toy).name == "toy"
-    with pytest.raises(UnknownName, match=r"class in .*toy_env.py 'Toi'. Did you mean 'Toy'"):
+    with pytest.raises(UnknownName, match=r"class 'Toi' in .*toy_env.py. Did you mean 'Toy'"):
         env_class(toy[:-3] + "Toi")
 
 

@@ -101,13 +101,13 @@ def test_views_have_theirs(aloha: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["views", "--task", "hammer"], "task of aloha"),
+        (["views", "--task", "hammer"], "'hammer' of aloha"),
         (["views", "protocol.epochs=3"], "it is aloha-pretrain.KEY=VALUE or env.aloha.KEY=VALUE"),
         (["views", "aloha-pretrain.splat=2"], "must be odd"),
         (["encoders", "env.aloha.stand_ins=true"], "takes no settings"),
         (["--suite", "rlbench-4"], "rlbench4-port"),
-        (["--suite", "rlbench4-port", "--task", "hammer"], "task of rlbench4-port"),
-        (["--task", "close-box"], "task of metaworld"),
+        (["--suite", "rlbench4-port", "--task", "hammer"], "'hammer' of rlbench4-port"),
+        (["--task", "close-box"], "'close-box' of metaworld"),
     ],
 )
 def test_what_cannot_be_measured_is_named(given: list[str], said: str) -> None:

@@ -275,7 +275,7 @@ def test_rlbench_9_is_the_papers() -> None:
     [
         (("clar", []), "--data is missing"),
         (("clar", ["metaworld-36"]), "Did you mean 'metaworld-3"),
-        (("clip", ["metaworld-35"]), "method with a pre-training"),
+        (("clip", ["metaworld-35"]), "'clip' with a pre-training"),
         (("clar", ["metaworld-35"] * 2), "twice"),
         (("clar", ["metaworld-35"], ["mea"]), "none of mae, contrast, local"),
         (("clar", ["metaworld-35"], [], "dino"), "none of clip, random"),
