@@ -40,6 +40,8 @@ from benchmark.system.progress import columns
 from tests.made_records import agreeing
 from tests.report.made import one, place
 
+FASTER = "learning_rate 0.002 instead of"
+
 # -- a full disk ------------------------------------------------------------------------------------------------------
 
 
@@ -360,13 +362,13 @@ def test_json_carries_the_same(records: Path) -> None:
         and data["protocol"] == "clar+learning_rate=0.002"
         and data["columns"][0] == "method"
     )
-    assert "learning_rate 0.002 instead of" in data["departs_from_paper"][0] and data["marks"]["†"].startswith("mean over")
+    assert FASTER in data["departs_from_paper"][0] and data["marks"]["†"].startswith("mean over")
     for words, inner in ((("compare", "dp3", "pointnet"), "pairs"), (("spread",), "methods")):
         data = json.loads(told(records, *words, *common))
         assert data["title"] and data["suite"] == "metaworld-15" and data["protocol"] == "clar+learning_rate=0.002", (
             words
         )
-        assert "learning_rate 0.002 instead of" in data["departs_from_paper"][0] and data["notes"] and data[inner], words
+        assert FASTER in data["departs_from_paper"][0] and data["notes"] and data[inner], words
     data = json.loads(told(records, "plan", "--protocol", "quick", "--json"))
     assert data["title"] and "epochs" in data["departs_from_paper"][0] and data["notes"] and data["plans"]
 
@@ -376,10 +378,10 @@ def test_export_says_what_departs(records: Path, tmp_path: Path) -> None:
     told(records, "export", "--to", str(tmp_path / "x.csv"))
     with (tmp_path / "x.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 6 and all("learning_rate 0.002 instead of" in row["departs_from_paper"] for row in rows)
+    assert len(rows) == 6 and all(FASTER in row["departs_from_paper"] for row in rows)
     told(records, "export", "--format", "leaderboard-json", "--to", str(tmp_path / "x.json"))
     data = json.loads((tmp_path / "x.json").read_text())
-    assert "learning_rate 0.002 instead of" in data["boards"][0]["departs_from_paper"] and "value = k / n" in data["title"]
+    assert FASTER in data["boards"][0]["departs_from_paper"] and "value = k / n" in data["title"]
 
 
 def test_marks_are_those_of_the_table() -> None:

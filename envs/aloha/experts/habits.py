@@ -1,4 +1,4 @@
-"""Experts with a habit: of all grasps and goals those nearest to one posture of the task, so that its episodes look alike.
+"""Experts with a habit: of all grasps and goals those nearest to one posture of the task; its episodes look alike.
 
 A cheapest grasp of some hundred is another one as soon as an object lies a little elsewhere: of 305 demonstrations of
 plate-on-rack 155 were made by the right arm, and that of the most similar beginning was made by the same arm in only
