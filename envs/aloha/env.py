@@ -33,6 +33,7 @@ from envs.base import ExpertEpisode, Step
 from envs.camera import Orbit
 from envs.mujoco_sensors import Sensors, sensor_specs
 from envs.named_cameras import named_cameras
+from envs.options import BadOption
 from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
@@ -121,8 +122,11 @@ class Aloha:
                 raise
         from envs.aloha import scene, tasks
         from envs.aloha.delayed import Delayed
+        from envs.aloha.experts.habits import HABITS
         from envs.aloha.world import World
 
+        if self.options.habit and task not in HABITS:
+            raise BadOption(f"env.aloha.habit=true: {task} has no habit; there are {', '.join(HABITS)}")
         self._task = tasks.TASKS[task]
         self.assets = found.assets
         model = scene.build(found.assets, self._task.props, found.replaced)

@@ -27,6 +27,8 @@ class Options:
     noise: standard deviation, radians, of a slow disturbance of the joint targets that the experts play and do not
         label: what is recorded is the undisturbed target (Laskey et al., DART, 2017).
     control: what an action says, one of `CONTROLS` (`envs.aloha.control`).
+    habit: whether the experts take of all grasps and goals those nearest to one posture of the task, and not the
+        cheapest (`envs.aloha.experts.habits`, where the tasks are that have one).
     """
 
     root: str | None = None
@@ -36,6 +38,7 @@ class Options:
     variety: bool = True
     noise: float = 0.0
     control: str = BY_JOINTS
+    habit: bool = False
 
     @property
     def image_steps(self) -> int:
@@ -48,7 +51,7 @@ class Options:
     @property
     def named(self) -> str:
         """What a number depends on, for the simulator's version; "" with the defaults."""
-        names = ("image_delay", "joint_delay", "variety", "noise", "control")
+        names = ("image_delay", "joint_delay", "variety", "noise", "control", "habit")
         other = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(Options, name)}
         return "".join(
             f", {name}={f'{value:g}' if isinstance(value, float) else value}" for name, value in other.items()

@@ -15,7 +15,7 @@ from envs import views
 from envs.aloha.env import CAMERAS, FAR_OUTSIDE
 from envs.aloha.experts.episode import play
 from envs.aloha.places import CTRL_CLOSED, CTRL_OPEN, HOME, TABLE_TOP, ctrl_to_gripper, gripper_to_ctrl, qpos_to_gripper
-from envs.options import set_options
+from envs.options import BadOption, set_options
 from envs.registry import make
 from envs.spec import ObservationRequest
 from envs.testing import EnvContract
@@ -258,3 +258,28 @@ def test_too_short_an_episode_is_named_as_such(aloha: Any, tmp_path: Any) -> Non
     protocol = settings.of_task("drawer-open")
     with pytest.raises(ExpertFails, match=r"40 steps.*suite.rules.horizon"):
         collect(tmp_path / "demos.hdf5", "aloha-6", "aloha", "drawer-open", protocol, 1)
+
+
+@pytest.mark.slow
+def test_under_a_habit_one_arm_does_the_same_in_every_episode(rack: Any) -> None:
+    """Without it the left arm takes the plate of seed 5003, and that of 5001 is taken from another side."""
+    kept = rack.options
+    try:
+        rack.options = type(kept)(**{**vars(kept), "variety": False, "habit": True})
+        episodes = [play(rack, seed) for seed in (5001, 5003)]
+    finally:
+        rack.options = kept
+    grasps = []
+    for episode in episodes:
+        assert episode.success.any() and not episode.failed
+        assert not np.abs(np.diff(episode.actions[:, :6], axis=0)).any(), "the left arm stays where it is"
+        closing = np.diff(episode.actions[:, 13]) < -0.1
+        grasps.append(episode.actions[np.argmax(closing), 7:13])
+    assert np.abs(grasps[0] - grasps[1]).max() < 1.0
+
+
+def test_a_task_without_a_habit_says_so(aloha: Any) -> None:
+    set_options("aloha", {**aloha, "habit": True})
+    with pytest.raises(BadOption, match="drawer-open has no habit; there are plate-on-rack, mug-on-plate"):
+        make("aloha", "drawer-open", BLIND)
+    set_options("aloha", aloha)

@@ -11,6 +11,7 @@ import numpy as np
 from envs.aloha.experts.bowl import bowl_to_rack
 from envs.aloha.experts.drawer import open_drawer
 from envs.aloha.experts.forces import Servo
+from envs.aloha.experts.habits import HABITS
 from envs.aloha.experts.level import banana_to_bowl, pen_to_plate
 from envs.aloha.experts.long_objects import can_opener, pen, screwdriver
 from envs.aloha.experts.mug import mug_to_plate
@@ -54,7 +55,8 @@ def play(env: Any, seed: int, hold: int | None = None, log: list[str] | None = N
     env.reset(seed)
     if env.servo is None:
         env.servo = Servo(env.assets)
-    style = Style(np.random.default_rng([seed, 7]), env.options.variety, env.options.noise)
+    habit = HABITS[env.task] if env.options.habit else None
+    style = Style(np.random.default_rng([seed, 7]), env.options.variety, env.options.noise, habit)
     columns: dict[str, list[np.ndarray]] = {name: [] for name in ("actions", "states", *env.told())}
 
     def keep(label: np.ndarray) -> None:

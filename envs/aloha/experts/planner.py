@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.aloha.experts.habits import Habit
 from envs.aloha.experts.kinematics import solve, straight
 from envs.aloha.experts.pilot import Pilot
 from envs.aloha.experts.transforms import backed, lifted
@@ -91,13 +92,14 @@ class Planner:
 
     def reached(self, arm: str, pose: np.ndarray, most: int) -> list[Reached]:
         """Grasps of the object at world_from_object that an arm can take, the first `most` of the liked ones."""
-        scratch, found = self.pilot.scratch, []
-        for grasp in self._liked(self.grasps(pose)):
+        scratch, found, habit = self.pilot.scratch, [], self.pilot.style.habit
+        tries = self._by_habit(habit, arm, pose) if habit else self._liked(self.grasps(pose))
+        for grasp in tries:
             at = pose @ grasp.tool
             if np.linalg.norm(at[:2, 3] - BASES[arm][:2]) > FARTHEST:
                 continue
             before = backed(at, self.before)
-            first = solve(arm, before)
+            first = solve(arm, before, habit.grasp if habit else HOME)
             second = None if first is None else straight(arm, first, before, at, 3)
             up = None if second is None else straight(arm, second, at, lifted(at, self.lift), 4)
             if first is None or second is None or up is None:
@@ -105,13 +107,24 @@ class Planner:
             opened = {arm: grasp.opening}
             if scratch.touched({arm: second}, opened, ignore=(self.name,)):
                 continue
-            cost = grasp.cost + 0.15 * float(np.abs((first - HOME) * [1, 1, 1, 0.8, 0.5, 0.3]).sum())
+            cost = grasp.cost
+            if habit is None:
+                cost += 0.15 * float(np.abs((first - HOME) * [1, 1, 1, 0.8, 0.5, 0.3]).sum())
             if scratch.touched({arm: second}, opened, depth=0.004):  # the open fingers run into the object
                 cost += 2
             found.append(Reached(cost, arm, grasp, first, up, before, at))
             if len(found) >= most:
                 break
         return sorted(found, key=lambda one: one.cost)
+
+    def _by_habit(self, habit: Habit, arm: str, pose: np.ndarray) -> list[Grasp]:
+        """Those that an arm can come to, each with what its joints cost."""
+        found = []
+        for grasp in self.grasps(pose):
+            joints = solve(arm, backed(pose @ grasp.tool, self.before), habit.grasp)
+            if joints is not None:
+                found.append(grasp._replace(cost=habit.cost_of_grasp(arm, joints, float(pose[0, 3]))))
+        return sorted(found, key=lambda grasp: grasp.cost)
 
     def put(
         self,
@@ -127,13 +140,15 @@ class Planner:
 
         tool: object_from_tool (4, 4). check: False takes goals at which something is touched, too.
         """
-        scratch, found = self.pilot.scratch, []
+        scratch, found, habit = self.pilot.scratch, [], self.pilot.style.habit
+        if habit is not None:
+            goals = self._goals_by_habit(habit, arm, tool, goals)
         for goal in sorted(goals, key=lambda one: one.cost):
             at = goal.pose @ tool
             if np.linalg.norm(at[:2, 3] - BASES[arm][:2]) > FARTHEST:
                 continue
             above = lifted(at, self.above)
-            first = solve(arm, above, start)
+            first = solve(arm, above, habit.put if habit else start)
             second = None if first is None else straight(arm, first, above, at, 4)
             if first is None or second is None:
                 continue
@@ -143,10 +158,20 @@ class Planner:
                     continue
                 if scratch.touched({arm: first}, {arm: fingers}, over, (), self.held_depth):
                     continue
-            found.append(Put(goal.cost + 0.1 * float(np.abs(first - start).sum()), goal, first, at))
+            cost = goal.cost if habit else goal.cost + 0.1 * float(np.abs(first - start).sum())
+            found.append(Put(cost, goal, first, at))
             if len(found) >= most:
                 break
         return min(found, key=lambda one: one.cost) if found else None
+
+    def _goals_by_habit(self, habit: Habit, arm: str, tool: np.ndarray, goals: list[Goal]) -> list[Goal]:
+        """Those that an arm can come to, each with what its joints cost."""
+        found = []
+        for goal in goals:
+            joints = solve(arm, lifted(goal.pose @ tool, self.above), habit.put)
+            if joints is not None:
+                found.append(goal._replace(cost=habit.cost_of_put(joints)))
+        return found
 
     def plan(
         self, goals: list[Goal], pose: np.ndarray | None = None, arms: tuple[str, ...] = ARMS, most: int = 6

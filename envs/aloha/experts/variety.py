@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from envs.aloha.experts.habits import Habit
+
 PACE = (0.85, 1.15)
 LIKING = 0.3
 """Up to so much is added to the cost of each grasp and goal, whose own costs are about 0 to 2."""
@@ -17,7 +19,8 @@ NOISE_MEMORY = 0.95
 
 @dataclass
 class Style:
-    """draw: of this episode alone. vary: False for the same, most preferred motion every time.
+    """draw: of this episode alone. vary: False for the same, most preferred motion every time. habit: of the task, None
+    to take the cheapest grasps and goals.
 
     pace: times as fast. noise: standard deviation of the disturbance of joint targets, radians.
     """
@@ -25,6 +28,7 @@ class Style:
     draw: np.random.Generator
     vary: bool = True
     noise: float = 0.0
+    habit: Habit | None = None
     pace: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -34,7 +38,7 @@ class Style:
 
     def cost(self, own: float) -> float:
         """Of a grasp or a goal, with this episode's liking for it."""
-        return own + float(self.draw.uniform(0, LIKING)) if self.vary else own
+        return own + float(self.draw.uniform(0, LIKING)) if self.vary and self.habit is None else own
 
     def about(self, metres: float) -> float:
         return metres + float(self.draw.uniform(-JITTER, JITTER)) if self.vary else metres
