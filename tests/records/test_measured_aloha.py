@@ -1,0 +1,45 @@
+"""The committed records of aloha: apart, because their simulator is installed by hand, and small by `bench shrink`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli.main import app
+from benchmark.records.actions import read_kept, retest_actions
+from benchmark.records.read import read
+from benchmark.records.shifted_retests import read_shifts
+from tests.aloha_here import aloha, needs_aloha
+
+__all__ = ["aloha"]
+MEASURED = Path(__file__).resolve().parents[2] / "results" / "measured-aloha"
+PATHS = sorted(path for path in MEASURED.rglob("*.json") if not path.name.endswith(".shifts.json"))
+IDS = [str(path.relative_to(MEASURED).with_suffix("")) for path in PATHS]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=IDS)
+def test_a_record_agrees_with_itself_and_lies_where_it_says(path: Path) -> None:
+    record = read(path)
+    assert str(path.relative_to(MEASURED)) == (
+        f"{record.protocol}/{record.suite}/{record.task}/{record.method}/{record.head}-s{record.seed}.json"
+    )
+    assert record.provenance["git"]["dirty"] is False
+    assert record.errors == 0 and len(record.retest.episodes) == 100
+    kept, hashes = read_kept(retest_actions(path), record.horizon)
+    assert kept and len(kept) + len(hashes) == 100, "the actions of some, and the hashes of the others"
+    assert retest_actions(path).stat().st_size < 500_000
+    assert set(read_shifts(path, record)) <= {"seeds=training"}
+
+
+@needs_aloha
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PATHS, ids=IDS)
+def test_its_first_episodes_play_again_as_recorded(path: Path, aloha: Any) -> None:
+    words = ["audit", str(path.relative_to(MEASURED).with_suffix("")), "--records", str(MEASURED), "--episodes", "2"]
+    done = CliRunner().invoke(app, [*words, "--workers", "1"], env={"COLUMNS": "200"})
+    assert done.exit_code == 4 and "DOES NOT HOLD" not in done.stdout, done.output
+    assert "replayed 2/100" in done.stdout, "an audit says that the other episodes' actions are not here"
