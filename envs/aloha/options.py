@@ -63,6 +63,13 @@ def control_in(version: str) -> str:
     return next((part.partition("=")[2] for part in version.split(", ") if part.startswith("control=")), BY_JOINTS)
 
 
+def options_in(version: str) -> str:
+    """What a version of the simulator says of its options, as they are given (`env.aloha.variety=false`); else ""."""
+    names = {field.name for field in dataclasses.fields(Options)}
+    parts = [part for part in version.split(", ") if part.partition("=")[0] in names and "=" in part]
+    return " ".join(f"env.aloha.{part.replace('=True', '=true').replace('=False', '=false')}" for part in parts)
+
+
 def read_options() -> Options:
     """As said on the command line or in $REPBENCH_ALOHA_OPTIONS. Raises `BadOption`."""
     said = options_of("aloha")

@@ -16,7 +16,7 @@ from benchmark.system.fetch_simulator import CloneFailed, fetch_aloha
 from envs.aloha import checkout
 from envs.aloha.env import Aloha
 from envs.aloha.instructions import CLAMP, INSTRUCTIONS
-from envs.aloha.options import Options, read_options
+from envs.aloha.options import Options, options_in, read_options
 from envs.aloha.tasks import MOST_OBJECTS, TASKS
 from envs.options import BadOption, options_of, set_options, variable
 from envs.registry import UnknownName, make
@@ -115,6 +115,8 @@ def test_options_are_named_where_they_matter(small: Path, monkeypatch: pytest.Mo
     load_settings("aloha-6", "quick", None, said)
     assert read_options() == Options(str(small), False, 0.3, 0.0, False, 0.02)
     assert Aloha.version == plain + ", image_delay=0.3, variety=False, noise=0.02"
+    assert options_in(Aloha.version) == "env.aloha.image_delay=0.3 env.aloha.variety=false env.aloha.noise=0.02"
+    assert options_in(plain) == ""
     load_settings("aloha-6", "quick", None, [])
     assert options_of("aloha") == {} and Aloha.version == plain, "what one command says is not said to the next"
     monkeypatch.setenv(variable("aloha"), json.dumps({"joint_delay": 0.1}))

@@ -12,6 +12,7 @@ from benchmark.cli.main import app
 from benchmark.records.actions import read_kept, retest_actions
 from benchmark.records.read import read
 from benchmark.records.shifted_retests import read_shifts
+from benchmark.report.tables.clamp_1 import differences
 from tests.aloha_here import aloha, needs_aloha
 
 __all__ = ["aloha"]
@@ -32,6 +33,16 @@ def test_a_record_agrees_with_itself_and_lies_where_it_says(path: Path) -> None:
     assert kept and len(kept) + len(hashes) == 100, "the actions of some, and the hashes of the others"
     assert retest_actions(path).stat().st_size < 500_000
     assert set(read_shifts(path, record)) <= {"seeds=training"}
+
+
+def test_a_table_says_with_which_options_they_were_made() -> None:
+    """Who sets them beside the records of other demonstrations has to know."""
+    assert PATHS
+    notes = differences([read(path) for path in PATHS])
+    said = (
+        "plate-on-rack: simulated and demonstrated with env.aloha.variety=false env.aloha.habit=true (docs/aloha.md)."
+    )
+    assert said in notes
 
 
 @needs_aloha

@@ -16,7 +16,7 @@ from benchmark.report.tables.skeleton import Line, Members, choose, lay_out, sha
 from benchmark.report.tables.table import Table
 from benchmark.settings.seeds import TRAINED_ON
 from benchmark.settings.suite import Suite
-from envs.aloha.options import BY_JOINTS, control_in
+from envs.aloha.options import BY_JOINTS, control_in, options_in
 
 ALOHA = "aloha-6"
 PRE_TRAINED = ("ACT", "ALOHA Unleashed")
@@ -97,7 +97,13 @@ def differences(records: Sequence[Record]) -> list[str]:
         notes.append(OTHER_RENDERER)
     if any(r.task == RACK for r in records):
         notes.append(OTHER_RACK)
-    versions = (str(r.identity.get("env", {}).get("version", "")) for r in records)
+    versions = sorted({str(r.identity.get("env", {}).get("version", "")) for r in records})
+    notes += [
+        f"{', '.join(sorted({r.task for r in records if r.identity['env'].get('version') == version}))}: simulated and "
+        f"demonstrated with {options} (docs/aloha.md)."
+        for version in versions
+        if (options := options_in(version))
+    ]
     replaced = sorted({found[1].strip() for version in versions if (found := STAND_INS.search(version))})
     if replaced:
         notes.append(
