@@ -39,10 +39,8 @@ def test_a_table_says_with_which_options_they_were_made() -> None:
     """Who sets them beside the records of other demonstrations has to know."""
     assert PATHS
     notes = differences([read(path) for path in PATHS])
-    said = (
-        "plate-on-rack: simulated and demonstrated with env.aloha.variety=false env.aloha.habit=true (docs/aloha.md)."
-    )
-    assert said in notes
+    said = "simulated and demonstrated with env.aloha.variety=false env.aloha.habit=true (docs/aloha.md)."
+    assert f"mug-on-plate, plate-on-rack: {said}" in notes
 
 
 @needs_aloha
