@@ -262,9 +262,11 @@ def test_too_short_an_episode_is_named_as_such(aloha: Any, tmp_path: Any) -> Non
 
 @pytest.mark.slow
 def test_under_a_habit_one_arm_does_the_same_in_every_episode(rack: Any) -> None:
-    """Without it the left arm takes the plate of seed 5003, and that of 5001 is taken from another side."""
+    """Without it the left arm takes the plate of seed 5001, and the right one that of 5003."""
     kept = rack.options
     try:
+        rack.options = type(kept)(**{**vars(kept), "variety": False})
+        assert np.ptp(play(rack, 5001).actions[:, :6], axis=0).max() > 0.5
         rack.options = type(kept)(**{**vars(kept), "variety": False, "habit": True})
         episodes = [play(rack, seed) for seed in (5001, 5003)]
     finally:

@@ -79,7 +79,7 @@ def test_an_interquartile_means_interval_covers(seeds: int, effect: float, joint
     are three or more. With fewer the interval is of the rollouts."""
     draw = np.random.default_rng(seeds)
     means = np.linspace(0.25, 0.95, 15)[None]
-    spread, draws = 0.06 if seeds > 2 else 0.0, 400
+    spread, draws = 0.06 if seeds > 2 else 0.0, 800
     scope = Scope.JOINT if joint else Scope.PER_TASK
     (many,), _ = play(draw, 3_000, means, seeds, spread, effect, joint=joint)
     rates = np.stack([v.mean(-1) for v in many], axis=1)
