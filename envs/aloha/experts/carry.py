@@ -9,7 +9,8 @@ import numpy as np
 
 from envs.aloha.experts.kinematics import forward
 from envs.aloha.experts.pilot import GaveUp, Pilot
-from envs.aloha.experts.planner import Goal, Plan, Planner, Put
+from envs.aloha.experts.planner import Plan, Planner, Put
+from envs.aloha.experts.ranking import Goal
 from envs.aloha.experts.transforms import about_z, backed, inverse, lifted
 from envs.aloha.places import ARMS, CTRL_CLOSED, CTRL_OPEN
 

@@ -86,5 +86,5 @@ def _reaches(pilot: Pilot, centre: np.ndarray) -> list[Reach]:
                 cost += abs(turn) / 40 + abs(pitch - 42) / 40 + 3 * hits
                 if scratch.way_touches(arm, HOME, first, OPEN):
                     cost += 2
-                found.append(Reach(style.cost(cost), arm, first, grasp, end))
+                found.append(Reach(style.ranking.liked(cost), arm, first, grasp, end))
     return found

@@ -8,10 +8,12 @@ chosen by a line on the table, and postures change little where beginnings do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from envs.aloha.experts.ranking import Goal, Grasp, Near
 
 OTHER_ARM = 20.0
 """Added to what a grasp of the other arm costs: it is taken only where the first has none."""
@@ -19,7 +21,9 @@ OTHER_ARM = 20.0
 
 @dataclass(frozen=True)
 class Habit:
-    """right_from: x of the object, metres, world frame, from which on the right arm is the first.
+    """A `Ranking`: what its joints cost is what a grasp or a goal costs, and nothing else.
+
+    right_from: x of the object, metres, world frame, from which on the right arm is the first.
 
     grasp, put: joints (6,), radians, before a grasp and above a goal, of either arm (the right one is the left turned
     by 180 degrees). weights: (6,), of the joints' distances from them.
@@ -30,12 +34,31 @@ class Habit:
     put: np.ndarray
     weights: np.ndarray
 
-    def cost_of_grasp(self, arm: str, joints: np.ndarray, x: float) -> float:
-        first = "right" if x >= self.right_from else "left"
-        return self._far(joints, self.grasp) + (0.0 if arm == first else OTHER_ARM)
+    def liked(self, own: float) -> float:
+        return own
 
-    def cost_of_put(self, joints: np.ndarray) -> float:
-        return self._far(joints, self.put)
+    def grasps(self, arm: str, x: float, found: Sequence[tuple[Grasp, Near]]) -> list[Grasp]:
+        aside = 0.0 if arm == ("right" if x >= self.right_from else "left") else OTHER_ARM
+        reached = [(grasp, near(self.grasp)) for grasp, near in found]
+        costs = [g._replace(cost=aside + self._far(joints, self.grasp)) for g, joints in reached if joints is not None]
+        return sorted(costs, key=lambda one: one.cost)
+
+    def before_grasp(self) -> np.ndarray:
+        return self.grasp
+
+    def cost_of_reaching(self, joints: np.ndarray) -> float:
+        return 0.0
+
+    def goals(self, found: Sequence[tuple[Goal, Near]]) -> list[Goal]:
+        reached = [(goal, near(self.put)) for goal, near in found]
+        costs = [goal._replace(cost=self._far(joints, self.put)) for goal, joints in reached if joints is not None]
+        return sorted(costs, key=lambda one: one.cost)
+
+    def above_goal(self, start: np.ndarray) -> np.ndarray:
+        return self.put
+
+    def cost_of_bringing(self, joints: np.ndarray, start: np.ndarray) -> float:
+        return 0.0
 
     def _far(self, joints: np.ndarray, wanted: np.ndarray) -> float:
         return float(np.abs((joints - wanted) * self.weights).sum())

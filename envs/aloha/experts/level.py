@@ -11,7 +11,8 @@ from envs.aloha.experts.carry import Way, bring
 from envs.aloha.experts.long_objects import Hold
 from envs.aloha.experts.mug import PLATE_MIDDLE
 from envs.aloha.experts.pilot import Pilot
-from envs.aloha.experts.planner import Goal, Planner
+from envs.aloha.experts.planner import Planner
+from envs.aloha.experts.ranking import Goal
 from envs.aloha.experts.transforms import about_z, transform
 
 BANANA = Hold(

@@ -14,7 +14,8 @@ import numpy as np
 
 from envs.aloha.experts.carry import Way, bring
 from envs.aloha.experts.pilot import Pilot
-from envs.aloha.experts.planner import Goal, Grasp, Planner
+from envs.aloha.experts.planner import Planner
+from envs.aloha.experts.ranking import Goal, Grasp
 from envs.aloha.experts.transforms import Z, inverse, transform
 from envs.aloha.places import TABLE_TOP
 

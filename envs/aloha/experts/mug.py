@@ -8,7 +8,8 @@ import numpy as np
 
 from envs.aloha.experts.carry import Way, bring
 from envs.aloha.experts.pilot import Pilot
-from envs.aloha.experts.planner import Goal, Grasp, Planner
+from envs.aloha.experts.planner import Planner
+from envs.aloha.experts.ranking import Goal, Grasp
 from envs.aloha.experts.transforms import Z, about_y, about_z, transform
 
 AXIS = np.array([-0.0205, 0.016])

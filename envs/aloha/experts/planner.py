@@ -4,35 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from envs.aloha.experts.habits import Habit
 from envs.aloha.experts.kinematics import solve, straight
 from envs.aloha.experts.pilot import Pilot
+from envs.aloha.experts.ranking import Goal, Grasp
 from envs.aloha.experts.transforms import backed, lifted
-from envs.aloha.places import ARMS, BASES, HOME
+from envs.aloha.places import ARMS, BASES
 
 FARTHEST = 0.80
 """Metres from an arm's base, in plan; farther it reaches nothing."""
 HELD_DEPTH = 0.0015
 """Metres that a held object may overlap what it is put onto."""
-
-
-class Grasp(NamedTuple):
-    """object_from_tool (4, 4), the fingers' distance from the middle before it closes, and how little it is liked."""
-
-    tool: np.ndarray
-    opening: float
-    cost: float
-
-
-class Goal(NamedTuple):
-    """world_from_object (4, 4), and how little it is liked."""
-
-    pose: np.ndarray
-    cost: float
 
 
 class Reached(NamedTuple):
@@ -86,20 +72,16 @@ class Planner:
         about = self.pilot.style.about
         self.before, self.lift, self.above = about(self.before), about(self.lift), about(self.above)
 
-    def _liked(self, grasps: list[Grasp]) -> list[Grasp]:
-        """In the order of this episode's liking."""
-        return sorted((g._replace(cost=self.pilot.style.cost(g.cost)) for g in grasps), key=lambda g: g.cost)
-
     def reached(self, arm: str, pose: np.ndarray, most: int) -> list[Reached]:
         """Grasps of the object at world_from_object that an arm can take, the first `most` of the liked ones."""
-        scratch, found, habit = self.pilot.scratch, [], self.pilot.style.habit
-        tries = self._by_habit(habit, arm, pose) if habit else self._liked(self.grasps(pose))
-        for grasp in tries:
+        scratch, ranking, found = self.pilot.scratch, self.pilot.style.ranking, []
+        comes = [(grasp, partial(solve, arm, backed(pose @ grasp.tool, self.before))) for grasp in self.grasps(pose)]
+        for grasp in ranking.grasps(arm, float(pose[0, 3]), comes):
             at = pose @ grasp.tool
             if np.linalg.norm(at[:2, 3] - BASES[arm][:2]) > FARTHEST:
                 continue
             before = backed(at, self.before)
-            first = solve(arm, before, habit.grasp if habit else HOME)
+            first = solve(arm, before, ranking.before_grasp())
             second = None if first is None else straight(arm, first, before, at, 3)
             up = None if second is None else straight(arm, second, at, lifted(at, self.lift), 4)
             if first is None or second is None or up is None:
@@ -107,24 +89,13 @@ class Planner:
             opened = {arm: grasp.opening}
             if scratch.touched({arm: second}, opened, ignore=(self.name,)):
                 continue
-            cost = grasp.cost
-            if habit is None:
-                cost += 0.15 * float(np.abs((first - HOME) * [1, 1, 1, 0.8, 0.5, 0.3]).sum())
+            cost = grasp.cost + ranking.cost_of_reaching(first)
             if scratch.touched({arm: second}, opened, depth=0.004):  # the open fingers run into the object
                 cost += 2
             found.append(Reached(cost, arm, grasp, first, up, before, at))
             if len(found) >= most:
                 break
         return sorted(found, key=lambda one: one.cost)
-
-    def _by_habit(self, habit: Habit, arm: str, pose: np.ndarray) -> list[Grasp]:
-        """Those that an arm can come to, each with what its joints cost."""
-        found = []
-        for grasp in self.grasps(pose):
-            joints = solve(arm, backed(pose @ grasp.tool, self.before), habit.grasp)
-            if joints is not None:
-                found.append(grasp._replace(cost=habit.cost_of_grasp(arm, joints, float(pose[0, 3]))))
-        return sorted(found, key=lambda grasp: grasp.cost)
 
     def put(
         self,
@@ -140,15 +111,14 @@ class Planner:
 
         tool: object_from_tool (4, 4). check: False takes goals at which something is touched, too.
         """
-        scratch, found, habit = self.pilot.scratch, [], self.pilot.style.habit
-        if habit is not None:
-            goals = self._goals_by_habit(habit, arm, tool, goals)
-        for goal in sorted(goals, key=lambda one: one.cost):
+        scratch, ranking, found = self.pilot.scratch, self.pilot.style.ranking, []
+        comes = [(goal, partial(solve, arm, lifted(goal.pose @ tool, self.above))) for goal in goals]
+        for goal in ranking.goals(comes):
             at = goal.pose @ tool
             if np.linalg.norm(at[:2, 3] - BASES[arm][:2]) > FARTHEST:
                 continue
             above = lifted(at, self.above)
-            first = solve(arm, above, habit.put if habit else start)
+            first = solve(arm, above, ranking.above_goal(start))
             second = None if first is None else straight(arm, first, above, at, 4)
             if first is None or second is None:
                 continue
@@ -158,27 +128,18 @@ class Planner:
                     continue
                 if scratch.touched({arm: first}, {arm: fingers}, over, (), self.held_depth):
                     continue
-            cost = goal.cost if habit else goal.cost + 0.1 * float(np.abs(first - start).sum())
+            cost = goal.cost + ranking.cost_of_bringing(first, start)
             found.append(Put(cost, goal, first, at))
             if len(found) >= most:
                 break
         return min(found, key=lambda one: one.cost) if found else None
-
-    def _goals_by_habit(self, habit: Habit, arm: str, tool: np.ndarray, goals: list[Goal]) -> list[Goal]:
-        """Those that an arm can come to, each with what its joints cost."""
-        found = []
-        for goal in goals:
-            joints = solve(arm, lifted(goal.pose @ tool, self.above), habit.put)
-            if joints is not None:
-                found.append(goal._replace(cost=habit.cost_of_put(joints)))
-        return found
 
     def plan(
         self, goals: list[Goal], pose: np.ndarray | None = None, arms: tuple[str, ...] = ARMS, most: int = 6
     ) -> Plan | None:
         """The cheapest grasp with a goal. pose: world_from_object, None for where it is."""
         pose = self.pilot.pose(self.name) if pose is None else pose
-        liked = [goal._replace(cost=self.pilot.style.cost(goal.cost)) for goal in goals]
+        liked = [goal._replace(cost=self.pilot.style.ranking.liked(goal.cost)) for goal in goals]
         best: Plan | None = None
         for arm in arms:
             for grasp in self.reached(arm, pose, most):

@@ -8,7 +8,8 @@ import numpy as np
 
 from envs.aloha.experts.carry import carry, rest
 from envs.aloha.experts.pilot import GaveUp, Pilot
-from envs.aloha.experts.planner import Goal, Grasp, Plan, Planner
+from envs.aloha.experts.planner import Plan, Planner
+from envs.aloha.experts.ranking import Goal, Grasp
 from envs.aloha.experts.transforms import Z, transform
 from envs.aloha.places import ARMS
 
@@ -98,4 +99,4 @@ def _goals(pilot: Pilot, tool: np.ndarray) -> list[Goal]:
             for number, slot in enumerate(SLOTS):
                 middle = rack[:3, 3] + rack[:3, 1] * slot + [0, 0, 0.034 + RADIUS] - axis * 0.008
                 found.append(Goal(transform(turn, middle - turn @ MIDDLE), abs(lean) / 80 + 0.15 * number))
-    return [goal._replace(cost=pilot.style.cost(goal.cost)) for goal in found]
+    return [goal._replace(cost=pilot.style.ranking.liked(goal.cost)) for goal in found]

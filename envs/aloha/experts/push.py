@@ -65,5 +65,5 @@ def _reaches(pilot: Pilot) -> list[Reach]:
                 cost += abs(turn) / 40 + abs(pitch - 45) / 40 + 3 * hits
                 if pilot.scratch.way_touches(arm, HOME, first, APART):
                     cost += 2
-                found.append(Reach(style.cost(cost), arm, first, grasp, end))
+                found.append(Reach(style.ranking.liked(cost), arm, first, grasp, end))
     return found

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from envs.aloha.experts.habits import Habit
+from envs.aloha.experts.ranking import Cheapest, Ranking
 
 PACE = (0.85, 1.15)
-LIKING = 0.3
-"""Up to so much is added to the cost of each grasp and goal, whose own costs are about 0 to 2."""
 JITTER = 0.012
 """Metres by which heights and distances of way points vary, either way."""
 NOISE_MEMORY = 0.95
@@ -22,23 +21,22 @@ class Style:
     """draw: of this episode alone. vary: False for the same, most preferred motion every time. habit: of the task, None
     to take the cheapest grasps and goals.
 
-    pace: times as fast. noise: standard deviation of the disturbance of joint targets, radians.
+    ranking: which of them it takes. pace: times as fast. noise: standard deviation of the disturbance of joint targets,
+    radians.
     """
 
     draw: np.random.Generator
     vary: bool = True
     noise: float = 0.0
     habit: Habit | None = None
+    ranking: Ranking = field(init=False)
     pace: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.ranking = self.habit or Cheapest(self.draw if self.vary else None)
         self.pace = float(self.draw.uniform(*PACE)) if self.vary else 1.0
         self._disturbance = np.zeros(14)
         self._moved = np.array([*[1.0] * 6, 0.0] * 2)
-
-    def cost(self, own: float) -> float:
-        """Of a grasp or a goal, with this episode's liking for it."""
-        return own + float(self.draw.uniform(0, LIKING)) if self.vary and self.habit is None else own
 
     def about(self, metres: float) -> float:
         return metres + float(self.draw.uniform(-JITTER, JITTER)) if self.vary else metres
