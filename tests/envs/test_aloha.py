@@ -282,6 +282,8 @@ def test_under_a_habit_one_arm_does_the_same_in_every_episode(rack: Any) -> None
 
 def test_a_task_without_a_habit_says_so(aloha: Any) -> None:
     set_options("aloha", {**aloha, "habit": True})
-    with pytest.raises(BadOption, match="drawer-open has no habit; there are plate-on-rack, mug-on-plate"):
-        make("aloha", "drawer-open", BLIND)
+    with pytest.raises(
+        BadOption, match="banana-in-bowl has no habit; there are drawer-open, plate-on-rack, mug-on-plate"
+    ):
+        make("aloha", "banana-in-bowl", BLIND)
     set_options("aloha", aloha)

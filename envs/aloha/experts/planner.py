@@ -76,12 +76,12 @@ class Planner:
         """Grasps of the object at world_from_object that an arm can take, the first `most` of the liked ones."""
         scratch, ranking, found = self.pilot.scratch, self.pilot.style.ranking, []
         comes = [(grasp, partial(solve, arm, backed(pose @ grasp.tool, self.before))) for grasp in self.grasps(pose)]
-        for grasp in ranking.grasps(arm, float(pose[0, 3]), comes):
+        for grasp in ranking.grasps(arm, pose[:3, 3], comes):
             at = pose @ grasp.tool
             if np.linalg.norm(at[:2, 3] - BASES[arm][:2]) > FARTHEST:
                 continue
             before = backed(at, self.before)
-            first = solve(arm, before, ranking.before_grasp())
+            first = solve(arm, before, ranking.before_grasp(arm, pose[:3, 3]))
             second = None if first is None else straight(arm, first, before, at, 3)
             up = None if second is None else straight(arm, second, at, lifted(at, self.lift), 4)
             if first is None or second is None or up is None:
@@ -113,12 +113,12 @@ class Planner:
         """
         scratch, ranking, found = self.pilot.scratch, self.pilot.style.ranking, []
         comes = [(goal, partial(solve, arm, lifted(goal.pose @ tool, self.above))) for goal in goals]
-        for goal in ranking.goals(comes):
+        for goal in ranking.goals(arm, comes):
             at = goal.pose @ tool
             if np.linalg.norm(at[:2, 3] - BASES[arm][:2]) > FARTHEST:
                 continue
             above = lifted(at, self.above)
-            first = solve(arm, above, ranking.above_goal(start))
+            first = solve(arm, above, ranking.above_goal(arm, goal.pose[:3, 3], start))
             second = None if first is None else straight(arm, first, above, at, 4)
             if first is None or second is None:
                 continue

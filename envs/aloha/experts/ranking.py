@@ -33,17 +33,19 @@ Near = Callable[[np.ndarray], "np.ndarray | None"]
 
 
 class Ranking(Protocol):
-    """Joints are (6,), radians: before a grasp, or above a goal."""
+    """Joints are (6,), radians: before a grasp, or above a goal. place: of the object, (3,), metres, world frame; with
+    a goal, where it shall be.
+    """
 
     def liked(self, own: float) -> float:
         """What a grasp or goal costs by itself, with this episode's liking for it."""
         ...
 
-    def grasps(self, arm: str, x: float, found: Sequence[tuple[Grasp, Near]]) -> list[Grasp]:
-        """In the order in which they are tried, with their costs. x: of the object, metres, world frame."""
+    def grasps(self, arm: str, place: np.ndarray, found: Sequence[tuple[Grasp, Near]]) -> list[Grasp]:
+        """In the order in which they are tried, with their costs."""
         ...
 
-    def before_grasp(self) -> np.ndarray:
+    def before_grasp(self, arm: str, place: np.ndarray) -> np.ndarray:
         """Of several joints that reach a grasp the nearest to these are taken."""
         ...
 
@@ -51,11 +53,11 @@ class Ranking(Protocol):
         """Of a grasp, in addition to its own cost."""
         ...
 
-    def goals(self, found: Sequence[tuple[Goal, Near]]) -> list[Goal]:
+    def goals(self, arm: str, found: Sequence[tuple[Goal, Near]]) -> list[Goal]:
         """In the order in which they are tried, with their costs."""
         ...
 
-    def above_goal(self, start: np.ndarray) -> np.ndarray:
+    def above_goal(self, arm: str, place: np.ndarray, start: np.ndarray) -> np.ndarray:
         """Of several joints that reach a goal the nearest to these are taken. start: the joints before."""
         ...
 
@@ -76,19 +78,19 @@ class Cheapest:
     def liked(self, own: float) -> float:
         return own if self._draw is None else own + float(self._draw.uniform(0, self.LIKING))
 
-    def grasps(self, arm: str, x: float, found: Sequence[tuple[Grasp, Near]]) -> list[Grasp]:
+    def grasps(self, arm: str, place: np.ndarray, found: Sequence[tuple[Grasp, Near]]) -> list[Grasp]:
         return sorted((grasp._replace(cost=self.liked(grasp.cost)) for grasp, _ in found), key=lambda one: one.cost)
 
-    def before_grasp(self) -> np.ndarray:
+    def before_grasp(self, arm: str, place: np.ndarray) -> np.ndarray:
         return HOME
 
     def cost_of_reaching(self, joints: np.ndarray) -> float:
         return 0.15 * float(np.abs((joints - HOME) * FIRST_JOINTS).sum())
 
-    def goals(self, found: Sequence[tuple[Goal, Near]]) -> list[Goal]:
+    def goals(self, arm: str, found: Sequence[tuple[Goal, Near]]) -> list[Goal]:
         return sorted((goal for goal, _ in found), key=lambda one: one.cost)
 
-    def above_goal(self, start: np.ndarray) -> np.ndarray:
+    def above_goal(self, arm: str, place: np.ndarray, start: np.ndarray) -> np.ndarray:
         return start
 
     def cost_of_bringing(self, joints: np.ndarray, start: np.ndarray) -> float:

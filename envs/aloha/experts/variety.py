@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from envs.aloha.experts.habits import Habit
 from envs.aloha.experts.ranking import Cheapest, Ranking
 
 PACE = (0.85, 1.15)
@@ -28,7 +27,7 @@ class Style:
     draw: np.random.Generator
     vary: bool = True
     noise: float = 0.0
-    habit: Habit | None = None
+    habit: Ranking | None = None
     ranking: Ranking = field(init=False)
     pace: float = field(init=False)
 
