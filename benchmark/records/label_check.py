@@ -1,23 +1,25 @@
 """Whether a record's numbers are those that its labels name: `clar` is that protocol's file, to the last number.
 
 `quick+epochs=4` says what is otherwise than in the file, no more and no less (`benchmark.settings.labels`). A label of
-very many changes holds a hash of them; of such a one it is only known that there are some.
+very many changes has their number and a hash of them in their place, `quick+9-changes-71f924f4`. Where some of them are
+the suite's, of which a record does not keep all, only their number is compared.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark.settings.head import added
-from benchmark.settings.labels import WORDS, base_of, changes, in_words, label
+from benchmark.settings.labels import WORDS, base_of, changes, hashed, in_words, label
 from envs.errors import UserError
 
-HASHED = re.compile(r"\d+-changes-[0-9a-f]{8}")
+HASHED = re.compile(r"(\d+)-changes-[0-9a-f]{8}")
 
 
 def misnamed(protocol: str, head: str, identity: Mapping[str, Any]) -> Sequence[str]:
@@ -59,7 +61,10 @@ def _protocol(name: str, precision: str, written: Mapping[str, Any], now: Mappin
     if precision != "fp32":
         found["precision"] = precision
     said = name.partition("+")[2]
-    if HASHED.fullmatch(said):
+    if count := HASHED.fullmatch(said):
+        if len(found) > int(count[1]) or (len(found) == int(count[1]) and not _hash_of(said, found)):
+            is_so = ", ".join(in_words(found)) or "nothing"
+            yield f"it is called {name}, and what its settings change in {base_of(name)} is {is_so}"
         return
     numbers = {*written, "precision"}
     parts = {part for part in said.split(",") if part.partition("=")[0].partition(".")[0] in numbers}
@@ -71,10 +76,23 @@ def _protocol(name: str, precision: str, written: Mapping[str, Any], now: Mappin
 
 def _head(name: str, written: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     found = {key: value for key, value in changes(written, now).items() if key not in WORDS}
-    wanted = label(base_of(name), found)
-    said, ours = name.partition("+")[2], wanted.partition("+")[2]
-    if not (HASHED.fullmatch(said) and found) and not _alike(set(said.split(",")), set(ours.split(","))):
-        yield f"its head is called {name}, and its settings are those of {wanted}"
+    said = name.partition("+")[2]
+    same = (
+        _hash_of(said, found)
+        if HASHED.fullmatch(said)
+        else _alike(set(filter(None, said.split(","))), set(in_words(found)))
+    )
+    if not same:
+        yield f"its head is called {name}, and its settings are those of {label(base_of(name), found)}"
+
+
+def _hash_of(said: str, found: Mapping[str, Any]) -> bool:
+    """Whether it is the hash of these changes, 2.0 said as 2 or as 2.0."""
+    whole = [key for key, value in found.items() if isinstance(value, float) and value.is_integer()]
+    as_said = itertools.product((float, int), repeat=len(whole))
+    return any(
+        said == hashed({**found, **{k: t(found[k]) for k, t in zip(whole, kinds, strict=True)}}) for kinds in as_said
+    )
 
 
 def _alike(parts: set[str], wanted: set[str]) -> bool:

@@ -41,9 +41,13 @@ def label(name: str, changed: Mapping[str, Any]) -> str:
     if not changed:
         return name
     text = ",".join(in_words(changed))
-    if len(text) > LONGEST:
-        text = f"{len(changed)}-changes-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    return f"{name}+{text}"
+    return f"{name}+{hashed(changed) if len(text) > LONGEST else text}"
+
+
+def hashed(changed: Mapping[str, Any]) -> str:
+    """How many changes, and a hash of them."""
+    text = ",".join(in_words(changed))
+    return f"{len(changed)}-changes-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def in_words(changed: Mapping[str, Any]) -> list[str]:
