@@ -9,6 +9,7 @@ says nothing; zeros where there is none, with a mask beside it. Other layouts of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,14 +86,32 @@ def voxel_grid(points: np.ndarray, edge: float = VOXEL) -> np.ndarray:
     """The mean of the points in each occupied voxel of a grid through the origin: (N, 3) to (M, 3) float32."""
     if not len(points):
         return points.astype(np.float32)
-    cells = np.floor(points / edge).astype(np.int64)
-    cells -= cells.min(axis=0)
-    spans = cells.max(axis=0) + 1
-    _, place, counts = np.unique(
-        (cells[:, 0] * spans[1] + cells[:, 1]) * spans[2] + cells[:, 2], return_inverse=True, return_counts=True
+    # column by column: numpy reduces (N, 3) along N ten times more slowly
+    place = _numbered([np.floor(points[:, axis] / edge).astype(np.int64) for axis in range(3)])
+    counts = np.bincount(place)
+    return np.stack([np.bincount(place, weights=points[:, axis]) / counts for axis in range(3)], axis=1).astype(
+        np.float32
     )
-    sums = [np.bincount(place, weights=points[:, axis], minlength=len(counts)) for axis in range(3)]
-    return (np.stack(sums, axis=1) / counts[:, None]).astype(np.float32)
+
+
+def _numbered(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Of each cell, a row of three whole numbers, its number among the different ones in their order: (N,) int64.
+
+    As `np.unique(..., axis=0, return_inverse=True)`, which sorts indices; sorting numbers that have their index in
+    their last bits is more than twice as fast.
+    """
+    lows, spans = zip(*((int(column.min()), int(np.ptp(column)) + 1) for column in columns), strict=True)
+    bits = len(columns[0]).bit_length()
+    if math.prod(spans).bit_length() + bits > 63:  # of a cloud that is some 20 m wide
+        return np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)[1].ravel()
+    x, y, z = (column - low for column, low in zip(columns, lows, strict=True))
+    ordered = ((x * spans[1] + y) * spans[2] + z) << bits | np.arange(len(x))
+    ordered.sort()
+    origin = ordered & ((1 << bits) - 1)
+    ordered >>= bits
+    place = np.empty(len(x), np.int64)
+    place[origin] = np.cumsum(np.diff(ordered, prepend=ordered[0]) != 0)
+    return place
 
 
 def cap(points: np.ndarray, count: int = MAX_POINTS) -> np.ndarray:

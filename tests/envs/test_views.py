@@ -106,6 +106,16 @@ def test_a_voxel_holds_the_mean_of_its_points() -> None:
     assert {tuple(cell) for cell in np.floor(coarse / 0.05).astype(int)} == cells
 
 
+@pytest.mark.parametrize("scale", [0.05, 0.3, 1e4], ids=["crowded", "table", "too wide to sort with indices"])
+def test_voxels_are_those_of_numpys_unique_to_the_last_bit(scale: float) -> None:
+    points = (np.random.default_rng(3).normal(size=(20_000, 3)) * scale).astype(np.float32)
+    cells = np.floor(points / views.VOXEL).astype(np.int64)
+    _, place, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    sums = [np.bincount(place.ravel(), weights=points[:, axis]) for axis in range(3)]
+    expected = (np.stack(sums, axis=1) / counts[:, None]).astype(np.float32)
+    np.testing.assert_array_equal(views.voxel_grid(points), expected)
+
+
 def test_the_cap_is_the_same_every_time() -> None:
     points = cloud(1000)
     assert views.cap(points, 1000) is points
