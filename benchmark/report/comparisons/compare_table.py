@@ -20,43 +20,28 @@ LEAST = 1e-6
 def comparison_table(found: Sequence[Comparison], notes: Sequence[str], title: str) -> Table:
     rows: list[tuple[str, ...]] = []
     for one in found:
-        size = f"{len(one.tasks)} x {count(one.first_seeds)}, {count(one.second_seeds)}"
-        only = "–" if one.only_one is None else f"{one.only_one[0]} : {one.only_one[1]}"
-        rows.append(
-            (
-                f"{one.first} - {one.second}",
-                CHECKPOINTS,
-                size,
-                str(one.episodes),
-                only,
-                *points(one.these_checkpoints),
-                "–",
-            )
-        )
+        pair = f"{one.first} - {one.second}"
+        episodes = f"{one.episodes} episodes"
+        if one.only_one is not None:
+            episodes += f", {one.only_one[0]} : {one.only_one[1]}"
+        rows.append((pair, CHECKPOINTS, episodes, *points(one.these_checkpoints), "–"))
+        seeds = f"{len(one.tasks)} tasks x {count(one.first_seeds)}, {count(one.second_seeds)} seeds"
         improves = "–" if one.methods_retrained is None else f"{100 * one.improvement:.0f}"
-        rows.append(("", METHODS, "", "", "", *points(one.methods_retrained), improves))
-    columns = (
-        "difference",
-        "question",
-        "tasks x seeds",
-        "episodes",
-        "only one succeeds",
-        "points [95 %]",
-        "p",
-        "Holm",
-        "P(improves), %",
-    )
+        rows.append(("", METHODS, seeds, *points(one.methods_retrained), improves))
+    columns = ("difference", "question", "compared on", "points [95 %]", "p", "Holm", "improves, %")
     rules = frozenset(range(2, len(rows), 2))
-    return Table(title, columns, tuple(rows), (*_own(found), *notes), rules, text_columns=2)
+    return Table(title, columns, tuple(rows), (*_own(found), *notes), rules, text_columns=3)
 
 
 def _own(found: Sequence[Comparison]) -> list[str]:
     notes = [
         "points: mean over tasks of the difference of success rates. Holm: p adjusted for all pairs of this table, "
-        "separately for each question. P(improves): probability that a training run of the first beats one of the "
-        "second on a task, ties count half.",
+        "separately for each question. improves: probability that a training run of the first beats one of the second "
+        "on a task, ties count half.",
         ABOUT,
     ]
+    if any(one.only_one is not None for one in found):
+        notes[0] += " a : b: of these episodes a only the first succeeds in, b only the second."
     for question, answers in (
         (CHECKPOINTS, [one.these_checkpoints for one in found]),
         (METHODS, [one.methods_retrained for one in found]),
