@@ -84,6 +84,19 @@ def test_one_seed_each_is_mcnemars_test_and_says_what_it_cannot() -> None:
     assert f"below {100 * one.tipping_spread:.1f} points" in text and "one seed: cannot say" in text
 
 
+def test_eighty_columns_break_no_name_and_no_interval() -> None:
+    names = {"proprio-only": 0.3, "dp3": 0.9}
+    records = trained(names, list(TASKS), {"proprio-only": range(3), "dp3": range(2)})
+    (one,), notes = compare(records, list(names), "mlp")
+    text = render(comparison_table([one], notes, "x"), "terminal", 80)
+    assert max(map(len, text.splitlines())) <= 80
+    for whole in ("proprio-only", "checkpoints", "retrained", "episodes", "improves,"):
+        assert whole in text
+    assert one.methods_retrained is not None
+    for answer in (one.these_checkpoints, one.methods_retrained):
+        assert f"[{100 * answer.low:+.1f}, {100 * answer.high:+.1f}]" in text
+
+
 def test_fifteen_separate_tasks_with_one_seed_answer_by_the_tasks() -> None:
     records = trained({"dp3": 0.6, "pointnet": 0.5}, list(TASKS), {"dp3": range(1), "pointnet": range(1)})
     (one,), _ = compare(records, ["dp3", "pointnet"], "mlp")
