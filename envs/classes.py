@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from envs.errors import UserError
+from envs.errors import SpecMismatch, UserError
 from envs.names import UnsafeName, safe_name
 from envs.pictures import field_names
-from envs.spec import ActionSpec, FieldSpec, ObservationRequest, SpecMismatch
+from envs.spec import ActionSpec, FieldSpec, ObservationRequest
 
 if TYPE_CHECKING:
     from envs.base import Env

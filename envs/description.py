@@ -13,11 +13,12 @@ from typing import Any
 
 from envs.class_facts import ClassFacts, NoSimulator
 from envs.classes import BadSimulator
+from envs.errors import SpecMismatch
 from envs.names import UnsafeName
 from envs.options import variable
 from envs.process import NotStarted, Process, WorkerDied, WorkerError
 from envs.registry import BrokenFile, NoFile, UnknownName
-from envs.spec import ActionSpec, FieldSpec, ObservationRequest, SpecMismatch
+from envs.spec import ActionSpec, FieldSpec, ObservationRequest
 
 PATIENCE = 120.0
 """Seconds for an interpreter to say what a class says."""

@@ -11,3 +11,7 @@ class UserError(Exception):
     """
 
     exit_code = 2
+
+
+class SpecMismatch(UserError, ValueError):
+    """A producer and a consumer disagree about a field; raised before any work is done."""

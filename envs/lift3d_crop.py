@@ -20,7 +20,7 @@ is left out.
 
 from __future__ import annotations
 
-from envs.spec import Crop, NamedCrop
+from envs.crop import Crop, NamedCrop
 
 CORNER = Crop(
     low=(-1.66, 0.8, -0.6),

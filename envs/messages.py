@@ -1,10 +1,10 @@
 """How a message crosses to a worker and back: a frame of plain bytes that any numpy and any Python reads.
 
-A frame is a header of fixed size, a tree as JSON, and the raw bytes of the tree's arrays. The tree has None, bool, int,
-float, str, lists, tuples, dicts, numpy arrays and scalars of the dtypes in `DTYPES`, and the dataclasses of
-`envs.spec`, `envs.views` and `envs.action_parts`. (A pickle made with numpy 2 cannot be read with numpy 1, and may run
-code.) The two messages of an episode's every step have frames of their own without JSON: they decide how fast a rollout
-is.
+A frame is a header of fixed size, a tree as JSON, and the raw bytes of the tree's arrays. The tree has None, bool,
+int, float, str, lists, tuples, dicts, numpy arrays and scalars of the dtypes in `DTYPES`, and the dataclasses of
+`envs.spec`, `envs.crop`, `envs.views` and `envs.action_parts`. (A pickle made with numpy 2 cannot be read with numpy
+1, and may run code.) The two messages of an episode's every step have frames of their own without JSON: they decide
+how fast a rollout is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from envs import action_parts, spec, views
+from envs import action_parts, crop, spec, views
 
 MAGIC = b"RBm1"
 HEADER = struct.Struct("=4sBxxxIQ")
@@ -38,7 +38,7 @@ DTYPES = {np.dtype(name).str: np.dtype(name) for name in (*_INTEGERS, *_FLOATS)}
 _STEPPED = struct.Struct("=dBB")
 _DATACLASSES: Mapping[str, type] = {
     name: value
-    for module in (spec, views, action_parts)
+    for module in (spec, crop, views, action_parts)
     for name, value in vars(module).items()
     if dataclasses.is_dataclass(value) and isinstance(value, type) and value.__module__ == module.__name__
 }

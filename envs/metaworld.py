@@ -14,6 +14,8 @@ import numpy as np
 
 from envs import camera, views
 from envs.base import Step
+from envs.crop import Crop, NamedCrop
+from envs.errors import SpecMismatch
 from envs.installed import InstalledVersion
 from envs.lift3d_crop import LIFT3D
 from envs.metaworld_objects import objects
@@ -23,7 +25,7 @@ from envs.named_cameras import named_cameras
 from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
-from envs.spec import ActionSpec, Crop, FieldSpec, NamedCrop, Observation, ObservationRequest, SpecMismatch
+from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest
 from envs.view_layouts import virtual_cameras
 
 WORKSPACE = Crop(low=(-0.6, 0.3, 0.005), high=(0.6, 0.9, 2.0))

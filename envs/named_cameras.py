@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from envs.camera import Orbit, parse_camera
+from envs.errors import SpecMismatch
 from envs.registry import UnknownName
-from envs.spec import SpecMismatch
 
 
 def named_cameras(

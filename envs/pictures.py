@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from envs.camera_sizes import short_names
-from envs.spec import FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.errors import SpecMismatch
+from envs.spec import FieldSpec, Observation, ObservationRequest
 
 PICTURES = ("rgb", "depth")
 OF = "@"

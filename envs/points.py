@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.spec import Crop
+from envs.crop import Crop
 
 
 class BackProjection:

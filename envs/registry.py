@@ -16,11 +16,11 @@ from typing import Any
 
 from envs.base import Env
 from envs.classes import check_simulator, check_sizes
-from envs.errors import UserError
+from envs.errors import SpecMismatch, UserError
 from envs.files import why_no_file
 from envs.local_code import content, loaded, name_files, watch_imports
 from envs.source import MixedModules, files, name_of, texts
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.spec import ObservationRequest
 from envs.view_layouts import FIVE
 
 ENVS: dict[str, str] = {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +11,14 @@ import numpy as np
 from envs import views
 from envs.action_parts import ActionPart, check_parts
 from envs.camera_sizes import LARGEST, Sizes, settled, size_among
-from envs.errors import UserError
+from envs.crop import Crop, NamedCrop, plain_box
+from envs.errors import SpecMismatch
 from envs.field_names import FIELD_NAMES
 from envs.identity import later, left_out
 from envs.view_layouts import FIVE, LAYOUTS, ViewLayout
 
 Observation = dict[str, np.ndarray]
 """One step: field name -> array as its `FieldSpec` says. Batched observations have one leading axis."""
-
-
-class SpecMismatch(UserError, ValueError):
-    """A producer and a consumer disagree about a field; raised before any work is done."""
 
 
 @dataclass(frozen=True)
@@ -91,61 +86,6 @@ class ActionSpec:
         if not np.isfinite(action).all():
             raise ValueError(f"the action is not finite: {dict(zip(self.names, action.tolist(), strict=True))}")
         return action
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A box, metres. Points on its faces are outside.
-
-    low, high: its corners in the robot frame, along its axes; or in a frame of the box's own.
-    frame: three rows of four that lead there, box = frame @ (x, y, z, 1) for a point x, y, z of the robot frame. None
-        is the robot frame itself.
-
-    Raises `SpecMismatch` for numbers that are not finite, or a low that is not below its high.
-    """
-
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
-    frame: tuple[tuple[float, float, float, float], ...] | None = None
-
-    def __post_init__(self) -> None:
-        if not all(math.isfinite(v) for v in (*self.low, *self.high, *(v for row in self.frame or () for v in row))):
-            raise SpecMismatch(f"a crop needs finite numbers, not {[*self.low, *self.high]}")
-        if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
-            raise SpecMismatch(f"a crop is [x0, y0, z0, x1, y1, z1], low before high, not {[*self.low, *self.high]}")
-
-
-@dataclass(frozen=True)
-class NamedCrop:
-    """A crop that has a box of its own for each camera. boxes: (camera, box) pairs."""
-
-    name: str
-    boxes: tuple[tuple[str, Crop], ...]
-
-
-def read_crop(value: Any) -> Crop | NamedCrop | str | None:
-    """What a person writes for a crop: `[x0, y0, z0, x1, y1, z1]` in the robot frame, metres; a name that the simulator
-    knows; or None for the simulator's own. Also what `ObservationRequest.canonical` writes. Raises `SpecMismatch`.
-    """
-    if value is None or (isinstance(value, str) and value):
-        return value
-    if isinstance(value, Mapping):
-        try:
-            if "boxes" in value:
-                return NamedCrop(value["name"], tuple((camera, _box(box)) for camera, box in value["boxes"].items()))
-            return _box(value)
-        except (KeyError, TypeError, ValueError) as error:
-            raise SpecMismatch(f"a crop in a record has low, high and perhaps a frame, not {value!r}") from error
-    numbers = list(value) if isinstance(value, Sequence) else []
-    if len(numbers) != 6 or not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers):
-        raise SpecMismatch(f"a crop is [x0, y0, z0, x1, y1, z1] in metres, a name, or null, not {value!r}")
-    return _box({"low": numbers[:3], "high": numbers[3:]})
-
-
-def _box(plain: Mapping[str, Any]) -> Crop:
-    (x0, y0, z0), (x1, y1, z1) = (map(float, plain[name]) for name in ("low", "high"))
-    frame = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in plain.get("frame") or ())
-    return Crop((x0, y0, z0), (x1, y1, z1), frame or None)
 
 
 @dataclass(frozen=True)
@@ -283,14 +223,9 @@ class ObservationRequest:
 
     def _plain_crop(self) -> Any:
         if isinstance(self.crop, NamedCrop):  # other cameras' boxes cannot matter
-            boxes = {camera: _plain_box(box) for camera, box in self.crop.boxes if camera in self.cameras}
+            boxes = {camera: plain_box(box) for camera, box in self.crop.boxes if camera in self.cameras}
             return {"name": self.crop.name, "boxes": boxes}
-        return _plain_box(self.crop) if isinstance(self.crop, Crop) else self.crop
-
-
-def _plain_box(box: Crop) -> dict[str, Any]:
-    found: dict[str, Any] = {"low": list(box.low), "high": list(box.high)}
-    return found if box.frame is None else {**found, "frame": [list(row) for row in box.frame]}
+        return plain_box(self.crop) if isinstance(self.crop, Crop) else self.crop
 
 
 _SIZES = {"height": LARGEST, "width": LARGEST, "num_points": 1_000_000, "splat": views.LARGEST_SPLAT}

@@ -22,11 +22,12 @@ import numpy as np
 
 from envs.base import Env
 from envs.classes import restorable
+from envs.errors import SpecMismatch
 from envs.expert import expert_episode
 from envs.pictures import PICTURES, each_picture
 from envs.pool import EnvConfig, Pool
 from envs.registry import env_class, make, resolve
-from envs.spec import Observation, ObservationRequest, SpecMismatch
+from envs.spec import Observation, ObservationRequest
 
 
 class EnvContract:

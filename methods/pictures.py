@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor
 
+from envs.errors import SpecMismatch
 from envs.pictures import PICTURES, fields_of
-from envs.spec import FieldSpec, SpecMismatch
+from envs.spec import FieldSpec
 from methods.card import ImageInput
 from methods.preprocess import depth_pictures, prepare_images, prepare_pictures
 

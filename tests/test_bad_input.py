@@ -30,9 +30,9 @@ from benchmark.settings.seeds import LARGEST_SEED
 from benchmark.system.errors import ConfigError
 from benchmark.system.files import Busy
 from envs.camera import parse_camera
-from envs.errors import UserError
+from envs.errors import SpecMismatch, UserError
 from envs.names import UnsafeName, safe_name
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.spec import ObservationRequest
 from methods.controls import ProprioOnly
 from tests.test_cli import here
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from envs.action_parts import ActionPart
 from envs.base import ExpertEpisode, Step
+from envs.crop import Crop
 from envs.mujoco_sensors import Sensors, sensor_specs
 from envs.pictures import field_names
 from envs.render import choose_backend
-from envs.spec import ActionSpec, Crop, FieldSpec, Observation, ObservationRequest
+from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest
 from envs.view_layouts import virtual_cameras
 from envs.views import VirtualCamera
 

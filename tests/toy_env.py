@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from envs.base import Step
-from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.errors import SpecMismatch
+from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest
 
 
 class Toy:

@@ -17,7 +17,8 @@ from benchmark.settings.seeds import parts
 from benchmark.settings.settings import Settings
 from benchmark.system.digest import digest
 from benchmark.system.errors import ConfigError
-from envs.spec import FieldSpec, ObservationRequest, SpecMismatch
+from envs.errors import SpecMismatch
+from envs.spec import FieldSpec, ObservationRequest
 from envs.view_layouts import FIVE
 from methods.card import MethodCard, PointInput, past_actions_spec
 from methods.code import code_facts, text_hash, texts_of

@@ -23,9 +23,9 @@ from benchmark.settings.policy import WEIGHTS, WINDOW, WITHOUT, PolicyConfig, po
 from benchmark.settings.settings import Settings
 from benchmark.system.errors import ConfigError
 from envs.description import interpreter_setting
+from envs.errors import SpecMismatch
 from envs.registry import ENVS
 from envs.render import choose_backend
-from envs.spec import SpecMismatch
 from methods.action_terms import loss_terms, scalings
 from methods.card import MethodCard
 from methods.code import refuse_edited

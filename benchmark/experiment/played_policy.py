@@ -11,8 +11,8 @@ import torch
 from benchmark.policy.act import act
 from benchmark.policy.episode_memory import Memory
 from benchmark.settings.instructions import InstructionTable
-from envs.errors import UserError
-from envs.spec import ActionSpec, FieldSpec, SpecMismatch
+from envs.errors import SpecMismatch, UserError
+from envs.spec import ActionSpec, FieldSpec
 from methods.policy import Policy
 
 

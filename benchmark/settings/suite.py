@@ -13,10 +13,12 @@ from benchmark.settings.seeds import parts
 from benchmark.settings.task_rules import TaskRules
 from benchmark.system.errors import ConfigError
 from envs.camera_sizes import read_sizes
+from envs.crop import read_crop
 from envs.description import describe
+from envs.errors import SpecMismatch
 from envs.names import safe_name
 from envs.registry import UnknownName
-from envs.spec import ObservationRequest, SpecMismatch, read_crop
+from envs.spec import ObservationRequest
 from envs.view_layouts import FIVE
 from envs.views import LARGEST_SPLAT
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from benchmark.system.doctor import Finding
+from envs.crop import Crop
 from envs.pool import EnvConfig, Pool, WorkerDied, WorkerError
-from envs.spec import Crop, ObservationRequest
+from envs.spec import ObservationRequest
 
 TASK, SIZE = "close-box", 128
 REQUEST = ObservationRequest(

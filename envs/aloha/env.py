@@ -31,13 +31,15 @@ from envs.aloha.places import (
 )
 from envs.base import ExpertEpisode, Step
 from envs.camera import Orbit
+from envs.crop import Crop
+from envs.errors import SpecMismatch
 from envs.mujoco_sensors import Sensors, sensor_specs
 from envs.named_cameras import named_cameras
 from envs.options import BadOption
 from envs.pictures import field_names
 from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
-from envs.spec import Crop, FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.spec import FieldSpec, Observation, ObservationRequest
 from envs.view_layouts import virtual_cameras
 from envs.views import VirtualCamera
 

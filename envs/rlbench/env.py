@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from envs.base import ExpertEpisode, Step
+from envs.errors import SpecMismatch
 from envs.mujoco_sensors import sensor_specs
 from envs.pictures import field_names
 from envs.registry import UnknownName
@@ -17,7 +18,7 @@ from envs.rlbench.launch import Simulation, described, initial_state
 from envs.rlbench.sensing import fields_of, pose_of, proprio_of, view_of
 from envs.rlbench_port.env import NO_PATH, NO_ROTATION, OUTSIDE
 from envs.rlbench_port.places import CROP
-from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest
 
 NO_DEMONSTRATION = "Could not collect demos"
 """How RLBench's error begins when its own planner has failed in every attempt."""

@@ -11,6 +11,7 @@ import numpy as np
 from envs.action_parts import ActionPart
 from envs.base import Step
 from envs.camera import Orbit
+from envs.errors import SpecMismatch
 from envs.mujoco_sensors import Sensors, sensor_specs
 from envs.named_cameras import named_cameras
 from envs.pictures import field_names
@@ -18,7 +19,7 @@ from envs.registry import UnknownName
 from envs.render import GLMissing, choose_backend
 from envs.rlbench_port.places import CAMERAS, CROP, VIRTUAL, WORKSPACE
 from envs.rotations import canonical, inverse, multiply
-from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest, SpecMismatch
+from envs.spec import ActionSpec, FieldSpec, Observation, ObservationRequest
 from envs.view_layouts import virtual_cameras
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.camera import Orbit
-from envs.spec import Crop
+from envs.crop import Crop
 from envs.views import VirtualCamera
 
 BASE = np.array([-0.268, -0.005, 0.752])

@@ -10,7 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from envs.spec import FieldSpec, SpecMismatch
+from envs.errors import SpecMismatch
+from envs.spec import FieldSpec
 from envs.view_layouts import FIVE, LAYOUTS
 from methods.base import Representation
 from methods.card import MethodCard, MethodOption, WeightFile

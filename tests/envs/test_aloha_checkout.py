@@ -18,9 +18,10 @@ from envs.aloha.env import Aloha
 from envs.aloha.instructions import CLAMP, INSTRUCTIONS
 from envs.aloha.options import Options, options_in, read_options
 from envs.aloha.tasks import MOST_OBJECTS, TASKS
+from envs.errors import SpecMismatch
 from envs.options import BadOption, options_of, set_options, variable
 from envs.registry import UnknownName, make
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.spec import ObservationRequest
 
 FILES = {"aloha_sim/assets/a.xml": b"<mujoco/>\n", "aloha_sim/assets/b/c.obj": b"v 0 0 0\n", "LICENSE": b"Apache\n"}
 MESH = next(iter(checkout.REPLACEABLE))

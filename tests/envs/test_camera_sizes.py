@@ -11,11 +11,12 @@ import pytest
 
 from envs import points
 from envs.camera_sizes import read_sizes
+from envs.errors import SpecMismatch
 from envs.metaworld import MetaWorld
 from envs.pictures import PICTURES, as_fields, base_name, each_picture, field_names, fields_of, picture_specs
 from envs.pool import EnvConfig, Pool
 from envs.registry import make
-from envs.spec import Observation, ObservationRequest, SpecMismatch
+from envs.spec import Observation, ObservationRequest
 from envs.testing import EnvContract
 from tests.conftest import TOY
 

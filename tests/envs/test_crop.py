@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from envs import metaworld, points, views
 from envs.camera import extrinsics_from_mujoco, intrinsics_from_fovy
+from envs.crop import Crop, read_crop
+from envs.errors import SpecMismatch
 from envs.lift3d_crop import CORNER, CORNER2, LIFT3D
 from envs.metaworld import MetaWorld
 from envs.pool import EnvConfig, Pool
 from envs.registry import env_class, make, resolve
-from envs.spec import Crop, ObservationRequest, SpecMismatch, read_crop
+from envs.spec import ObservationRequest
 
 CLOUD = ObservationRequest(("points", "points_valid"), ("corner",))
 VIEWS = ObservationRequest(("views", "views_valid"), ("corner", "corner2"))

@@ -23,9 +23,10 @@ from hypothesis.extra import numpy as st_numpy
 from envs import messages
 from envs.action_parts import ActionPart
 from envs.channel import Channel
+from envs.crop import Crop, NamedCrop
 from envs.messages import DTYPES, HEADER, LARGEST_BODY, MAGIC, STEP, STEPPED, TREE, BadFrame, Unsendable, encode
 from envs.process import CLOSE, Process
-from envs.spec import ActionSpec, Crop, FieldSpec, NamedCrop, ObservationRequest
+from envs.spec import ActionSpec, FieldSpec, ObservationRequest
 from envs.views import VirtualCamera
 
 

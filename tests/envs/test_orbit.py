@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from envs import camera, metaworld
+from envs.errors import SpecMismatch
 from envs.metaworld import MetaWorld
 from envs.registry import UnknownName, make
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.spec import ObservationRequest
 
 MIDDLE = np.array(metaworld.MIDDLE)
 

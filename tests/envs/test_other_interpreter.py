@@ -16,9 +16,10 @@ from envs import description
 from envs.class_facts import NoSimulator
 from envs.classes import BadSimulator
 from envs.description import describe
+from envs.errors import SpecMismatch
 from envs.pool import EnvConfig, Pool, WorkerDied, WorkerError
 from envs.registry import BrokenFile, NoFile, UnknownName
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.spec import ObservationRequest
 from envs.versions import simulator_facts
 from tests.conftest import TOY
 from tests.other_interpreter import NUMPY, other_python

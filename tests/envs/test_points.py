@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from envs import points
 from envs.camera import extrinsics_from_mujoco, intrinsics_from_fovy, project
-from envs.spec import Crop
+from envs.crop import Crop
 
 INTRINSICS = intrinsics_from_fovy(50.0, 48, 64)
 LOOKING_DOWN = extrinsics_from_mujoco(np.array([0.1, 0.2, 1.5]), np.eye(3))

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from envs.description import describe
+from envs.errors import SpecMismatch
 from envs.pool import EnvConfig, Pool, WorkerDied, WorkerError
 from envs.registry import UnknownName
 from envs.rlbench import display
@@ -25,7 +26,7 @@ from envs.rlbench.env import RLBench, why_refused
 from envs.rlbench.facts import NOT_REPLAYABLE
 from envs.rlbench.sensing import EMPTY, nothing_is_far
 from envs.rlbench_port.env import NO_PATH, NO_ROTATION, OUTSIDE, RLBenchPort
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.spec import ObservationRequest
 from tests.rlbench_stand_in import FAKE, FAULT, stand_in
 
 BLIND = ObservationRequest(("proprio",))

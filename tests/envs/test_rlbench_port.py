@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from envs.errors import SpecMismatch
 from envs.expert import expert_episode
 from envs.pool import EnvConfig, Pool
 from envs.registry import UnknownName, make
 from envs.rlbench_port.env import NO_PATH, NO_ROTATION, OUTSIDE, RLBenchPort
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.spec import ObservationRequest
 from envs.testing import EnvContract
 from tests.simulations.rlbench_port import (
     another_episode,

@@ -3,8 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from envs.errors import SpecMismatch
 from envs.registry import UnknownName, env_class
-from envs.spec import ActionSpec, FieldSpec, ObservationRequest, SpecMismatch
+from envs.spec import ActionSpec, FieldSpec, ObservationRequest
 
 RGB = ObservationRequest(fields=("rgb", "proprio"), cameras=("corner",))
 POINTS = ObservationRequest(fields=("points", "points_valid"), cameras=("corner",))

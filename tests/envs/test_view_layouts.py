@@ -12,8 +12,9 @@ import pytest
 
 from envs import views
 from envs.base import Env
+from envs.errors import SpecMismatch
 from envs.registry import env_class, make, resolve
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.spec import ObservationRequest
 from envs.view_layouts import DOME, FIVE, LAYOUTS, ORTHOGONAL, virtual_cameras
 
 LOW, HIGH = (-0.5, 0.2, 0.0), (0.7, 0.8, 0.6)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from envs import camera, views
+from envs.errors import SpecMismatch
 from envs.metaworld import FIXED_VIEWS, MIDDLE, MetaWorld
 from envs.registry import resolve
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.spec import ObservationRequest
 
 FIXED = [view.pose() for view in FIXED_VIEWS]
 CAMERA = camera.look_at(np.array([0.1, -0.2, 1.0]), np.array([0.0, 0.6, 0.0]), np.array([0.0, 0.0, 1.0]))

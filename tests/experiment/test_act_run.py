@@ -31,7 +31,7 @@ from benchmark.settings.settings import Settings
 from benchmark.settings.suite import Suite
 from benchmark.system.errors import ConfigError
 from benchmark.training.trainer import Trainer
-from envs.spec import SpecMismatch
+from envs.errors import SpecMismatch
 from methods.errors import BadMethod, WeightsMissing
 from tests.conftest import TOY
 from tests.experiment.test_bimanual import CAMERAS, ENV, RULES

@@ -32,7 +32,8 @@ from benchmark.settings.policy import policy_config
 from benchmark.settings.settings import Settings
 from benchmark.settings.suite import Suite
 from benchmark.system.errors import ConfigError
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.errors import SpecMismatch
+from envs.spec import ObservationRequest
 from methods.registry import method_class, policy_class
 from tests.test_cli import here
 

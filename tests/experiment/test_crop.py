@@ -18,8 +18,9 @@ from benchmark.settings.load import choices, load_settings
 from benchmark.settings.suite import Suite
 from benchmark.system.errors import ConfigError
 from envs import metaworld, views
+from envs.crop import Crop, NamedCrop
+from envs.errors import SpecMismatch
 from envs.metaworld import WORKSPACE
-from envs.spec import Crop, NamedCrop, SpecMismatch
 from tests.test_cli import here
 
 ROOT = Path(__file__).resolve().parents[2]

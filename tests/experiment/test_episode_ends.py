@@ -36,8 +36,9 @@ from benchmark.settings.settings import Settings
 from benchmark.settings.suite import Suite
 from benchmark.settings.task_rules import TaskRules
 from benchmark.system.errors import ConfigError
+from envs.errors import SpecMismatch
 from envs.pool import EnvConfig, Pool
-from envs.spec import Observation, ObservationRequest, SpecMismatch
+from envs.spec import Observation, ObservationRequest
 from envs.testing import EnvContract
 from tests.toy_episodes import EDGE
 

@@ -28,8 +28,9 @@ from benchmark.settings.settings import Settings
 from benchmark.settings.suite import Suite
 from benchmark.settings.task_rules import TaskRules
 from envs.class_facts import NoSimulator
+from envs.crop import Crop
 from envs.identity import later, named_by
-from envs.spec import Crop, ObservationRequest
+from envs.spec import ObservationRequest
 from methods.card import FixedPointInput, ImageInput, MethodCard, MethodOption, PointInput, VectorInput, WeightFile
 from methods.policy_card import OF_A_POLICY, PolicyCard
 from methods.weights import Weights

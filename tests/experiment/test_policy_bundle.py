@@ -26,7 +26,8 @@ from benchmark.records.record import Record
 from benchmark.settings.instructions import Language
 from benchmark.settings.load import load_settings
 from benchmark.settings.settings import Settings
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.errors import SpecMismatch
+from envs.spec import ObservationRequest
 from tests.conftest import TOY
 from tests.experiment.test_probe import FROZEN
 from tests.experiment.test_probe import method as own_method

@@ -203,7 +203,7 @@ def test_a_wrong_card_is_one_line(case: str, toy_settings: Settings, tmp_path: P
 
 
 def test_an_unknown_field_is_told_before_the_probe(toy_settings: Settings, tmp_path: Path) -> None:
-    from envs.spec import SpecMismatch
+    from envs.errors import SpecMismatch
 
     with pytest.raises(SpecMismatch, match="observes .'smell'., which toy cannot give"):
         cell_of(toy_settings, method(tmp_path, CARD.replace('"points_valid"', '"smell"')))

@@ -20,7 +20,7 @@ from benchmark.report.tables.forms import FORMATS, render
 from benchmark.report.tables.measured_cells import MISSING
 from benchmark.settings.load import load_settings
 from benchmark.system.errors import ConfigError
-from envs.spec import SpecMismatch
+from envs.errors import SpecMismatch
 from tests.made_records import agreeing
 from tests.report.test_tables import GOLDEN, record
 from tests.test_cli import here

@@ -12,7 +12,8 @@ from benchmark.pretrain.job import make_job
 from benchmark.settings.clamp_pretraining import ClampPretrainConfig
 from benchmark.settings.pretraining import load_pretrain
 from benchmark.system.errors import ConfigError
-from envs.spec import FieldSpec, SpecMismatch
+from envs.errors import SpecMismatch
+from envs.spec import FieldSpec
 from methods.clamp.encoder import ImageEncoder
 from methods.clamp.points import POINTS, PointEncoder
 from methods.clamp.pretraining import ClampPretraining, Options

@@ -28,7 +28,7 @@ from benchmark.settings.settings import Settings
 from benchmark.system.errors import ConfigError
 from benchmark.training.checkpoint import load_policy
 from benchmark.training.trainer import Trainer
-from envs.spec import SpecMismatch
+from envs.errors import SpecMismatch
 from methods.range_normalizer import RangeNormalizer
 from methods.registry import method_class
 from methods.testing import random_observations

@@ -35,7 +35,8 @@ from benchmark.settings.settings import Settings
 from benchmark.system.errors import ConfigError, OtherSettings
 from benchmark.training.trainer import Trainer
 from envs.action_parts import ActionPart
-from envs.spec import ActionSpec, ObservationRequest, SpecMismatch
+from envs.errors import SpecMismatch
+from envs.spec import ActionSpec, ObservationRequest
 from methods.errors import BadMethod
 from methods.policy import Window
 from tests.conftest import TOY

@@ -20,8 +20,8 @@ from benchmark.pretrain.teacher_features import BATCH, TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
 from benchmark.records.pretraining_files import read_card
 from benchmark.system.errors import OtherSettings
+from envs.crop import Crop
 from envs.recorded_views import View
-from envs.spec import Crop
 from methods.clar.teacher import RandomTeacher
 from tests import damage
 from tests.pretrain import scenes

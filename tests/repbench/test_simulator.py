@@ -10,8 +10,8 @@ import pytest
 import repbench
 from benchmark.settings.load import load_settings
 from benchmark.system.errors import ConfigError
+from envs.errors import SpecMismatch
 from envs.registry import UnknownName
-from envs.spec import SpecMismatch
 from tests.conftest import TOY
 
 

@@ -30,9 +30,10 @@ from benchmark.settings.load import load_settings
 from benchmark.settings.settings import Settings
 from benchmark.system.errors import ConfigError, OtherSettings
 from benchmark.training.trainer import Trainer
+from envs.errors import SpecMismatch
 from envs.pool import EnvConfig, Pool
 from envs.registry import env_class
-from envs.spec import ObservationRequest, SpecMismatch
+from envs.spec import ObservationRequest
 from methods.registry import method_class
 
 CPU = torch.device("cpu")

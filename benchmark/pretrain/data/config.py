@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from benchmark.settings.bounds import Count, Range, Rate, check_bounds
 from benchmark.system.errors import ConfigError
+from envs.crop import read_crop
+from envs.errors import SpecMismatch
 from envs.identity import later, named_by
 from envs.names import safe_name
-from envs.spec import SpecMismatch, read_crop
 from envs.view_layouts import FIVE, LAYOUTS
 from envs.views import LARGEST_SPLAT
 

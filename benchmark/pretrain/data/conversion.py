@@ -19,8 +19,8 @@ from benchmark.system.errors import ConfigError
 from benchmark.system.files import allocate, discard, explain, write_json
 from benchmark.system.progress import bar, say
 from envs import points
+from envs.crop import Crop
 from envs.recorded_views import View
-from envs.spec import Crop
 
 
 @dataclass(frozen=True)

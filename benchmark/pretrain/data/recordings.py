@@ -23,9 +23,9 @@ from benchmark.pretrain.data.frames import Shard
 from benchmark.system import checked_json
 from benchmark.system.errors import ConfigError
 from envs import camera
+from envs.crop import Crop
 from envs.files import why_no_file
 from envs.recorded_views import View
-from envs.spec import Crop
 
 FORMAT = 2
 CHECKED = 12

@@ -14,8 +14,8 @@ from benchmark.data.rlbench_files import Episode, find_episodes
 from benchmark.pretrain.data.config import DataConfig
 from benchmark.pretrain.data.conversion import Moment, convert
 from benchmark.pretrain.data.frames import Shard
+from envs.crop import Crop
 from envs.recorded_views import View
-from envs.spec import Crop
 
 FORMAT = 1
 

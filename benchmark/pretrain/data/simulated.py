@@ -14,8 +14,9 @@ from benchmark.data.observations import cache_key, load_or_render, open_pool, re
 from benchmark.pretrain.data.config import DataConfig
 from benchmark.pretrain.data.frames import CLOUD, PICTURE, Shard
 from benchmark.settings.load import load_protocol
+from envs.crop import read_crop
 from envs.description import describe
-from envs.spec import ObservationRequest, read_crop
+from envs.spec import ObservationRequest
 
 TIMEOUT = 180.0
 

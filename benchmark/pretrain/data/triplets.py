@@ -21,8 +21,9 @@ from benchmark.pretrain.data.disk_space import say_what_is_missing
 from benchmark.pretrain.data.frames import VIEWS, Shard
 from benchmark.pretrain.data.simulated import collected, fingerprint_of, seen
 from benchmark.system.errors import ConfigError
+from envs.crop import Crop, read_crop
 from envs.description import describe
-from envs.spec import Crop, ObservationRequest, read_crop
+from envs.spec import ObservationRequest
 from methods.clamp.representation import HISTORY
 
 FORMAT = 1

@@ -28,10 +28,11 @@ from benchmark.system.errors import ConfigError
 from benchmark.system.files import StorageError, explain, write_json
 from benchmark.system.progress import bar
 from envs.camera_sizes import read_sizes
+from envs.crop import read_crop
 from envs.description import describe
 from envs.pictures import each_picture
 from envs.pool import EnvConfig, Pool, WorkerError
-from envs.spec import ObservationRequest, read_crop
+from envs.spec import ObservationRequest
 
 Cloud = tuple[np.ndarray, np.ndarray]
 """Points (N, 3) and which of them are no padding (N,)."""
