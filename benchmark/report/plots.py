@@ -116,6 +116,7 @@ def plot_pretraining(card: dict[str, Any], trained: Sequence[str], path: Path) -
     """Each trained term over epochs, on its own logarithmic axis: training, and held-out frames."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter, MaxNLocator
 
     history = card["history"]
     terms = [name for name in history[-1]["train"] if name in trained]
@@ -130,6 +131,10 @@ def plot_pretraining(card: dict[str, Any], trained: Sequence[str], path: Path) -
             axes.plot(epochs, held_out, color="#d55e00", linestyle="--", label="held-out frames")
         positive = min(entry["train"][name] for entry in history) > 0
         axes.set(xlabel="epoch", title=name, yscale="log" if positive else "linear")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if positive:  # 3 and not 3 x 10^0
+            axes.yaxis.set_major_formatter(LogFormatter())
+            axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
         axes.grid(alpha=0.3, which="both")
         axes.legend(fontsize=8)
     _save(figure, path)
