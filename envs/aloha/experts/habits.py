@@ -93,7 +93,8 @@ HABITS: Mapping[str, Ranking] = {
     "mug-on-plate": _habit(
         -0.12, [-1.0, -0.1, 0.3, 0.0, 1.34, 0.0], [-0.5, 0.3, -0.25, 0.0, 1.5, 0.0], [3, 0.3, 0.3, 1, 1, 1]
     ),
-    # of these three the pair of postures that has in forty beginnings (seeds 7000 to 7039) the nearest grasp and goal
+    # of these three the pair of postures that has in forty beginnings (seeds 7000 to 7039) the nearest grasp and goal:
+    # tests/simulations/aloha_habits.py
     "pen-in-container": _habit(
         -0.12, [0.32, 0.09, 0.34, 0.0, 1.34, 0.34], [0.15, -0.02, 0.14, 1.02, 0.65, -1.13], _WRIST, reflected=True
     ),
