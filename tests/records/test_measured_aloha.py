@@ -28,9 +28,10 @@ def test_a_record_agrees_with_itself_and_lies_where_it_says(path: Path) -> None:
         f"{record.protocol}/{record.suite}/{record.task}/{record.method}/{record.head}-s{record.seed}.json"
     )
     assert record.provenance["git"]["dirty"] is False
-    assert record.errors == 0 and len(record.retest.episodes) == 100
+    played = record.identity["protocol"]["retest_rollouts"]
+    assert record.errors == 0 and len(record.retest.episodes) == played
     kept, hashes = read_kept(retest_actions(path), record.horizon)
-    assert kept and len(kept) + len(hashes) == 100, "the actions of some, and the hashes of the others"
+    assert kept and len(kept) + len(hashes) == played, "the actions of some, and the hashes of the others"
     assert retest_actions(path).stat().st_size < 500_000
     assert set(read_shifts(path, record)) <= {"seeds=training"}
 
@@ -51,4 +52,4 @@ def test_its_first_episodes_play_again_as_recorded(path: Path, aloha: Any) -> No
     words = ["audit", str(path.relative_to(MEASURED).with_suffix("")), "--records", str(MEASURED), "--episodes", "2"]
     done = CliRunner().invoke(app, [*words, "--workers", "1"], env={"COLUMNS": "200"})
     assert done.exit_code == 4 and "DOES NOT HOLD" not in done.stdout, done.output
-    assert "replayed 2/100" in done.stdout, "an audit says that the other episodes' actions are not here"
+    assert f"replayed 2/{len(read(path).retest.episodes)}" in done.stdout, "an audit says that the other episodes' actions are not here"
