@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmark.cli.main import app
+from benchmark.records.gather import MEASURED
 from benchmark.records.joint_tasks import of_rows
 from benchmark.records.pooling import pooling_key
 from benchmark.records.record import Record
