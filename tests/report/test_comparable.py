@@ -155,6 +155,7 @@ def test_a_users_outputs_hold_their_own_records_unless_ours_are_asked_for(tmp_pa
     def invoke(*words: str) -> Any:
         return CliRunner().invoke(app, [*words, "--out", str(runs)])
 
+    assert MEASURED is not None
     asked = (("export", "--to", str(tmp_path / "a.csv")), ("report", "--to", str(tmp_path / "r")), ("audit",))
     for said in (f"there is no folder {runs / 'records'}", "no record"):
         for words in asked:
@@ -168,7 +169,9 @@ def test_a_users_outputs_hold_their_own_records_unless_ours_are_asked_for(tmp_pa
     for words in (("compare", "dp3", "state"), ("spread", "state")):
         notes = json.loads(invoke(*words, "--with-reference", "--json").stdout)["notes"]
         (note,) = (note for note in notes if note.startswith("reference, this project's own records: "))
-        assert note.endswith(" 3 of dp3, mlp; 15 of state, mlp." if words[0] == "compare" else " 15 of state, mlp.")
+        counted = {m: len(list(MEASURED.glob(f"clar/metaworld-15/*/{m}/mlp-s?.json"))) for m in ("dp3", "state")}
+        both = f" {counted['dp3']} of dp3, mlp; {counted['state']} of state, mlp."
+        assert note.endswith(both if words[0] == "compare" else both.partition(";")[2])
     cells = invoke("table", "1", "--with-reference", "--cells", "--format", "csv").stdout
     assert "dp3 (reference)" in cells and "hammer,dp3,mlp s7" in cells
     done = invoke("export", "--with-reference", "--format", "leaderboard-json", "--to", str(tmp_path / "b.json"))
