@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from envs.aloha.experts import long_objects
 from envs.aloha.experts.carry import Way
 from envs.aloha.experts.episode import EXPERTS
 from envs.aloha.experts.forces import Servo
-from envs.aloha.experts.habits import HABITS, REFLECT, Habit
+from envs.aloha.experts.habits import HABITS, Habit
 from envs.aloha.experts.kinematics import solutions
 from envs.aloha.experts.pilot import Pilot
 from envs.aloha.experts.transforms import lifted
@@ -34,7 +33,7 @@ TRIED = 15
 """Pairs of each beginning that are tried as the one for all."""
 
 
-def pairs(env: Any, task: str, seed: int, right_from: float) -> np.ndarray:
+def pairs(env: Any, task: str, seed: int, habit: Habit) -> np.ndarray:
     """(N, 12) joints before a grasp and above a goal that it leads to, of the arm that the habit prefers."""
     env.reset(seed)
     style = Style(np.random.default_rng(0), vary=False)
@@ -52,21 +51,16 @@ def pairs(env: Any, task: str, seed: int, right_from: float) -> np.ndarray:
         long_objects.bring = acts
     ((name, ways),) = seen
     pose = pilot.pose(name)
-    arm = "right" if pose[0, 3] >= right_from else "left"
-    side = partial(_side, arm)
+    arm = "right" if pose[0, 3] >= habit.right_from else "left"
     return np.array(
         [
-            [*reached.joints * side(pose), *joints * side(goal.pose)]
+            [*reached.joints * habit.side(arm, pose[:3, 3]), *joints * habit.side(arm, goal.pose[:3, 3])]
             for planner, goals_of in ways
             for reached in planner.reached(arm, pose, 200)
             for goal in goals_of(pose)
             for joints in solutions(arm, lifted(goal.pose @ reached.grasp.tool, planner.above))
         ]
     )
-
-
-def _side(arm: str, pose: np.ndarray) -> np.ndarray:
-    return REFLECT if (arm == "left") != (pose[1, 3] > 0) else np.ones(6)
 
 
 def nearest(per: list[np.ndarray], posture: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
@@ -89,7 +83,7 @@ def main() -> None:
     weights, draw = np.tile(habit.weights, 2), np.random.default_rng(0)
     per = []
     for seed in SEEDS:
-        own = pairs(env, task, seed, habit.right_from)
+        own = pairs(env, task, seed, habit)
         if not len(own):
             print(f"  {seed}: nothing that the preferred arm can do")
             continue

@@ -48,7 +48,7 @@ class Habit:
         return sorted(costs, key=lambda one: one.cost)
 
     def before_grasp(self, arm: str, place: np.ndarray) -> np.ndarray:
-        return self._of(self.grasp, arm, place)
+        return self.grasp * self.side(arm, place)
 
     def cost_of_reaching(self, joints: np.ndarray) -> float:
         return 0.0
@@ -56,20 +56,21 @@ class Habit:
     def goals(self, arm: str, found: Sequence[tuple[Goal, Near]]) -> list[Goal]:
         costs = []
         for goal, near in found:
-            wanted = self._of(self.put, arm, goal.pose[:3, 3])
+            wanted = self.put * self.side(arm, goal.pose[:3, 3])
             joints = near(wanted)
             if joints is not None:
                 costs.append(goal._replace(cost=self._far(joints, wanted)))
         return sorted(costs, key=lambda one: one.cost)
 
     def above_goal(self, arm: str, place: np.ndarray, start: np.ndarray) -> np.ndarray:
-        return self._of(self.put, arm, place)
+        return self.put * self.side(arm, place)
 
     def cost_of_bringing(self, joints: np.ndarray, start: np.ndarray) -> float:
         return 0.0
 
-    def _of(self, posture: np.ndarray, arm: str, place: np.ndarray) -> np.ndarray:
-        return posture * REFLECT if self.reflected and (arm == "left") != (place[1] > 0) else posture
+    def side(self, arm: str, place: np.ndarray) -> np.ndarray:
+        """(6,) of 1 and -1 by which the posture's joints are multiplied for this arm and this place."""
+        return REFLECT if self.reflected and (arm == "left") != (place[1] > 0) else np.ones(6)
 
     def _far(self, joints: np.ndarray, wanted: np.ndarray) -> float:
         return float(np.abs((joints - wanted) * self.weights).sum())
