@@ -6,13 +6,16 @@ interpolated: at 50 Hz neighbouring joint targets say the same, and fewer output
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from baselines.act.card import CONDITION
 from baselines.act.policy import ZScore, refuse
+from baselines.attentive_probe import AttentiveProbe
 from methods.base import Representation
 from methods.card import MethodOption
 from methods.errors import BadMethod
@@ -46,6 +49,9 @@ CARD = PolicyCard(
         MethodOption(
             "rate", "0.001", ("0.0001", "0.0003", "0.001"), "AdamW's, which falls to zero along a cosine over the run"
         ),
+        dataclasses.replace(
+            CONDITION, meaning="what of the representation is seen: its feature, or its tokens by an attentive probe"
+        ),
     ),
     notes=("it regresses a mean: of two ways to do a task it may take the one between them",),
     token_sets=("pooled",),
@@ -55,9 +61,10 @@ CARD = PolicyCard(
 
 
 class ChunkMLP(Policy):
-    """Feature, proprioception and instruction side by side, then three layers of 512. All actions are scaled by their
-    mean and deviation, and are compared where they are the episode's own. A plan stays within the range of the training
-    data's actions, as a diffusion head's does: far from them a regression leaves what joints can do.
+    """Feature (or what a probe reads of the tokens), proprioception and instruction side by side, then three layers of
+    512. All actions are scaled by their mean and deviation, and are compared where they are the episode's own. A plan
+    stays within the range of the training data's actions, as a diffusion head's does: far from them a regression leaves
+    what joints can do.
     """
 
     card = CARD
@@ -74,10 +81,17 @@ class ChunkMLP(Policy):
         self.register_buffer("limits", torch.tensor([[-torch.inf], [torch.inf]]).repeat(1, self.action_dim))
         self.between: Tensor
         self.register_buffer("between", interpolation(self.chunk, int(chosen["every"])), persistent=False)
-        widths = [representation.feature_dim + proprio + specs.language, *[WIDTH] * LAYERS]
+        self._condition = chosen["condition"]
+        self.probe = AttentiveProbe(representation.token_dim) if self._condition == "tokens" else None
+        width = representation.feature_dim if self.probe is None else self.probe.size
+        widths = [width + proprio + specs.language, *[WIDTH] * LAYERS]
         hidden = [(nn.Linear(before, after), nn.GELU()) for before, after in itertools.pairwise(widths)]
         self.layers = nn.Sequential(*(layer for pair in hidden for layer in pair))
         self.keys = nn.Linear(WIDTH, self.between.shape[1] * self.action_dim)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        return (self._condition,)
 
     @classmethod
     def check(cls, specs: PolicySpecs) -> None:
@@ -115,7 +129,8 @@ class ChunkMLP(Policy):
 
     def _chunk(self, inputs: Inputs) -> Tensor:
         """(B, chunk, A), standardised."""
-        seen = [*self.token_sets(inputs).values(), self.proprio(inputs["proprio"])]
+        found = self.token_sets(inputs)[self._condition]
+        seen = [found if self.probe is None else self.probe(found), self.proprio(inputs["proprio"])]
         if "language" in inputs:
             seen.append(inputs["language"].float())
         keys = self.keys(self.layers(torch.cat(seen, dim=1))).unflatten(1, (-1, self.action_dim))

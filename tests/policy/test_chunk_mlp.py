@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from baselines.attentive_probe import HEADS, QUERIES, WIDTH, AttentiveProbe
 from baselines.chunk_mlp import ChunkMLP, interpolation
 from benchmark.experiment.make_cells import make_cells
 from benchmark.policy.policy import plain_action
@@ -16,6 +18,7 @@ from benchmark.settings.policy import policy_config
 from benchmark.settings.settings import Settings
 from envs.action_parts import ActionPart
 from envs.spec import ActionSpec, FieldSpec
+from methods.base import Representation
 from methods.controls import ProprioOnly, State
 from methods.errors import BadMethod
 from methods.policy import PolicySpecs, Recipe, Window
@@ -26,6 +29,21 @@ OBSERVATION = {
     "proprio": FieldSpec("proprio", (3,), "float32", ""),
     "ground_truth": FieldSpec("ground_truth", (4,), "float32", "m"),
 }
+TOKEN_OBSERVATION = OBSERVATION | {"marks": FieldSpec("marks", (8,), "float32", "")}
+
+
+class Marked(Representation):
+    """A token for each of eight places; its feature, their mean, is the same for all observations with one mark."""
+
+    card = dataclasses.replace(State.card, name="marked", observes=("marks",))
+    feature_dim = token_dim = 4
+    token_count = 8
+
+    def encode(self, observations: Any) -> torch.Tensor:
+        return self.encode_tokens(observations).mean(1)
+
+    def encode_tokens(self, observations: Any) -> torch.Tensor:
+        return observations["marks"].unsqueeze(2) * torch.tensor([1.0, -1.0, 2.0, 0.5])
 
 
 def policy(action: Any = 2, window: Window | None = None, said: dict[str, str] | None = None, **options: str) -> Any:
@@ -115,6 +133,61 @@ def test_an_instruction_is_seen() -> None:
     inputs = samples()[0]
     plans = [one.plan({**inputs, "language": torch.full((ROWS, 3), value)}, range(ROWS)) for value in (0.0, 1.0)]
     assert not torch.allclose(*plans)
+
+
+def test_tokens_are_read_by_a_probe() -> None:
+    """Against attention written out in float64; and what is in one token of many is found."""
+    torch.manual_seed(0)
+    probe = AttentiveProbe(6)
+    tokens = torch.randn(3, 7, 6)
+    double = {name: value.detach().double() for name, value in probe.named_parameters()}
+    centred = tokens.double() - tokens.double().mean(2, keepdim=True)
+    normed = centred / (centred.square().mean(2, keepdim=True) + 1e-5).sqrt()
+    values = (normed * double["norm.weight"] + double["norm.bias"]) @ double["embed.weight"].T + double["embed.bias"]
+    places = torch.tensor(
+        [
+            [(np.cos if i % 2 else np.sin)(place / 10_000 ** (2 * (i // 2) / WIDTH)) for i in range(WIDTH)]
+            for place in range(7)
+        ]
+    )
+    parts = zip(
+        double["attention.in_proj_weight"].chunk(3),
+        double["attention.in_proj_bias"].chunk(3),
+        (double["queries"].expand(3, -1, -1), values + places, values),
+        strict=True,
+    )
+    query, key, value = (
+        (given @ weight.T + bias).unflatten(2, (HEADS, -1)).transpose(1, 2) for weight, bias, given in parts
+    )
+    shares = (query @ key.transpose(2, 3) / (WIDTH // HEADS) ** 0.5).softmax(-1)
+    read = (shares @ value).transpose(1, 2).flatten(2) @ double["attention.out_proj.weight"].T
+    expected = (read + double["attention.out_proj.bias"]).flatten(1)
+    torch.testing.assert_close(probe(tokens), expected.float(), rtol=1e-4, atol=1e-5)
+    assert expected.shape == (3, QUERIES * WIDTH) == (3, probe.size)
+
+
+@pytest.mark.slow
+def test_it_learns_from_tokens_which_their_mean_does_not_tell() -> None:
+    """Which of eight tokens carries the mark is the target; all of them together are the same in every sample."""
+    torch.manual_seed(0)
+    one = ChunkMLP(
+        PolicySpecs(TOKEN_OBSERVATION, plain_action(1), window=Window(chunk=CHUNK)),
+        Marked(TOKEN_OBSERVATION),
+        condition="tokens",
+        every="1",
+    )
+    assert one.sets == ("tokens",) and one.condition == "tokens"
+    places = torch.arange(64) % 8
+    inputs = {"proprio": torch.zeros(64, 3), "marks": nn.functional.one_hot(places, 8).float()}
+    actions = (places / 8).view(64, 1, 1).expand(64, CHUNK, 1)
+    one.fit(actions.flatten(0, 1), inputs["proprio"])
+    optimizer = torch.optim.AdamW(one.parameters(), 1e-3)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss = one.losses(inputs, actions, torch.zeros(64, CHUNK, dtype=torch.bool))["l2"]
+        loss.backward()
+        optimizer.step()
+    assert (one.eval().plan(inputs, range(64)) - actions).abs().mean() < 0.02 < actions.std() / 10
 
 
 def test_what_it_does_not_do_is_refused() -> None:
