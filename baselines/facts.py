@@ -1,43 +1,58 @@
-"""As `methods.facts`, of the baselines."""
+"""The facts of every shipped method and policy, those of `methods` among them, for whoever must not import torch.
+
+`facts.json` is made from the cards by `python -m baselines.facts`; a test holds it against them.
+"""
 
 from __future__ import annotations
 
-from baselines.hub.names import DEPTH
-from baselines.hub.names import FACTS as HUB
-from methods.facts import CardFacts
+import dataclasses
+import functools
+import json
+from pathlib import Path
+from typing import Any
 
-COLOURED = (("color", "true", "observes", ("points", "points_valid", "point_colors")),)
-MOVING = (("compat", "lift3d", "training", "partial"), *DEPTH)
-"""R3M's statistics, as in Lift3D, and depth beside its images."""
+from methods.facts import CardFacts, facts_of
 
-SHIPPED: dict[str, CardFacts] = {
-    "act": CardFacts(1, "3d", "end-to-end", ("rgb",), "ACT"),
-    "act-beside": CardFacts(1, "3d", "end-to-end", ("rgb",)),
-    "act-head": CardFacts(1, "3d", "end-to-end", ()),
-    "aloha-unleashed": CardFacts(1, "2d", "end-to-end", ("rgb",), "ALOHA Unleashed"),
-    "aloha-unleashed-beside": CardFacts(1, "2d", "end-to-end", ("rgb",)),
-    "chunk-mlp": CardFacts(1, "3d", "end-to-end", ()),
-    "clip": CardFacts(2, "2d", "frozen", ("rgb",), "CLIP", DEPTH),
-    "clip-vitb16": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
-    "dinov2": HUB,
-    "dinov3": HUB,
-    "dp3": CardFacts(1, "3d", "end-to-end", ("points", "points_valid"), "DP3", COLOURED),
-    "dp3-policy": CardFacts(2, "3d", "end-to-end", ("points", "points_valid"), "DP3", COLOURED),
-    "lift3d": CardFacts(2, "3d", "partial", ("points", "points_valid"), "Lift3D"),
-    "mae": HUB,
-    "pointnet": CardFacts(1, "3d", "end-to-end", ("points", "points_valid"), "PointNet"),
-    "pointnet2": CardFacts(1, "3d", "end-to-end", ("points", "points_valid"), "PointNet++"),
-    "pointnext": CardFacts(1, "3d", "end-to-end", ("points", "points_valid"), "PointNeXt"),
-    "r3m": CardFacts(2, "2d", "frozen", ("rgb",), "R3M", MOVING),
-    "r3m-resnet18": CardFacts(2, "2d", "frozen", ("rgb",), changes=MOVING),
-    "r3m-resnet50": CardFacts(2, "2d", "frozen", ("rgb",), changes=MOVING),
-    "radio": HUB,
-    "siglip2": HUB,
-    "spa": CardFacts(2, "2d", "frozen", ("rgb",), "SPA", DEPTH),
-    "spa-vitl": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
-    "theia": HUB,
-    "vc1": CardFacts(2, "2d", "frozen", ("rgb",), "VC-1", DEPTH),
-    "vc1-vitl": CardFacts(2, "2d", "frozen", ("rgb",), changes=DEPTH),
-    "vggt": CardFacts(2, "2d", "partial", ("rgb",), "VGGT"),
-    "vla-backbone": CardFacts(1, "2d", "end-to-end", ("rgb",), "VLA Backbone"),
-}
+FILE = Path(__file__).with_name("facts.json")
+
+
+def facts_named(name: str) -> CardFacts | None:
+    """Of what a run calls by this name, which may be another name of the card's; None of what is not shipped."""
+    return _by_name().get(name)
+
+
+def facts_of_card_named(name: str) -> CardFacts | None:
+    """Of the card with this name; None if it is not ours. Of a hub's models, which no file could name, the family's."""
+    from baselines.hub.names import hub_facts
+
+    return _by_card().get(name) or hub_facts(name)
+
+
+def as_json() -> str:
+    """The file's content, from the cards, which takes torch."""
+    from baselines import BASELINES, POLICIES
+    from methods import registry
+
+    registry.add(BASELINES | POLICIES)
+    shipped = [name for name in sorted(registry.table()) if registry.is_shipped(name)]
+    found = {name: dataclasses.asdict(facts_of(registry.class_of(name).card)) for name in shipped}
+    return json.dumps(found, indent=1) + "\n"
+
+
+@functools.cache
+def _by_name() -> dict[str, CardFacts]:
+    found: dict[str, dict[str, Any]] = json.loads(FILE.read_text())
+    return {name: CardFacts(**{field: _frozen(value) for field, value in one.items()}) for name, one in found.items()}
+
+
+@functools.cache
+def _by_card() -> dict[str, CardFacts]:
+    return {facts.name: facts for facts in _by_name().values()}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    FILE.write_text(as_json())

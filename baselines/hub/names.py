@@ -12,7 +12,6 @@ VERSION = 1
 CHANGES = (("training", "lora", "training", "partial"), ("training", "finetune", "training", "end-to-end"))
 DEPTH = (("observe", "rgbd", "observes", ("rgb", "depth")),)
 """Of every encoder of images (`baselines.images`)."""
-FACTS = CardFacts(VERSION, "2d", "frozen", ("rgb",), None, (*CHANGES, *DEPTH))
 
 
 def in_paths(family: str, name: str) -> str:
@@ -21,4 +20,6 @@ def in_paths(family: str, name: str) -> str:
 
 def hub_facts(name: str) -> CardFacts | None:
     """Of a card's name; None if it is no hub's."""
-    return FACTS if name.startswith(("timm-", "hf-")) else None
+    if not name.startswith(("timm-", "hf-")):
+        return None
+    return CardFacts(name, name, VERSION, "2d", "frozen", ("rgb",), None, (*CHANGES, *DEPTH))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from baselines.facts import SHIPPED as BASELINES
-from baselines.hub.names import hub_facts
-from methods.facts import SHIPPED as METHODS
+from baselines.facts import facts_of_card_named
 from methods.facts import CardFacts
 
 if TYPE_CHECKING:
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 
 def shipped_facts(name: str) -> CardFacts | None:
     """Of the method with this name on its card; None if it is not ours."""
-    return METHODS.get(name) or BASELINES.get(name) or hub_facts(name)
+    return facts_of_card_named(name)
 
 
 def reported_as(record: Record) -> str | None:

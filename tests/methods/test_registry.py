@@ -58,26 +58,3 @@ def test_entry_points_join_and_do_not_take_over(monkeypatch: pytest.MonkeyPatch)
     assert registry.table()["theirs"] == "their.module:Theirs"
     assert registry.table()["state"] == "methods.controls:State"
     registry._third_parties.cache_clear()
-
-
-def test_the_facts_by_which_records_are_read_are_those_on_the_cards() -> None:
-    from baselines.facts import SHIPPED as BASELINES_FACTS
-    from methods.facts import SHIPPED, CardFacts
-
-    cards = {registry.class_of(name).card for name in registry.table() if registry.is_shipped(name)}
-    assert {
-        card.name: CardFacts(
-            card.version,
-            card.batch,
-            card.training,
-            tuple(card.observes),
-            card.reported_as,
-            tuple(
-                (o.name, value, name, then)
-                for o in card.options
-                for value, name, then in o.changes
-                if name in ("training", "observes", "batch")
-            ),
-        )
-        for card in cards
-    } == {**SHIPPED, **BASELINES_FACTS}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from baselines.facts import FILE, as_json, facts_named, facts_of_card_named
 from benchmark.cli.main import app
 from benchmark.settings.catalog import register_baselines
 from benchmark.settings.catalog_text.comments import comments
-from benchmark.settings.catalog_text.listed_cards import FILE, SEEN, listed_card, of_card
+from benchmark.settings.catalog_text.seen import SEEN
 from benchmark.settings.load import CONF
 from methods.registry import class_of, table
 
@@ -52,13 +52,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-un
 
 @pytest.mark.slow
 def test_what_is_known_of_cards_without_torch_is_what_they_say() -> None:
-    """REGENERATE_GOLDEN=1 writes it."""
+    """`python -m baselines.facts` writes it."""
     register_baselines()
-    found = {name: of_card(class_of(name).card) for name in sorted(table())}
-    if os.environ.get("REGENERATE_GOLDEN"):
-        FILE.write_text(json.dumps(found, indent=1) + "\n")
-    assert json.loads(FILE.read_text()) == found
-    fields = {field for card in found.values() for field in card["observes"] if not field.endswith("_valid")}
+    assert FILE.read_text() == as_json()
+    for name in table():
+        card, facts = class_of(name).card, facts_named(name)
+        assert facts is not None and facts == facts_of_card_named(card.name)
+        assert (facts.name, facts.observes, facts.version) == (card.name, card.observes, card.version)
+    fields = {field for card in map(facts_named, table()) for field in card.observes if not field.endswith("_valid")}
     assert fields <= set(SEEN)
 
 
@@ -75,7 +76,7 @@ def test_the_overview_fits_a_screen_and_names_everything_but_tasks(here) -> None
     assert text.count("\n") < 50
     words = set(text.replace(",", " ").split())
     named = {name for kind, names in found.items() if kind != "tasks" for name in names}
-    second = {name for name in found["methods"] if listed_card(name).name != name}  # type: ignore[union-attr]
+    second = {name for name in found["methods"] if facts_named(name).name != name}  # type: ignore[union-attr]
     assert named - words == second and "50 of metaworld" in text
     assert "metaworld-15           MetaWorld, 15 tasks" in text
 

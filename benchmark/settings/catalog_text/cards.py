@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.settings.catalog_text.entries import entries
-from benchmark.settings.catalog_text.listed_cards import sees
+from benchmark.settings.catalog_text.seen import sees
 from benchmark.system.wrapped import wrapped
 from envs.files import why_no_file
 from methods.card import WeightFile

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 
 import yaml
 
+from baselines.facts import facts_named
 from benchmark.settings.catalog_text.entries import LONGEST, entries, entry
-from benchmark.settings.catalog_text.listed_cards import WEIGHTS, listed_card
+from benchmark.settings.catalog_text.seen import WEIGHTS, seen_by, weights_here
 from benchmark.settings.load import CONF
 from benchmark.system.wrapped import wrapped
 from methods.weight_places import weights_folder
@@ -34,9 +35,9 @@ def overview(found: Found, width: int) -> str:
     parts = [_head("suites of tasks", "suites", _titles(found["suites"]), width)]
     by_sight: dict[str, list[str]] = defaultdict(list)
     for name in found["methods"]:
-        facts = listed_card(name)
+        facts = facts_named(name)
         if facts is None or facts.name == name:
-            by_sight["(yours)" if facts is None else facts.sees()].append(name)
+            by_sight["(yours)" if facts is None else seen_by(facts)].append(name)
     usual = sorted(by_sight.items(), key=lambda item: -len(item[1]))
     sights = {sight: ", ".join(names) for sight, names in usual}
     parts.append(_head("methods, by what they see", "methods", sights, width))
@@ -82,13 +83,13 @@ def _by_card(kind: str, names: Mapping[str, str], width: int) -> str:
     folder = weights_folder()
     rows: dict[str, tuple[str, str, str] | str] = {}
     for name, target in names.items():
-        facts = listed_card(name)
+        facts = facts_named(name)
         if facts is None:
             rows[name] = f"yours, or another package's: {target}"
         elif facts.name != name:
             rows[name] = f"another name of {facts.name}"
         else:
-            rows[name] = (facts.sees(), facts.weights_here(folder), facts.title)
+            rows[name] = (seen_by(facts), weights_here(facts, folder), facts.title)
     heads = ("sees", "weights", "")
     whole = [row for row in rows.values() if not isinstance(row, str)]
     widths = [max(map(len, column)) for column in zip(heads, *whole, strict=True)][:2]
