@@ -143,7 +143,14 @@ def run_ablation(
     from benchmark.launch.pretrain_work import label, make_pretrain_sweep, missing
     from benchmark.launch.profile import load_profile, resources, take_launcher_options
     from benchmark.launch.start_sweep import launch
-    from benchmark.pretrain.ablation_jobs import ablation_jobs, cells_of, check_clamp, check_norm, weights_of
+    from benchmark.pretrain.ablation_jobs import (
+        ablation_jobs,
+        cells_of,
+        check_clamp,
+        check_norm,
+        simulators_options,
+        weights_of,
+    )
     from benchmark.pretrain.run import check_teacher
     from benchmark.records.paths import Paths
     from benchmark.settings.ablation_variants import SUITE, choose
@@ -161,6 +168,7 @@ def run_ablation(
     profile = load_profile(launcher, changes)
     pretraining = [text.removeprefix("pretrain.") for text in overrides if text.startswith("pretrain.")]
     overrides = [text for text in overrides if not text.startswith("pretrain.")]
+    pretraining = [*simulators_options(pretrain_data, overrides), *pretraining]
     chosen = choose_clamp(variants) if name == CLAMP else choose(variants)
     settings = load_settings(name, protocol, head, overrides)
     count = len(chosen) * count_cells(settings, tasks, [method], seeds)

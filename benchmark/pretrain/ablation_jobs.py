@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.pretrain.data.sources import load_data, options_for
 from benchmark.pretrain.job import PretrainJob, make_job
 from benchmark.records.pretraining_card import card_inside, control_of
 from benchmark.settings.ablation_variants import Variant
@@ -13,6 +14,7 @@ from benchmark.settings.clamp_ablation import ACT, ClampVariant
 from benchmark.settings.pretraining import config_class
 from benchmark.system.errors import ConfigError
 from envs.aloha.options import BY_JOINTS
+from envs.description import interpreter_setting
 from methods.registry import policy_class
 
 AnyVariant = Variant | ClampVariant
@@ -33,6 +35,19 @@ def ablation_jobs(
         for variant in variants
         if variant.without is not None
     }
+
+
+def simulators_options(data: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Of the cells' overrides what they say of the data's simulators: `env.aloha.stand_ins=true` is of the demonstrations
+    that encoders learn from, too. Another interpreter is the cells' alone; pre-trainings have theirs in this one.
+    """
+    kinds = {load_data(name).kind for name in data}
+    return [
+        text
+        for text in overrides
+        for kind in kinds
+        if options_for(kind, [text]) and not text.startswith(f"{interpreter_setting(kind)}=")
+    ]
 
 
 def _name(variant: AnyVariant, data: Sequence[str]) -> str | None:

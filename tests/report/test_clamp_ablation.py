@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from benchmark.cli.main import app
 from benchmark.pretrain import ablation_jobs as ablation_jobs_module
-from benchmark.pretrain.ablation_jobs import ablation_jobs, cells_of, check_clamp, settings_of
+from benchmark.pretrain.ablation_jobs import ablation_jobs, cells_of, check_clamp, settings_of, simulators_options
 from benchmark.pretrain.job import make_job
 from benchmark.records.record import Record
 from benchmark.report.tables.clamp_1 import row_of as row_of_table_1
@@ -178,6 +178,16 @@ def test_variants_by_name() -> None:
     assert only.label == "aloha-pretrain-full-cartesian", "beside that of the row `full`"
     assert "env.aloha.control=cartesian" in cells_of(choose_clamp(["cartesian"])[0], None, {"aloha-unleashed": "p"})[1]
     assert not [text for one in choose_clamp(None) for text in cells_of(one, None, PAIR)[1] if "env." in text]
+
+
+def test_what_the_cells_say_of_the_simulator_is_of_the_pretraining_too() -> None:
+    said = ["env.aloha.stand_ins=true", "env.aloha.python=/p", "env.metaworld.python=/p", "protocol.steps=3"]
+    options = simulators_options(["aloha-pretrain"], said)
+    assert options == ["env.aloha.stand_ins=true"]
+    own = [*options, "env.aloha.stand_ins=false", "env.aloha.noise=0.02"]  # as `pretrain.env.aloha...` come after them
+    (job,) = ablation_jobs(choose_clamp(["cartesian"]), "clamp", ["aloha-pretrain"], None, own).values()
+    assert job.data[0].env_options == ("stand_ins=true", "stand_ins=false", "noise=0.02", "control=cartesian")
+    assert not simulators_options(["metaworld-34"], said)
 
 
 def test_a_policy_of_other_actions_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
