@@ -38,8 +38,8 @@ def ablation_jobs(
 
 
 def simulators_options(data: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """Of the cells' overrides what they say of the data's simulators: `env.aloha.stand_ins=true` is of the demonstrations
-    that encoders learn from, too. Another interpreter is the cells' alone; pre-trainings have theirs in this one.
+    """Of the cells' overrides what they say of the data's simulators: `env.aloha.stand_ins=true` is of the encoders'
+    demonstrations, too. Another interpreter is the cells' alone; pre-trainings have their simulator in this one.
     """
     kinds = {load_data(name).kind for name in data}
     return [
