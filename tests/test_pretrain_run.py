@@ -143,6 +143,13 @@ def test_the_ablation_from_nothing_to_its_table(folder: Path) -> None:
     assert table.count("† 1/4") == 6, "three numbers of two rows"
     again = bench(*words, cwd=folder)
     assert "all 2 cells have their records" in again.stdout
+    made = next((folder / "runs" / "sweeps").glob("clar-ablation*")) / "sweep.json"
+    sweep = json.loads(made.read_text())
+    made.write_text(json.dumps(sweep | {"code": sweep["code"] | {"code": "of yesterday"}}))
+    assert "another --name, or --any-code" in bench(*words, cwd=folder, rc=2).stderr
+    assert "all 2 cells have their records" in bench(*words, "--name", "today", cwd=folder).stdout
+    assert (folder / "runs" / "sweeps" / "today" / "sweep.json").is_file()
+    assert "all 2 cells have their records" in bench(*words, "--any-code", cwd=folder).stdout
     swept = bench("sweep", "--suite", "clar-ablation", "--method", "clar", cwd=folder, rc=2)
     assert "bench weights clar-teacher --fetch" in swept.stderr
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli import option_types as kinds
 from benchmark.cli.errors import explained
 from benchmark.cli.options import (
     Data,
@@ -57,6 +58,11 @@ def suite(
     protocol: Annotated[str | None, typer.Option("--protocol", help="default: the paper's, clar or clamp")] = None,
     launcher: Annotated[str, typer.Option("--launcher", help="debug (here) | local | slurm | a profile")] = "debug",
     weights_dir: WeightsDir = None,
+    sweep_name: Annotated[
+        str | None,
+        typer.Option("--name", parser=kinds.name, metavar="NAME", help="of its sweeps; default: made from the cells"),
+    ] = None,
+    any_code: Annotated[bool, typer.Option("--any-code", help="go on with a sweep that other code began")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
     out: Out = Path("runs"),
     data: Data = None,
@@ -104,7 +110,9 @@ def suite(
         data,
         as_json,
         overrides or [],
-        begins=begins,
+        any_code,
+        sweep_name,
+        begins,
     )
 
 
@@ -196,7 +204,8 @@ def run_ablation(
             raise ConfigError(
                 f"{', '.join(label(job) for job in todo)} should be there by now; `bench status` says why"
             )
-        first = make_pretrain_sweep(todo, paths, runtime, command, code, profile, any_code, write=not dry_run)
+        own_name = f"{sweep_name}-pretraining" if sweep_name else None
+        first = make_pretrain_sweep(todo, paths, runtime, command, code, profile, any_code, not dry_run, name=own_name)
         if dry_run:
             echo(forecast(first, profile)["text"])
             echo(f"then: {len(chosen)} variants x tasks x seeds of {name}, once these are there")

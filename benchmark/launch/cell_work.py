@@ -99,5 +99,5 @@ def check_code(sweep: Sweep) -> None:
     if not sweep.any_code and not same_code(code, sweep.code):
         raise RuntimeError(
             f"the sweep was made at {say_code(sweep.code)} and the code is now at {say_code(code)}: go back to it, or "
-            "issue the sweep again with another --name, or with --any-code"
+            "issue it again as bench sweep or bench suite with another --name or --any-code"
         )

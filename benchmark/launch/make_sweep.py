@@ -125,8 +125,8 @@ def renew_code(sweep: Sweep, code: dict[str, Any], any_code: bool, write: bool =
     if not any_code and not sweep.any_code:
         raise OtherCode(
             f"{sweep.folder} was made at {say_code(sweep.code)}; this is {say_code(code)}. Its cells would mix two "
-            "versions of the code: give another --name, or --any-code if you know that nothing between them changes a "
-            "number"
+            "versions of the code: give bench sweep or bench suite another --name, or --any-code if you know that "
+            "nothing between them changes a number"
         )
     data = sweep.raw | {"any_code": True}
     if write:

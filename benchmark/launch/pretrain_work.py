@@ -41,15 +41,16 @@ def make_pretrain_sweep(
     any_code: bool = False,
     write: bool = True,
     processes: int = 1,
+    name: str | None = None,
 ) -> Sweep:
-    """A sweep of these pre-trainings, named after them. Raises what `make_sweep` raises.
+    """A sweep of these pre-trainings. Raises what `make_sweep` raises.
 
-    processes: of each pre-training, one a GPU of its job.
+    processes: of each pre-training, one a GPU of its job. name: by default after the pre-trainings.
     """
     paths = Paths(paths.out.resolve(), paths.data.resolve())
     entries = {label(job): _entry(job, paths, runtime, processes) for job in jobs}
     facts = "\n".join(sorted(f"{name} {entry['identity_hash']}" for name, entry in entries.items()))
-    name = f"pretrain-{jobs[0].method}-{hashlib.sha256(facts.encode()).hexdigest()[:6]}"
+    name = name or f"pretrain-{jobs[0].method}-{hashlib.sha256(facts.encode()).hexdigest()[:6]}"
     settings = {label(job): job.identity() for job in jobs}
     return assemble(name, WORK, entries, settings, paths, command, code, profile, any_code, write)
 
