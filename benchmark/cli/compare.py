@@ -35,11 +35,11 @@ from benchmark.settings.catalog import register_baselines
 @explained
 def compare(
     methods: Annotated[
-        list[str], typer.Argument(metavar="METHOD METHOD...", help="as tables name them, or FILE.py:Class")
+        list[str], typer.Argument(metavar="METHOD METHOD...", help="as tables name them, METHOD/HEAD, or FILE.py:Class")
     ],
     suite: Suite = "metaworld-15",
     protocol: Protocol = "clar",
-    head: Annotated[str, typer.Option("--head", help="mlp | bnmlp | diffusion")] = "mlp",
+    head: Annotated[str, typer.Option("--head", help="of those that name none; mlp | bnmlp | diffusion | ...")] = "mlp",
     form: Format = "terminal",
     shift: Annotated[
         str | None, typer.Option("--shift", help="compare drops under it: corner2, instructions=shuffled, ...")
@@ -81,9 +81,9 @@ def compare(
 ) -> None:
     """Compare methods on the episodes that both played.
 
-    Two differences: of these checkpoints, and of the methods retrained (over seeds).
+    Two differences: of these checkpoints, and of the methods retrained (over seeds). `METHOD/HEAD` compares heads.
     """
-    from benchmark.report.comparisons.compare import NothingInCommon
+    from benchmark.report.comparisons.compare import NothingInCommon, arm_of
     from benchmark.report.comparisons.compare import compare as pairs
     from benchmark.report.comparisons.compare_table import comparison_table
     from benchmark.report.tables.forms import render
@@ -106,10 +106,13 @@ def compare(
     found = [r for _, r in placed]
     known = sorted({r.method for r in found})
     for method in methods:
-        if method not in known:
+        if arm_of(method, head)[0] not in known:
             raise ConfigError(
                 f"no record of {method} on {suite} under {protocol}; there are {', '.join(known) or 'none'}"
             )
+    own_heads = [method for method in methods if "/" in method]
+    if own_heads and (shift is not None or looks or until_decided):
+        raise ConfigError(f"{own_heads[0]}: with --shift, --looks or --until-decided all have one head, --head")
     if sum((shift is not None, looks, until_decided)) > 1:
         raise ConfigError("--shift, --looks and --until-decided are three different questions: ask them one by one")
     if shift is not None:
@@ -129,7 +132,7 @@ def compare(
         result, notes = pairs(found, methods, head)
     except NothingInCommon as error:
         raise ConfigError(str(error)) from error
-    title = f"Compared on {suite}, protocol {protocol}, head {head}"
+    title = f"Compared on {suite}, protocol {protocol}" + (f", head {head}" if len(own_heads) < len(methods) else "")
     made = named(comparison_table(result, notes, title), suite, protocol)
     if as_json:
         print_json({**about(made), "head": head, "pairs": [dataclasses.asdict(one) for one in result]})
@@ -138,11 +141,21 @@ def compare(
 
 
 def _names_of_files(methods: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Name -> `path/to/file.py:Class` for those that are given so, and all methods by their names in tables."""
+    """Name -> `path/to/file.py:Class` for those that are given so, and all methods by their names in tables, with a
+    head of their own as records have it: `act` means `act-head`."""
+    from benchmark.settings.load import policy_named
     from methods.registry import class_of
 
-    files = {method: class_of(method).card.name for method in methods if ".py:" in method}
-    return {name: file for file, name in files.items()}, [files.get(method, method) for method in methods]
+    files, names = {}, []
+    for given in methods:
+        folder, of_file, rest = given.rpartition(".py:")
+        name, slash, head = rest.partition("/")
+        if of_file:
+            file = f"{folder}{of_file}{name}"
+            name = class_of(file).card.name
+            files[name] = file
+        names.append(f"{name}/{policy_named(head) or head}" if slash else name)
+    return files, names
 
 
 def _compare_shift(

@@ -73,6 +73,21 @@ def test_every_seed_of_each_is_used_and_what_cannot_be_compared_is_named() -> No
     assert "+31.2" in text and ONE_SEED in text and CHECKPOINTS in text and METHODS in text
 
 
+def test_one_method_is_compared_under_two_heads() -> None:
+    first = [played("reach", "dp3", [1, 1, 1, 0]), played("reach", "state", [0, 0, 0, 0])]
+    second = [dataclasses.replace(one, head="diffusion") for one in (played("reach", "dp3", [0, 1, 0, 1]), first[1])]
+    pairs, _ = compare([*first, *second], ["dp3", "dp3/diffusion", "state/diffusion"], "mlp")
+    assert [(one.first, one.second, one.only_one) for one in pairs] == [
+        ("dp3", "dp3/diffusion", (2, 1)),
+        ("dp3", "state/diffusion", (3, 0)),
+        ("dp3/diffusion", "state/diffusion", (2, 0)),
+    ]
+    (again,), _ = compare([*first, *second], ["dp3/diffusion", "dp3/mlp"], "bnmlp")
+    assert again.these_checkpoints.difference == pytest.approx(-pairs[0].these_checkpoints.difference)
+    with pytest.raises(NothingInCommon, match="dp3/diffusion and state/bnmlp have no cell of the same task; there are"):
+        compare([*first, *second], ["dp3/diffusion", "state/bnmlp"], "mlp")
+
+
 def test_one_seed_each_is_mcnemars_test_and_says_what_it_cannot() -> None:
     records = trained({"dp3": 0.8, "pointnet": 0.5}, ["reach"], {"dp3": range(1), "pointnet": range(1)})
     (one,), notes = compare(records, ["dp3", "pointnet"], "mlp")
@@ -246,6 +261,8 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (["compare", "dp3"], "two or more"),
         (["compare", "dp3", "dp3"], "different"),
         (["compare", "dp3", "clip"], "no record of clip"),
+        (["compare", "dp3", "dp3/act"], "dp3 and dp3/act-head have no cell of the same task"),
+        (["compare", "dp3/mlp", "state", "--looks"], "all have one head"),
         (["plan", "--detect", "0"], "'--detect': '0' is not allowed"),
         (["plan", "--spread", "-1"], "'--spread': '-1' is not allowed"),
         (["plan", "--spread", "60"], "more discordant pairs"),

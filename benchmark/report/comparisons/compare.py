@@ -57,14 +57,25 @@ def cells_of(records: Sequence[Record]) -> Cells:
     return found
 
 
+def arm_of(name: str, head: str) -> tuple[str, str]:
+    """The method and the head of one side, `METHOD` or `METHOD/HEAD`."""
+    method, _, own = name.partition("/")
+    return method, own or head
+
+
 def compare(records: Sequence[Record], methods: Sequence[str], head: str) -> tuple[list[Comparison], list[str]]:
     """All pairs of `methods`, in their order, and what was left out and why. Raises `NothingInCommon`.
 
-    records: of one suite and protocol. Cells under other conditions than most are left out, never compared.
+    records: of one suite and protocol. methods: as tables name them; `METHOD/HEAD` under another head than `head`.
+    Cells under other conditions than most are left out, never compared.
     """
-    chosen, notes = comparable([r for r in records if r.method in methods and r.head == head])
+    arms = {name: arm_of(name, head) for name in methods}
+    chosen, notes = comparable([r for r in records if (r.method, r.head) in arms.values()])
     notes += reference_notes(chosen)
-    cells, scope = cells_of(chosen), scope_of(chosen)
+    cells = {
+        name: cells_of([r for r in chosen if (r.method, r.head) == arm]).get(arm[0], {}) for name, arm in arms.items()
+    }
+    scope = scope_of(chosen)
     found, data = [], []
     for first, second in combinations(methods, 2):
         one, more = paired_cells(cells, first, second, head, scope)
@@ -80,8 +91,9 @@ def paired_cells(cells: Cells, first: str, second: str, head: str, scope: Scope)
     tasks = sorted(set(cells.get(first, {})) & set(cells.get(second, {})))
     if not tasks:
         counts = [sum(map(len, cells.get(name, {}).values())) for name in (first, second)]
+        under = "" if "/" in first and "/" in second else f" under head {head}"
         raise NothingInCommon(
-            f"{first} and {second} have no cell of the same task under head {head}; "
+            f"{first} and {second} have no cell of the same task{under}; "
             f"there are {counts[0]} and {counts[1]} cells of them"
         )
     arms: list[Mapping[str, Played]] = [
