@@ -19,10 +19,13 @@ SHARED: list[Barrier] = []
 """In each process that is measured: where they wait for each other."""
 
 
-def bare_loop(together: Callable[[], Any], task: str, image: str, seconds: float) -> float:
+def bare_loop(together: Callable[[], Any], task: str, image: str, seconds: float, horizon: int) -> float:
     """Steps per second of physics with zero actions and one render a step, in this process.
 
     together: returns when every process that is measured is ready.
+
+    horizon: steps of an episode. Each is begun as every rollout has to: a reset, and an image before the first step,
+    which is no step of its own.
 
     image: `depth` (mujoco.Renderer with everything off that depth does not need), `rgb-paper` (the simulator's
     default quality), `rgb-fast` (no multisampling, shadows or reflections).
@@ -41,19 +44,23 @@ def bare_loop(together: Callable[[], Any], task: str, image: str, seconds: float
     if image == "depth":
         off += [mujoco.mjtRndFlag.mjRND_SKYBOX, mujoco.mjtRndFlag.mjRND_HAZE, mujoco.mjtRndFlag.mjRND_FOG]
     action, steps = np.zeros(4), 0
-    renderer.update_scene(data, camera=CAMERA)
-    renderer.render()  # the first one makes what the others use
-    together()
-    start = time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        env.step(action)
+
+    def draw() -> None:
         renderer.update_scene(data, camera=CAMERA)
         for flag in off:
             renderer.scene.flags[flag] = 0
         renderer.render()
+
+    draw()  # the first one makes what the others use
+    together()
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        if steps % horizon == 0:
+            env.reset()
+            draw()
+        env.step(action)
+        draw()
         steps += 1
-        if steps % 200 == 0:
-            env.curr_path_length = 0  # a bare loop does not reset; it only keeps the simulator from refusing
     rate = steps / (time.perf_counter() - start)
     renderer.close()
     return rate

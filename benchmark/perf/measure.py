@@ -49,8 +49,10 @@ def measure(task: str, seconds: float, naive: bool) -> dict[str, Any]:
     def against_floor(picture: str, request: Any) -> dict[str, float]:
         """Floor and ours in turns, and the middle one of the rounds: the machine's drift is in neither alone."""
 
+        horizon = rollouts_and_training.horizon_of(request, seconds / 2)
+
         def floor() -> float:
-            return floors.in_processes(workers, floors.bare_loop, task, picture, seconds / 3)
+            return floors.in_processes(workers, floors.bare_loop, task, picture, seconds / 3, horizon)
 
         rounds, before = [], floor()
         for _ in range(ROUNDS):

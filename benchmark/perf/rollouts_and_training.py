@@ -38,6 +38,15 @@ def request_for(fields: tuple[str, ...], render: str = "paper") -> ObservationRe
     return ObservationRequest(fields=fields, cameras=("corner",), render=render)
 
 
+def horizon_of(request: ObservationRequest, seconds: float) -> int:
+    """Steps of an episode that is timed, so that at least one round fits."""
+    return 20 if seconds < 2 else 60 if _slow(request) else HORIZON
+
+
+def _slow(request: ObservationRequest) -> bool:
+    return request.colour and request.render == "paper"
+
+
 def zero_actions(observations: dict[str, np.ndarray], _: object = None) -> np.ndarray:
     """The free policy."""
     return np.zeros((len(observations["proprio"]), 4), np.float32)
@@ -58,8 +67,7 @@ def rollouts(
 ) -> dict[str, float]:
     """Steps per second over whole episodes, resets included, and the largest worker in MB."""
     with Pool(EnvConfig("metaworld", task, request), workers) as pool:
-        slow = request.colour and request.render == "paper"
-        horizon = 20 if seconds < 2 else 60 if slow else HORIZON  # so that at least one round fits
+        slow, horizon = _slow(request), horizon_of(request, seconds)
         rollout(pool, policy, seeds.retest_seeds("perf", task, workers), 5, "last-step")
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # as rollouts on a CPU do
