@@ -317,7 +317,7 @@ def test_what_goes_wrong_before_a_cell_begins_is_its_failure(tmp_path: Path) -> 
     assert subprocess.run(command, capture_output=True, cwd=ROOT).returncode == 1
     state = cell_state(sweep.entries[0], Jobs())
     assert state.state == "failed"
-    assert "go back to it, or issue the sweep again" in state.detail
+    assert "go back to it, or issue it again as bench sweep or bench suite with another --name" in state.detail
 
 
 def test_a_forecast_counts_hours_of_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

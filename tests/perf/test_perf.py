@@ -95,7 +95,8 @@ def test_views_have_theirs(aloha: dict[str, Any]) -> None:
     report = measure_views(config, "top-drawer-open", 0.1)
     assert [row["target"] for row in report["rows"]] == ["", ">= 0.5"]
     depth, both = report["rows"]
-    assert depth["ours"] == both["ours"] > 0 and depth["floor"] > both["floor"] > 0
+    assert depth["ours"] == both["ours"] > 0
+    assert depth["floor"] > 0 < both["floor"] != depth["floor"]  # which is larger is noise in a tenth of a second
 
 
 @pytest.mark.parametrize(
