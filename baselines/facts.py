@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from baselines.hub.names import hub_facts
 from methods.facts import CardFacts, facts_of
 
 FILE = Path(__file__).with_name("facts.json")
@@ -21,10 +22,8 @@ def facts_named(name: str) -> CardFacts | None:
     return _by_name().get(name)
 
 
-def facts_of_card_named(name: str) -> CardFacts | None:
+def shipped_facts(name: str) -> CardFacts | None:
     """Of the card with this name; None if it is not ours. Of a hub's models, which no file could name, the family's."""
-    from baselines.hub.names import hub_facts
-
     return _by_card().get(name) or hub_facts(name)
 
 

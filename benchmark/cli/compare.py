@@ -110,6 +110,8 @@ def compare(
             raise ConfigError(
                 f"no record of {method} on {suite} under {protocol}; there are {', '.join(known) or 'none'}"
             )
+    if len({arm_of(method, head) for method in methods}) < len(methods):
+        raise ConfigError(f"two of {', '.join(methods)} are the same: --head is {head} for those that name none")
     own_heads = [method for method in methods if "/" in method]
     if own_heads and (shift is not None or looks or until_decided):
         raise ConfigError(f"{own_heads[0]}: with --shift, --looks or --until-decided all have one head, --head")

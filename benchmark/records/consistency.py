@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from baselines.facts import shipped_facts
 from benchmark.records.hash_chain import break_in
 from benchmark.records.label_check import misnamed
 from benchmark.records.selected_checkpoint import select
-from benchmark.records.shipped_methods import shipped_facts
 from benchmark.settings import seeds
 from benchmark.settings.head import left_out
 from benchmark.settings.seeds import parts

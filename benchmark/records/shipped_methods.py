@@ -1,19 +1,13 @@
-"""The cards of this project's own methods, as far as records are held against them."""
+"""Which row of the papers' tables a record reproduces, by this project's own methods."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from baselines.facts import facts_of_card_named
-from methods.facts import CardFacts
+from baselines.facts import shipped_facts
 
 if TYPE_CHECKING:
     from benchmark.records.record import Record
-
-
-def shipped_facts(name: str) -> CardFacts | None:
-    """Of the method with this name on its card; None if it is not ours."""
-    return facts_of_card_named(name)
 
 
 def reported_as(record: Record) -> str | None:

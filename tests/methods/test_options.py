@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from baselines.dp3 import DP3
+from baselines.facts import shipped_facts
 from benchmark.cli.options import say_observe
 from benchmark.experiment.make_cells import make_cells
 from benchmark.experiment.run_cell import run_cell
 from benchmark.records.consistency import contradictions
 from benchmark.records.paths import Paths
-from benchmark.records.shipped_methods import shipped_facts
 from benchmark.settings.load import load_settings
 from methods.card import ImageInput
 from methods.preprocess import ColorRange, depth_pictures, prepare_images, prepare_pictures

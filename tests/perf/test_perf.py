@@ -89,14 +89,19 @@ def test_keyframes_have_theirs() -> None:
 @needs_aloha
 @pytest.mark.gl
 @pytest.mark.sim
-def test_views_have_theirs(aloha: dict[str, Any]) -> None:
+def test_views_have_theirs(aloha: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.perf import view_frames
+
+    drawn, real = [], view_frames.views.render_views
+    monkeypatch.setattr(view_frames.views, "render_views", lambda *a, **k: drawn.append(1) or real(*a, **k))
     small = [f"aloha-pretrain.{name}={value}" for name, value in (("height", 48), ("width", 64))]
     config = load_data("aloha-pretrain", [*small, *(f"env.aloha.{name}=true" for name in aloha)])
-    report = measure_views(config, "top-drawer-open", 0.1)
+    report = measure_views(config, "top-drawer-open", 1.5)
     assert [row["target"] for row in report["rows"]] == ["", ">= 0.5"]
     depth, both = report["rows"]
     assert depth["ours"] == both["ours"] > 0
-    assert depth["floor"] > 0 < both["floor"] != depth["floor"]  # which is larger is noise in a tenth of a second
+    assert depth["floor"] > both["floor"] > 0
+    assert drawn, "in this process only the second floor draws views; ours do it in their worker"
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,7 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (["compare", "dp3", "dp3"], "different"),
         (["compare", "dp3", "clip"], "no record of clip"),
         (["compare", "dp3", "dp3/act"], "dp3 and dp3/act-head have no cell of the same task"),
+        (["compare", "dp3", "dp3/mlp"], "two of dp3, dp3/mlp are the same"),
         (["compare", "dp3/mlp", "state", "--looks"], "all have one head"),
         (["plan", "--detect", "0"], "'--detect': '0' is not allowed"),
         (["plan", "--spread", "-1"], "'--spread': '-1' is not allowed"),

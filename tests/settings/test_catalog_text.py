@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from baselines.facts import FILE, as_json, facts_named, facts_of_card_named
+from baselines.facts import FILE, as_json, facts_named, shipped_facts
 from benchmark.cli.main import app
 from benchmark.settings.catalog import register_baselines
 from benchmark.settings.catalog_text.comments import comments
@@ -57,7 +57,7 @@ def test_what_is_known_of_cards_without_torch_is_what_they_say() -> None:
     assert FILE.read_text() == as_json()
     for name in table():
         card, facts = class_of(name).card, facts_named(name)
-        assert facts is not None and facts == facts_of_card_named(card.name)
+        assert facts is not None and facts == shipped_facts(card.name)
         assert (facts.name, facts.observes, facts.version) == (card.name, card.observes, card.version)
     fields = {field for card in map(facts_named, table()) for field in card.observes if not field.endswith("_valid")}
     assert fields <= set(SEEN)
