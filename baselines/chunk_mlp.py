@@ -81,17 +81,13 @@ class ChunkMLP(Policy):
         self.register_buffer("limits", torch.tensor([[-torch.inf], [torch.inf]]).repeat(1, self.action_dim))
         self.between: Tensor
         self.register_buffer("between", interpolation(self.chunk, int(chosen["every"])), persistent=False)
-        self._condition = chosen["condition"]
-        self.probe = AttentiveProbe(representation.token_dim) if self._condition == "tokens" else None
+        self.sets = (chosen["condition"],)
+        self.probe = AttentiveProbe(representation.token_dim) if self.condition == "tokens" else None
         width = representation.feature_dim if self.probe is None else self.probe.size
         widths = [width + proprio + specs.language, *[WIDTH] * LAYERS]
         hidden = [(nn.Linear(before, after), nn.GELU()) for before, after in itertools.pairwise(widths)]
         self.layers = nn.Sequential(*(layer for pair in hidden for layer in pair))
         self.keys = nn.Linear(WIDTH, self.between.shape[1] * self.action_dim)
-
-    @property
-    def sets(self) -> tuple[str, ...]:
-        return (self._condition,)
 
     @classmethod
     def check(cls, specs: PolicySpecs) -> None:
@@ -129,7 +125,7 @@ class ChunkMLP(Policy):
 
     def _chunk(self, inputs: Inputs) -> Tensor:
         """(B, chunk, A), standardised."""
-        found = self.token_sets(inputs)[self._condition]
+        found = self.conditioning(inputs)
         seen = [found if self.probe is None else self.probe(found), self.proprio(inputs["proprio"])]
         if "language" in inputs:
             seen.append(inputs["language"].float())

@@ -122,6 +122,8 @@ class Policy(nn.Module):
         self.check(specs)
         self.specs, self.representation = specs, representation
         self.window = specs.window
+        self.sets: tuple[str, ...] = self.card.token_sets if hasattr(type(self), "card") else ()
+        """Which token sets of the representation it looks at; a policy whose option chooses one sets this."""
 
     @classmethod
     def check(cls, specs: PolicySpecs) -> None:
@@ -156,11 +158,6 @@ class Policy(nn.Module):
     @property
     def ensemble(self) -> float:
         return self.window.ensemble
-
-    @property
-    def sets(self) -> tuple[str, ...]:
-        """Which token sets of the representation it looks at."""
-        return self.card.token_sets
 
     @property
     def past_actions(self) -> int:
@@ -225,8 +222,12 @@ class Policy(nn.Module):
         return self.representation.token_set(self.condition, observations)
 
     def token_sets(self, inputs: Inputs) -> dict[str, Tensor]:
-        """Name -> (B, D), (B, obs_steps, D), or tokens (B, T, D), float32, of the sets that the card names."""
+        """Name -> (B, D), (B, obs_steps, D), or tokens (B, T, D), float32, of the sets that it looks at."""
         return {name: self.encode(inputs, name).float() for name in self.sets}
+
+    def conditioning(self, inputs: Inputs) -> Tensor:
+        """The token set of `condition`, for a policy that looks at one."""
+        return self.token_sets(inputs)[self.condition]
 
     def encode(self, inputs: Inputs, name: str | None = None) -> Tensor:
         """One token set: (B, D), (B, obs_steps, D), or tokens (B, T, D)."""

@@ -30,16 +30,12 @@ class ACTBeside(ACT):
     ) -> None:
         assert representation is not None
         super().__init__(specs, representation, **options)
-        self._condition = condition
+        self.sets = (condition,)
         width = representation.token_dim if condition == "tokens" else representation.feature_dim
         self.further = nn.Linear(width, self.sizes.width)
 
-    @property
-    def sets(self) -> tuple[str, ...]:
-        return (self._condition,)
-
     def _further(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        found = self.token_sets(inputs)[self._condition]
+        found = self.conditioning(inputs)
         tokens = self.further(found if found.dim() == 3 else found.unsqueeze(1))
         return tokens, sine_1d(tokens.shape[1], self.sizes.width, tokens.device)
 

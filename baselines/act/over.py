@@ -23,13 +23,9 @@ class ACTHead(ChunkPolicy):
         condition = options.get("condition", "pooled")
         width = representation.token_dim if condition == "tokens" else representation.feature_dim
         super().__init__(specs, representation, width, options)
-        self._condition = condition
-
-    @property
-    def sets(self) -> tuple[str, ...]:
-        return (self._condition,)
+        self.sets = (condition,)
 
     def _seen(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        found = self.token_sets(inputs)[self._condition]
+        found = self.conditioning(inputs)
         found = found if found.dim() == 3 else found.unsqueeze(1)
         return found, sine_1d(found.shape[1], self.sizes.width, found.device)

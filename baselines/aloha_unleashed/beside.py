@@ -39,7 +39,7 @@ class AlohaUnleashedBeside(AlohaUnleashed):
     ) -> None:
         assert representation is not None
         super().__init__(specs, representation, **options)
-        self._condition, self._begin = condition, begin
+        self.sets, self._begin = (condition,), begin
         pooled = condition == "pooled"
         learned = options.get("positions") == "learned"
         count = 1 if pooled else representation.token_count
@@ -51,12 +51,8 @@ class AlohaUnleashedBeside(AlohaUnleashed):
         width = representation.feature_dim if pooled else representation.token_dim
         self.further = FurtherTokens(width, self.size.width, count if learned else 0)
 
-    @property
-    def sets(self) -> tuple[str, ...]:
-        return (self._condition,)
-
     def _further(self, inputs: Inputs) -> Tensor:
-        return self.further(self.token_sets(inputs)[self._condition])
+        return self.further(self.conditioning(inputs))
 
     def load_weights(self, paths: Sequence[Path]) -> None:
         """As the whole policy's; of several files one after the other, ImageNet's before a policy's decoder."""

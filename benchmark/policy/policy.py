@@ -35,11 +35,7 @@ class HeadPolicy(Policy):
         specs: PolicySpecs | None = None,
     ) -> None:
         super().__init__(specs or PolicySpecs({}, plain_action(action)), representation)
-        self.head, self._condition = head, condition
-
-    @property
-    def sets(self) -> tuple[str, ...]:
-        return (self._condition,)
+        self.head, self.sets = head, (condition,)
 
     @property
     def chunk(self) -> int:
@@ -78,16 +74,14 @@ class HeadPolicy(Policy):
 
     def losses(self, inputs: Inputs, actions: Tensor, padded: Tensor | None = None) -> dict[str, Tensor]:
         """The heads take every action of a chunk alike, repeated ones too."""
-        condition = self.token_sets(inputs)[self._condition]
-        return self.head.losses(condition, inputs["proprio"], actions, self._told(inputs))
+        return self.head.losses(self.conditioning(inputs), inputs["proprio"], actions, self._told(inputs))
 
     def loss(self, inputs: Inputs, actions: Tensor) -> Tensor:
         return total(self.losses(inputs, actions))
 
     def plan(self, inputs: Inputs, seeds: Sequence[int]) -> Tensor:
         """(B, chunk, A)."""
-        condition = self.token_sets(inputs)[self._condition]
-        return self.head.plan(condition, inputs["proprio"], seeds, self._told(inputs))
+        return self.head.plan(self.conditioning(inputs), inputs["proprio"], seeds, self._told(inputs))
 
     def parameter_groups(self, recipe: Recipe) -> list[ParameterGroup]:
         """The head's, and in another group the representation's, if any of it is trained."""
