@@ -24,8 +24,10 @@ run: setup
 	@echo "== the method"
 	$(BENCH) run --suite metaworld-15 --tasks reach --method dp3 --protocol quick
 
+# compiled beforehand, for the hundreds of processes that import it where PYTHONDONTWRITEBYTECODE is set
 test: setup
 	$(LINT)
+	$(VENV)/bin/python -m compileall -q $(CODE)
 	$(PYTEST) -m "not slurm" $(ARGS)
 
 # a real Slurm on this machine: needs root on Linux, and installs Slurm's packages where they are missing

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,15 @@ ENDING = 3.0
 CLOSE = "close"
 """The command after which nothing comes; without it the other side is gone."""
 
-_PROGRAM = """
+LEND = """
 import importlib.util, sys
 room = sys.argv.pop(1)
 spec = importlib.util.spec_from_file_location("envs", room + "/__init__.py", submodule_search_locations=[room])
 sys.modules["envs"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["envs"])
-from envs.serving import main
-main()
 """
-"""An interpreter with site-packages of its own is lent this one package of ours."""
+"""An interpreter with site-packages of its own is lent this one package of ours, whose folder is its first argument."""
+_PROGRAM = LEND + "from envs.serving import main\nmain()\n"
 
 
 class WorkerError(UserError, RuntimeError):
@@ -87,21 +87,8 @@ class Process:
         handed = [theirs.fileno(), *([memory[0]] if memory else [])]
         with theirs:
             try:
-                self.process = subprocess.Popen(
-                    [
-                        python or sys.executable,
-                        "-c",
-                        _PROGRAM,
-                        str(Path(__file__).parent),
-                        *map(str, (handed[0], *(memory or ()))),
-                    ],
-                    pass_fds=handed,
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,
-                    env=_environment(),
-                    stdout=_standard_error() if errors is None else errors,  # standard output is for results alone
-                    stderr=_standard_error() if errors is None else errors,
-                )
+                told = _standard_error() if errors is None else errors  # standard output is for results alone
+                self.process = start(python or sys.executable, handed, memory[1] if memory else None, told)
             except OSError as error:
                 ours.close()
                 if error.errno in (errno.EAGAIN, errno.ENOMEM):
@@ -203,18 +190,17 @@ class Process:
 
     def _exited(self, patience: float) -> bool:
         """Whether it ends within `patience` seconds. It is not reaped, so that no other process can have its number."""
+        if self._ended is not None:
+            waiting = select.poll()
+            waiting.register(self._ended, select.POLLIN)
+            return bool(waiting.poll(patience * 1000))
         deadline = time.monotonic() + patience
         while self.process.returncode is None:
             with contextlib.suppress(ChildProcessError):  # somebody else has reaped it
                 if os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                     if (left := deadline - time.monotonic()) <= 0:
                         return False
-                    if self._ended is None:
-                        time.sleep(min(left, 0.01))
-                    else:
-                        waiting = select.poll()
-                        waiting.register(self._ended, select.POLLIN)
-                        waiting.poll(left * 1000)
+                    time.sleep(min(left, 0.01))
                     continue
             return True
         return True
@@ -234,6 +220,20 @@ class Process:
             self._ended = None
 
 
+def start(python: str, handed: Sequence[int], size: int | None, output: int) -> subprocess.Popen[bytes]:
+    """A new interpreter that runs `envs.serving`. handed: its socket, and perhaps a memory file of `size` bytes."""
+    arguments = [*map(str, handed), *([] if size is None else [str(size)])]
+    return subprocess.Popen(
+        [python, "-c", _PROGRAM, str(Path(__file__).parent), *arguments],
+        pass_fds=handed,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        env=environment(),
+        stdout=output,
+        stderr=output,
+    )
+
+
 def _end_of(pid: int) -> int | None:
     """A descriptor that becomes readable when the process ends; None where the system has none."""
     try:
@@ -250,7 +250,7 @@ def _signal(code: int | None) -> str:
     return ""
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     # One process, one thread: 0 has Mesa's software rasteriser draw in the calling thread (its pixels are the same)
     return os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}
 

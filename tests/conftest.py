@@ -20,6 +20,7 @@ from benchmark.settings.suite import Suite
 from envs.render import GLMissing, choose_backend
 from methods import registry
 from tests import WORKER
+from tests.warm_workers import FRESH, warm_start
 
 registry.add(BASELINES | POLICIES)
 registry.add_families(FAMILIES)
@@ -72,6 +73,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         assert all(path.is_file() for path in places), "a file of LONGEST has moved"
         slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
         items.sort(key=lambda item: (places.get(item.path, len(places)), -slow[item.path]))
+
+
+@pytest.fixture(autouse=True)
+def _warm_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.path.name not in FRESH:
+        monkeypatch.setattr("envs.process.start", warm_start)
 
 
 @pytest.fixture

@@ -1,52 +1,45 @@
-"""`bench` in a process of its own that has imported torch already: forked from one that imports it once.
+"""`bench` in a process of its own that has imported torch already (`tests.forking`).
 
 A start of Python that trains imports for three seconds of CPU, which is most of what a command over the toy simulator
-takes. Here each command is a fork of a process that has done nothing but import: it has its own memory, modules,
-working folder, environment, session and end, it can be killed, and of a user's files it knows as little as a fresh one.
-What is about the start itself (the interpreter's options, `sitecustomize`) belongs to `tests.test_cli.bench`.
+takes. Here each command is a fork, and so is each job that it starts on this machine. Of a user's files it knows as
+little as a fresh process. What is about the start itself (the interpreter's options, `sitecustomize`) belongs to
+`tests.test_cli.bench`.
 """
 
 from __future__ import annotations
 
 import atexit
 import importlib
-import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any
 
 from benchmark.cli.main import main
+from benchmark.launch import job, local
+from benchmark.system.process_exit import leave
+from tests.forking import Forked, Template, redirect, serve
 
-SERVER: list[subprocess.Popen[str]] = []
+TEMPLATES: list[Template] = []
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@dataclass
 class Started:
-    """A command that runs, with what `subprocess.Popen` has of one and tests ask for."""
+    """A command that runs, and the files that it writes to."""
 
-    pid: int
-    folder: tempfile.TemporaryDirectory[str]
-    returncode: int | None = None
+    def __init__(self, process: Forked, folder: tempfile.TemporaryDirectory[str]) -> None:
+        self.process, self.folder = process, folder
+        self.pid, self.poll, self.wait = process.pid, process.poll, process.wait
+        self.send_signal, self.kill = process.send_signal, process.kill
 
-    def poll(self) -> int | None:
-        if self.returncode is None:
-            self.returncode = _ask(["poll", self.pid])
-        return self.returncode
-
-    def wait(self, timeout: float) -> int:
-        end = time.monotonic() + timeout
-        while self.poll() is None:
-            if time.monotonic() > end:
-                raise subprocess.TimeoutExpired("bench", timeout)
-            time.sleep(0.005)
-        assert self.returncode is not None
-        return self.returncode
+    @property
+    def returncode(self) -> int | None:
+        return self.process.returncode
 
     def communicate(self, timeout: float = 300.0) -> tuple[str, str]:
         """Standard output and standard error, when it has ended."""
@@ -54,25 +47,15 @@ class Started:
         out, err = (Path(self.folder.name, name).read_text() for name in ("out", "err"))
         return out, err
 
-    def send_signal(self, number: signal.Signals) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
 
 def warm_start(*arguments: str, cwd: Path, **environment: str) -> Started:
     """As `tests.test_cli.start`."""
-    if not SERVER:
-        pipe, known = subprocess.PIPE, os.environ | {"PYTHONPATH": str(ROOT)}
-        SERVER.append(subprocess.Popen([sys.executable, "-m", __name__], env=known, stdin=pipe, stdout=pipe, text=True))
-        atexit.register(_end)
+    if not TEMPLATES:
+        TEMPLATES.append(Template(_begin))
+        atexit.register(TEMPLATES[0].close)
     folder = tempfile.TemporaryDirectory()
     told = {"COLUMNS": "160", **os.environ, **environment}
-    pid = _ask(["start", arguments, str(cwd), told, folder.name])
-    assert pid is not None
-    return Started(pid, folder)
+    return Started(TEMPLATES[0].start([arguments, str(cwd), told, folder.name]), folder)
 
 
 def warm_bench(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
@@ -83,43 +66,67 @@ def warm_bench(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str
     return started.returncode, out, err
 
 
-def _ask(question: list[object]) -> int | None:
-    asks, says = SERVER[0].stdin, SERVER[0].stdout
-    assert asks is not None and says is not None
-    print(json.dumps(question), file=asks, flush=True)
-    return json.loads(says.readline())
+def _begin(_: socket.socket, theirs: socket.socket) -> None:
+    known = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", __name__, str(theirs.fileno())]
+    subprocess.Popen(command, pass_fds=[theirs.fileno()], env=known, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
-def _end() -> None:
-    SERVER[0].communicate(timeout=60)
+def _become_bench(told: Any, _: list[int]) -> None:
+    """In the fork: `bench`, which does not return."""
+    arguments, cwd, environment, folder = told
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where Ctrl-C is ignored
+    modes = os.O_RDWR | os.O_CREAT | os.O_APPEND
+    redirect(os.open(os.devnull, os.O_RDWR), *(os.open(f"{folder}/{name}", modes) for name in ("out", "err")))
+    os.chdir(cwd)
+    _take(environment)
+    sys.argv, sys.path[0] = ["bench", *arguments], cwd
+    if {"sweep", "--launcher"} & set(arguments):
+        _start_jobs_warm()
+    main()
+
+
+def _start_jobs_warm() -> None:
+    """Jobs on this machine are forks, too: of a process that the command has forked before it does anything."""
+
+    def begin(ours: socket.socket, theirs: socket.socket) -> None:
+        if os.fork() == 0:
+            ours.close()
+            serve(theirs, _become_job)
+            os._exit(0)
+
+    jobs = Template(begin)
+
+    def start(command: list[str], stdout: IO[bytes], env: dict[str, str], **_: Any) -> Forked:
+        assert command[1:3] == ["-m", job.__name__], command
+        return jobs.start([command[3:-1], env], [stdout.fileno()])
+
+    local.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": start})  # type: ignore[assignment]
+
+
+def _become_job(told: Any, handed: list[int]) -> None:
+    arguments, environment = told
+    redirect(os.open(os.devnull, os.O_RDONLY), handed[0], os.dup(handed[0]))
+    _take(environment)
+    code = job.main([*arguments, str(os.getppid())])  # it ends with its template, which ends with the command
+    leave(code)
+    sys.exit(code)
+
+
+def _take(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def _serve() -> None:
-    for name in ("torch._dynamo", "benchmark.experiment.run_cells", "benchmark.report.plots"):
+    for name in (
+        "torch._dynamo",
+        "benchmark.experiment.run_cells",
+        "benchmark.report.plots",
+        "benchmark.launch.cell_work",
+    ):
         importlib.import_module(name)  # the first is what an optimiser imports when it is made
-    for line in sys.stdin:
-        what, *told = json.loads(line)
-        if what == "poll":
-            ended, status = os.waitpid(told[0], os.WNOHANG)
-            answer = os.waitstatus_to_exitcode(status) if ended else None
-        else:
-            answer = os.fork()
-            if not answer:
-                _command(*told)
-        print(json.dumps(answer), flush=True)
-
-
-def _command(arguments: list[str], cwd: str, environment: dict[str, str], folder: str) -> None:
-    """In the fork: `bench`, which does not return."""
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where Ctrl-C is ignored
-    for fd, file in zip((0, 1, 2), (os.devnull, f"{folder}/out", f"{folder}/err"), strict=True):
-        os.dup2(os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND), fd)
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.argv, sys.path[0] = ["bench", *arguments], cwd
-    main()
+    serve(socket.socket(fileno=int(sys.argv[1])), _become_bench)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from benchmark.cli.options import (
     app,
     echo,
     print_json,
+    split,
 )
 from benchmark.settings.bounds import Range
 from benchmark.settings.catalog import register_baselines
@@ -90,6 +91,10 @@ def perf(
         str | None, typer.Option("--task", help="default: hammer; of the port all four; with views: middle-drawer-open")
     ] = None,
     compare: Annotated[str | None, typer.Option("--compare", help="naive: also the loop the field uses")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option("--only", metavar="A,B", help="of metaworld-15's rollouts these parts: points, dp3, ..."),
+    ] = None,
     seconds: Annotated[
         float,
         typer.Option("--seconds", parser=real(Range(0, 3_600, True)), metavar="S", help="of each measurement"),
@@ -102,6 +107,7 @@ def perf(
 ) -> None:
     """Measure speed as a ratio to floors of the same run."""
     from benchmark.perf.measure import (
+        PARTS,
         measure,
         measure_encoders,
         measure_keyframes,
@@ -118,6 +124,12 @@ def perf(
         raise ConfigError(f"--compare {compare}: there is only naive")
     if what not in ("rollouts", "encoders", "pretrain", "views"):
         raise ConfigError(f"bench perf {what}: there are rollouts, encoders, pretrain and views")
+    parts = split(only, "--only") or PARTS
+    if only is not None and (what != "rollouts" or suite != "metaworld-15" or compare):
+        raise ConfigError("--only chooses parts of bench perf rollouts --suite metaworld-15, without --compare")
+    for part in parts:
+        if part not in PARTS:
+            raise UnknownName("part of bench perf", part, PARTS)
     if settings and what != "views":
         raise ConfigError(f"{settings[0]}: bench perf {what} takes no settings, only bench perf views does")
     if suite not in PERF_SUITES:
@@ -143,5 +155,5 @@ def perf(
     elif suite == "rlbench4-port":
         report = measure_keyframes([task] if task else describe(simulator).tasks, seconds)
     else:
-        report = measure(task or "hammer", seconds, naive=compare == "naive")
+        report = measure(task or "hammer", seconds, compare == "naive", parts)
     print_json(report) if as_json else echo(render_report(report))

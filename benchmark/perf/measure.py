@@ -8,11 +8,13 @@ from typing import Any
 import torch
 
 from benchmark.perf import encoding, floors, keyframes, pretraining, rollouts_and_training, view_frames
+from benchmark.perf.rollouts_and_training import POINTS, request_for
 from benchmark.pretrain.data.config import DataConfig
 from benchmark.settings.machine import resolve_workers
 from benchmark.settings.runtime import Runtime
 from benchmark.system.progress import say
 from benchmark.system.provenance import describe_machine, git_state
+from envs.spec import ObservationRequest
 
 ROUNDS = 3
 
@@ -38,64 +40,68 @@ class Report:
         return {"task": task, "machine": machine, "git": git_state(), "rows": self.rows}
 
 
-def measure(task: str, seconds: float, naive: bool) -> dict[str, Any]:
-    """Simulators, training and memory in one run."""
+PICTURES: dict[str, tuple[str, str, ObservationRequest, float]] = {
+    "points": ("point-cloud rollouts", "depth", request_for(POINTS), 0.85),
+    "rgb-fast": ("RGB rollouts, render=fast", "rgb-fast", request_for(("rgb", "proprio"), "fast"), 0.9),
+    "rgb-paper": ("RGB rollouts, render=paper", "rgb-paper", request_for(("rgb", "proprio")), 0.9),
+}
+"""Kind of rollout -> its words, what the floor draws, what is asked, the target."""
+PARTS = (*PICTURES, "sampling", "dp3", "pointnet", "max-pool", "memory")
+
+
+def measure(task: str, seconds: float, naive: bool, only: Sequence[str] = PARTS) -> dict[str, Any]:
+    """Simulators, training and memory in one run; only: which of `PARTS`, all of them where naive."""
     workers = resolve_workers(Runtime("cpu", "fp32", "auto", "auto", 180.0))
     report = Report()
     add = report.add
-    points = rollouts_and_training.request_for(rollouts_and_training.POINTS)
     free = rollouts_and_training.zero_actions
-
-    def against_floor(picture: str, request: Any) -> dict[str, float]:
-        """Floor and ours in turns, and the middle one of the rounds: the machine's drift is in neither alone."""
-
-        horizon = rollouts_and_training.horizon_of(request, seconds / 2)
-
-        def floor() -> float:
-            return floors.in_processes(workers, floors.bare_loop, task, picture, seconds / 3, horizon)
-
-        rounds, before = [], floor()
-        for _ in range(ROUNDS):
-            ours = rollouts_and_training.rollouts(task, request, workers, free, seconds / 2)
-            after = floor()
-            rounds.append(ours | {"floor": (before + after) / 2})
-            before = after
-        return sorted(rounds, key=lambda one: one["rate"] / one["floor"])[ROUNDS // 2]
-
-    cloud = against_floor("depth", points)
-    add("point-cloud rollouts, free policy", cloud["rate"], cloud["floor"], "steps/s", 0.75)
-    fast = against_floor("rgb-fast", rollouts_and_training.request_for(("rgb", "proprio"), "fast"))
-    add("RGB rollouts, render=fast, free policy", fast["rate"], fast["floor"], "steps/s", 0.9)
-    paper = against_floor("rgb-paper", rollouts_and_training.request_for(("rgb", "proprio")))
-    add("RGB rollouts, render=paper, free policy", paper["rate"], paper["floor"], "steps/s", 0.9)
-    one, step = rollouts_and_training.point_cloud_share(task)
-    add("back-projection, crop and sampling, share of a step", one * 1e3, step * 1e3, "ms", 0.2, at_least=False)
+    found = {}
+    for kind, (words, picture, request, target) in PICTURES.items():
+        if kind in only:
+            found[kind] = _against_floor(task, workers, seconds, picture, request)
+            add(f"{words}, free policy", found[kind]["rate"], found[kind]["floor"], "steps/s", target)
+    if "sampling" in only:
+        one, step = rollouts_and_training.point_cloud_share(task)
+        add("back-projection, crop and sampling, share of a step", one * 1e3, step * 1e3, "ms", 0.2, at_least=False)
     for method, batches in (("dp3", 40), ("pointnet", 2)):
-        ours, bare = rollouts_and_training.training(method, batches)
-        add(f"training {method}, batch 16", 1 / ours, 1 / bare, "optimiser steps/s", 0.9)
-    winners, plain = rollouts_and_training.plain_max(10)
-    add("DP3 max-pool, gradient of the winners, against the plain maximum", 1 / winners, 1 / plain, "1/s", 1.0)
-    both = rollouts_and_training.rollouts(
-        task, rollouts_and_training.request_for((*rollouts_and_training.POINTS, "rgb")), 1, free, 1.0
-    )
-    largest = max(kind["worker_mb"] for kind in (cloud, fast, paper, both))
-    add("largest simulator worker, against 500 MB", largest, 500, "MB", 1.0, at_least=False)
-    add(
-        "this process with 5,000 clouds, against 3,000 MB",
-        rollouts_and_training.parent_memory(),
-        3000,
-        "MB",
-        1.0,
-        at_least=False,
-    )
+        if method in only:
+            ours, bare = rollouts_and_training.training(method, batches)
+            add(f"training {method}, batch 16", 1 / ours, 1 / bare, "optimiser steps/s", 0.9)
+    if "max-pool" in only:
+        winners, plain = rollouts_and_training.plain_max(10)
+        add("DP3 max-pool, gradient of the winners, against the plain maximum", 1 / winners, 1 / plain, "1/s", 1.0)
+    if "memory" in only:
+        every = rollouts_and_training.rollouts(task, request_for((*POINTS, "rgb")), 1, free, 1.0)
+        largest = max(kind["worker_mb"] for kind in (*found.values(), every))
+        add("largest simulator worker, against 500 MB", largest, 500, "MB", 1.0, at_least=False)
+        ours = rollouts_and_training.parent_memory()
+        add("this process with 5,000 clouds, against 3,000 MB", ours, 3000, "MB", 1.0, at_least=False)
     if naive:
         slow = floors.in_processes(1, floors.naive_loop, task, seconds)
         policy = rollouts_and_training.dp3_policy()
-        rate = rollouts_and_training.rollouts(task, points, workers, policy, seconds)["rate"]
+        rate = rollouts_and_training.rollouts(task, request_for(POINTS), workers, policy, seconds)["rate"]
         add("point-cloud rollouts with DP3, against the naive loop", rate, slow, "steps/s", 60)
-        add("RGB rollouts, render=paper, against the naive loop", paper["rate"], slow, "steps/s", 6)
-        add("RGB rollouts, render=fast, against the naive loop", fast["rate"], slow, "steps/s", 60)
+        for kind, target in (("rgb-paper", 6), ("rgb-fast", 60)):
+            add(f"{PICTURES[kind][0]}, against the naive loop", found[kind]["rate"], slow, "steps/s", target)
     return report.finish(task, workers)
+
+
+def _against_floor(
+    task: str, workers: int, seconds: float, picture: str, request: ObservationRequest
+) -> dict[str, float]:
+    """Floor and ours in turns, and the middle one of the rounds: the machine's drift is in neither alone."""
+    horizon = rollouts_and_training.horizon_of(request, seconds / 2)
+
+    def floor() -> float:
+        return floors.in_processes(workers, floors.bare_loop, task, picture, seconds / 3, horizon)
+
+    rounds, before = [], floor()
+    for _ in range(ROUNDS):
+        ours = rollouts_and_training.rollouts(task, request, workers, rollouts_and_training.zero_actions, seconds / 2)
+        after = floor()
+        rounds.append(ours | {"floor": (before + after) / 2})
+        before = after
+    return sorted(rounds, key=lambda one: one["rate"] / one["floor"])[ROUNDS // 2]
 
 
 def measure_keyframes(tasks: Sequence[str], seconds: float) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,41 @@ def test_every_measurement_has_a_floor_and_a_target(monkeypatch: pytest.MonkeyPa
     text = render_report(report)
     assert report["machine"]["cpu"] in text
     assert len(text.splitlines()) == 4 + len(report["rows"])
+
+
+def test_parts_are_measured_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.perf import measure as module
+    from benchmark.perf import rollouts_and_training
+
+    monkeypatch.setattr(module, "_against_floor", lambda *_: {"rate": 10.0, "floor": 11.0, "worker_mb": 1.0})
+    for name in ("training", "plain_max", "point_cloud_share"):
+        monkeypatch.setattr(rollouts_and_training, name, lambda *_: (1.0, 2.0))
+    monkeypatch.setattr(rollouts_and_training, "rollouts", lambda *_: {"rate": 10.0, "worker_mb": 2.0})
+    monkeypatch.setattr(rollouts_and_training, "parent_memory", lambda: 3.0)
+    assert len(measure("reach", 0.4, naive=False)["rows"]) == len(module.PARTS) + 1  # memory has two
+    for only, whats in (
+        ("points", ["point-cloud rollouts, free policy"]),
+        ("rgb-paper,points", ["point-cloud rollouts, free policy", "RGB rollouts, render=paper, free policy"]),
+        ("dp3", ["training dp3, batch 16"]),
+    ):
+        answer = CliRunner().invoke(app, ["perf", "--only", only, "--seconds", "0.4", "--json"])
+        assert [row["what"] for row in json.loads(answer.stdout)["rows"]] == whats
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (("rollouts", "--only", "point"), "Did you mean 'points'"),
+        (("rollouts", "--only", ","), "--only"),
+        (("encoders", "--only", "dp3"), "--only chooses parts of bench perf rollouts"),
+        (("rollouts", "--only", "points", "--compare", "naive"), "without --compare"),
+        (("rollouts", "--only", "points", "--suite", "rlbench4-port"), "--suite metaworld-15"),
+    ],
+)
+def test_what_cannot_be_measured_alone_is_said(said: tuple[str, ...], why: str) -> None:
+    answer = CliRunner().invoke(app, ["perf", *said])
+    assert answer.exit_code == 2
+    assert why in answer.output.replace("\n", " ")
 
 
 def test_floors_begin_together_and_none_waits_for_one_that_failed(tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""Processes that have imported already what they need: forked from a template, a process that has done nothing else.
+
+A template forks on demand. What it forks has its own memory, session and end, and can be killed; how it ended only the
+template can say. This file needs nothing but Python, because a simulator's worker may have nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+LONGEST = 1 << 20
+"""Bytes of a question."""
+FILES = 8
+"""Descriptors that go with one, at most."""
+
+
+class Forked:
+    """With what `subprocess.Popen` has of a process and the code and the tests ask for."""
+
+    def __init__(self, pid: int, template: Template) -> None:
+        self.pid, self._template = pid, template
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._template.ask("poll", self.pid)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        end = None if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            if end is not None and time.monotonic() > end:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+            time.sleep(0.002)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class Template:
+    """begin(ours, theirs): starts it, with the socket that it serves, which is closed here afterwards."""
+
+    def __init__(self, begin: Callable[[socket.socket, socket.socket], object]) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            begin(self._socket, theirs)
+
+    def start(self, told: Any, handed: Sequence[int] = ()) -> Forked:
+        """told: plain data, and handed: descriptors, that what is forked gets."""
+        pid = self.ask("start", told, handed)
+        assert pid is not None
+        return Forked(pid, self)
+
+    def ask(self, what: str, told: Any, handed: Sequence[int] = ()) -> int | None:
+        socket.send_fds(self._socket, [json.dumps([what, told]).encode()], handed)
+        return json.loads(self._socket.recv(LONGEST))
+
+    def close(self) -> None:
+        """It ends by itself then."""
+        self._socket.close()
+
+
+def serve(connection: socket.socket, become: Callable[[Any, list[int]], object]) -> None:
+    """Until the other side is closed. become(told, handed): what a fork does; then it ends, as Python does."""
+    while True:
+        said, handed, _, _ = socket.recv_fds(connection, LONGEST, FILES)
+        if not said:
+            return
+        what, told = json.loads(said)
+        if what == "poll":
+            ended, status = os.waitpid(told, os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if ended else None
+        else:
+            answer = os.fork()
+            if not answer:
+                connection.close()
+                os.setsid()
+                become(told, handed)
+                sys.exit()
+            for fd in handed:
+                os.close(fd)
+        connection.send(json.dumps(answer).encode())
+
+
+def redirect(*files: int) -> None:
+    """Standard input, output and error become these, which are closed."""
+    for target, fd in enumerate(files):
+        os.dup2(fd, target)
+    for fd in set(files):
+        os.close(fd)

@@ -1,0 +1,26 @@
+"""The template of which `tests.warm_workers` forks simulators' workers. It imports, and what it forks is a worker."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import runpy
+import socket
+import sys
+from pathlib import Path
+
+from envs import serving
+
+for _name in ("numpy.random", "importlib.metadata"):
+    importlib.import_module(_name)
+_forking = runpy.run_path(str(Path(__file__).with_name("forking.py")))
+
+
+def _become_a_worker(size: int | None, handed: list[int]) -> None:
+    *own, output = handed
+    _forking["redirect"](os.open(os.devnull, os.O_RDONLY), output, output)
+    sys.argv = ["-c", *map(str, own), *([] if size is None else [str(size)])]
+    serving.main()
+
+
+_forking["serve"](socket.socket(fileno=int(sys.argv[1])), _become_a_worker)
