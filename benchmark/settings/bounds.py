@@ -7,6 +7,7 @@ read from the command line. NaN and infinity are in no range, and True and False
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 from collections.abc import Mapping, Sequence
@@ -63,10 +64,16 @@ def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
         raise ConfigError(f"{name}={shown(value)} is none of {', '.join(allowed)}")
 
 
-def hints(kind: Any) -> dict[str, Any]:
+def hints(kind: Any) -> Mapping[str, Any]:
     """Field -> annotation of a dataclass, ranges included."""
+    return _hints(kind)
+
+
+@functools.cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    """Once for a class: each cell of a sweep asks."""
     found = get_type_hints(kind, include_extras=True)
-    return {field.name: found[field.name] for field in dataclasses.fields(kind)}
+    return types.MappingProxyType({field.name: found[field.name] for field in dataclasses.fields(kind)})
 
 
 def plain_type(hint: Any) -> Any:
