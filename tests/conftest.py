@@ -20,7 +20,7 @@ from benchmark.settings.suite import Suite
 from envs.render import GLMissing, choose_backend
 from methods import registry
 from tests import WORKER
-from tests.warm_workers import FRESH, warm_start
+from tests.warm_workers import BEGAN, FRESH, surroundings, warm_start
 
 registry.add(BASELINES | POLICIES)
 registry.add_families(FAMILIES)
@@ -77,6 +77,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _warm_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    BEGAN[:] = BEGAN or [surroundings()]
     if request.path.name not in FRESH:
         monkeypatch.setattr("envs.process.start", warm_start)
 

@@ -23,20 +23,20 @@ FRESH = ("test_messages.py", "test_other_interpreter.py", "test_pool.py", "test_
 OWN = {"PYTEST_CURRENT_TEST"}
 """Of the environment what no worker reads."""
 Surroundings = tuple[str, dict[str, str]]
-TEMPLATES: list[tuple[Template, Surroundings]] = []
+TEMPLATES: list[Template] = []
+BEGAN: list[Surroundings] = []
+"""Those of the first test, before it changes any: with them the template is started, whichever test needs it first."""
 fresh_start = envs.process.start
 
 
 def warm_start(python: str, handed: Sequence[int], size: int | None, output: int) -> Forked | subprocess.Popen[bytes]:
     """As `envs.process.start`."""
-    here = _surroundings()
-    if not TEMPLATES:
-        TEMPLATES.append((Template(_begin), here))
-        atexit.register(TEMPLATES[0][0].close)
-    ((template, began_in),) = TEMPLATES
-    if python != sys.executable or output < 0 or here != began_in:
+    if python != sys.executable or output < 0 or [surroundings()] != BEGAN:
         return fresh_start(python, handed, size, output)
-    return template.start(size, [*handed, output])
+    if not TEMPLATES:
+        TEMPLATES.append(Template(_begin))
+        atexit.register(TEMPLATES[0].close)
+    return TEMPLATES[0].start(size, [*handed, output])
 
 
 def _begin(_: socket.socket, theirs: socket.socket) -> None:
@@ -46,5 +46,5 @@ def _begin(_: socket.socket, theirs: socket.socket) -> None:
     subprocess.Popen(command, pass_fds=[theirs.fileno()], env=envs.process.environment(), start_new_session=True)
 
 
-def _surroundings() -> Surroundings:
+def surroundings() -> Surroundings:
     return os.getcwd(), {name: value for name, value in envs.process.environment().items() if name not in OWN}
