@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import envs.process
 from baselines import BASELINES, POLICIES
 from baselines.hub import FAMILIES
 from baselines.hub.packages import mend_torchvision
@@ -20,7 +21,7 @@ from benchmark.settings.suite import Suite
 from envs.render import GLMissing, choose_backend
 from methods import registry
 from tests import WORKER
-from tests.warm_workers import BEGAN, FRESH, surroundings, warm_start
+from tests.warm_workers import FRESH, fresh_start, warm_start
 
 registry.add(BASELINES | POLICIES)
 registry.add_families(FAMILIES)
@@ -31,6 +32,7 @@ if importlib.util.find_spec("timm") is None and TIMM.is_dir():
 mend_torchvision()  # before transformers looks for it
 with contextlib.suppress(GLMissing):
     choose_backend()  # before any test imports mujoco
+envs.process.start = warm_start
 TOY = f"{Path(__file__).parent / 'toy_env.py'}:Toy"
 LONGEST = (
     "test_cli.py",
@@ -76,10 +78,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _warm_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    BEGAN[:] = BEGAN or [surroundings()]
-    if request.path.name not in FRESH:
-        monkeypatch.setattr("envs.process.start", warm_start)
+def _fresh_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.path.name in FRESH:
+        monkeypatch.setattr("envs.process.start", fresh_start)
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """Simulators' processes that have imported numpy and `envs.serving` already (`tests.forking`).
 
 A tenth of all the tests' CPU time was the start of some two thousand Python interpreters. MuJoCo is not imported before
-the fork: its import opens a display. Where anything of the start itself is another (the interpreter, the environment,
-the working folder), and in the tests that are about the start (`FRESH`), a new interpreter is started as in a run.
+the fork: its import opens a display. A fork takes the environment and the working folder of the test that asks for it.
+Where what is read before that is another (the interpreter, `READ_AT_START`), and in the tests that are about the start
+(`FRESH`), a new interpreter is started as in a run.
 """
 
 from __future__ import annotations
@@ -20,23 +21,24 @@ from tests.forking import Forked, Template
 
 FRESH = ("test_messages.py", "test_other_interpreter.py", "test_pool.py", "test_survival.py")
 """Files of tests/envs in which every worker is started as in a run."""
-OWN = {"PYTEST_CURRENT_TEST"}
-"""Of the environment what no worker reads."""
-Surroundings = tuple[str, dict[str, str]]
-TEMPLATES: list[Template] = []
-BEGAN: list[Surroundings] = []
-"""Those of the first test, before it changes any: with them the template is started, whichever test needs it first."""
+READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC_", "THP_", "GOMP_", "OMP_", "OPENBLAS_", "NPY_")
+"""How the variables begin that Python, the C library and numpy read when they are loaded."""
+TEMPLATES: list[tuple[Template, dict[str, str]]] = []
+"""One, if any, and what of `READ_AT_START` it has read."""
 fresh_start = envs.process.start
 
 
 def warm_start(python: str, handed: Sequence[int], size: int | None, output: int) -> Forked | subprocess.Popen[bytes]:
     """As `envs.process.start`."""
-    if python != sys.executable or output < 0 or [surroundings()] != BEGAN:
-        return fresh_start(python, handed, size, output)
+    told = envs.process.environment()
+    read = {name: value for name, value in told.items() if name.startswith(READ_AT_START)}
     if not TEMPLATES:
-        TEMPLATES.append(Template(_begin))
-        atexit.register(TEMPLATES[0].close)
-    return TEMPLATES[0].start(size, [*handed, output])
+        TEMPLATES.append((Template(_begin), read))
+        atexit.register(TEMPLATES[0][0].close)
+    template, has_read = TEMPLATES[0]
+    if python != sys.executable or output < 0 or read != has_read:
+        return fresh_start(python, handed, size, output)
+    return template.start([size, os.getcwd(), told], [*handed, output])
 
 
 def _begin(_: socket.socket, theirs: socket.socket) -> None:
@@ -44,7 +46,3 @@ def _begin(_: socket.socket, theirs: socket.socket) -> None:
     program = envs.process.LEND + f"import runpy\nrunpy.run_path({str(file)!r})"
     command = [sys.executable, "-c", program, str(Path(envs.process.__file__).parent), str(theirs.fileno())]
     subprocess.Popen(command, pass_fds=[theirs.fileno()], env=envs.process.environment(), start_new_session=True)
-
-
-def surroundings() -> Surroundings:
-    return os.getcwd(), {name: value for name, value in envs.process.environment().items() if name not in OWN}

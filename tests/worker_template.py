@@ -16,8 +16,12 @@ for _name in ("numpy.random", "importlib.metadata"):
 _forking = runpy.run_path(str(Path(__file__).with_name("forking.py")))
 
 
-def _become_a_worker(size: int | None, handed: list[int]) -> None:
+def _become_a_worker(told: tuple[int | None, str, dict[str, str]], handed: list[int]) -> None:
+    size, folder, environment = told
     *own, output = handed
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
     _forking["redirect"](os.open(os.devnull, os.O_RDONLY), output, output)
     sys.argv = ["-c", *map(str, own), *([] if size is None else [str(size)])]
     serving.main()
