@@ -121,10 +121,16 @@ def text_hash(name: str) -> str:
     `__init__` are left out: a method that is added to their tables is no edit of the others.
     """
     if ".py:" in name:
-        path, module = Path(name.rpartition(":")[0]).expanduser().resolve(), ""
-    else:
-        module = class_of(name).__module__
-        path = Path(str(sys.modules[module].__file__))
+        return _hash_from(Path(name.rpartition(":")[0]).expanduser().resolve(), "")
+    return class_text_hash(class_of(name))
+
+
+def class_text_hash(kind: type) -> str:
+    """`text_hash` of a class in an importable module, such as a pre-training's objective."""
+    return _hash_from(Path(str(sys.modules[kind.__module__].__file__)), kind.__module__)
+
+
+def _hash_from(path: Path, module: str) -> str:
     tables = {f"{room}/__init__.py" for room in CODE_ROOMS}
     found = sources(path, module, CODE_ROOMS)
     return source_hash({file: text for file, text in found.items() if file not in tables})

@@ -29,8 +29,9 @@ from benchmark.settings.seeds import training_seed
 from benchmark.system import provenance
 from benchmark.system.errors import OtherSettings
 from benchmark.system.files import discard, exclusive
-from benchmark.system.heartbeat import Heartbeat, this_start, wait_until_heartbeat_stops
+from benchmark.system.heartbeat import Heartbeat, read_attempts, this_start, wait_until_heartbeat_stops
 from benchmark.system.progress import bar, say
+from methods.code import class_text_hash
 from methods.objective import Batch, FrozenTeacher, ObjectiveModel
 from methods.weight_places import weights_folder
 
@@ -74,6 +75,7 @@ class _Run:
         self.job, self.paths, self.runtime, self.command = job, paths, runtime, command
         self.device, self.group = device, group
         self.objective = open_objective(job.method, job.config)
+        self.text = class_text_hash(type(self.objective))  # now: an edit while it runs is not what ran
         self.folder = job.folder(paths.out)
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
@@ -95,6 +97,11 @@ class _Run:
                 say(f"{damage}: trained again")
                 set_aside(self.folder, card)
             elif card is not None:
+                if card["provenance"].get("objective_text", self.text) != self.text:
+                    say(
+                        f"the source of {self.job.method}'s pre-training has changed since {self.job.label} was "
+                        "trained: these weights are the old one's. --overwrite trains it again, another --name both"
+                    )
                 self.group.wait()
                 return card, False
             wait_until_heartbeat_stops(self.folder, label, say)
@@ -149,6 +156,7 @@ class _Run:
         identity = self._identity(frames, taught_by)
         facts, bad = restore_newest(self.folder, lambda file: trainer.restore(file, identity))
         if facts is not None:
+            self._refuse_other_code(facts)
             self.history, self.seconds = facts["history"], facts["seconds"]
         self.group.wait()  # until all have read
         if self.group.first:
@@ -169,6 +177,17 @@ class _Run:
 
     def _identity(self, frames: Frames, teacher: str) -> str:
         return hashlib.sha256(f"{self.job.identity_hash()}|{frames.content_hash}|{teacher}".encode()).hexdigest()
+
+    def _refuse_other_code(self, facts: Mapping[str, Any]) -> None:
+        """facts: of a state, which one of an earlier version says no code of."""
+        if facts.get("objective_text", self.text) == self.text:
+            return
+        commits = [commit for start in read_attempts(self.folder)[:-1] if (commit := start.get("commit"))]
+        at = f" (it was last worked on at commit {commits[-1][:12]})" if commits else ""
+        raise OtherSettings(
+            f"{self.folder} holds a half-finished pre-training by another source of {self.job.method}{at}, and half of "
+            "each would be neither's. Undo the edit to go on; another --name, or --overwrite, begins anew"
+        )
 
     def _loop(self, trainer: PretrainTrainer, loader: Loader, identity: str) -> None:
         config, per_epoch = self.job.config, self.job.config.epoch(loader.steps_per_epoch)
@@ -205,7 +224,7 @@ class _Run:
                     self.seconds += time.monotonic() - began
                     began = saved = time.monotonic()
                     history = [*self.history, *([{"running": running}] if running else [])]
-                    facts = {"history": history, "seconds": self.seconds}
+                    facts = {"history": history, "seconds": self.seconds, "objective_text": self.text}
                     save_newest(self.folder, lambda file, facts=facts: trainer.save(file, identity, facts))  # type: ignore[misc]
         self.seconds += time.monotonic() - began
         if writer is not None:
@@ -219,8 +238,6 @@ class _Run:
         return SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
 
     def _card(self, frames: Frames, teacher: str, trainer: PretrainTrainer, model: ObjectiveModel) -> dict[str, Any]:
-        from benchmark.system.heartbeat import read_attempts
-
         job, facts = self.job, model.facts()
         return {
             "method": job.method,
@@ -239,7 +256,8 @@ class _Run:
                 "encoder": sum(p.numel() for p in model.representation.parameters()),
                 "trained": sum(p.numel() for p in model.parameters()),
             },
-            "provenance": provenance.collect(self.device, self.command) | {"processes": self.group.world},
+            "provenance": provenance.collect(self.device, self.command)
+            | {"processes": self.group.world, "objective_text": self.text},
             "attempts": read_attempts(self.folder),
             "seconds": round(self.seconds, 1),
             **({"objective": facts} if facts else {}),

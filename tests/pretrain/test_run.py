@@ -29,7 +29,10 @@ from benchmark.system.errors import ConfigError, OtherSettings
 from benchmark.system.files import Busy, exclusive
 from envs.errors import UserError
 from envs.metaworld_tasks import INSTRUCTIONS
+from envs.source import files
+from methods.clamp import objective
 from methods.clar.representation import NORMS
+from methods.code import CODE_ROOMS
 from methods.errors import BadWeights, WeightsMissing
 from methods.registry import method_class
 from tests.pretrain import scenes
@@ -126,6 +129,41 @@ def test_killed_between_two_saves_it_ends_with_the_same_weights(
     assert card["history"] == expected["history"], "the epoch that was cut in two has its whole mean"
     ours, theirs = weights(broken, paths), weights(whole, paths)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.slow
+def test_an_edited_objective_is_said_and_never_goes_on_with_anothers_half(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runs, "SAVE_EVERY", 0.0)
+    step = PretrainTrainer.train_step
+
+    def stops(self: PretrainTrainer, *arguments: Any, **kw: Any) -> Any:
+        if self.step == 5:
+            raise KeyboardInterrupt
+        return step(self, *arguments, **kw)
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(PretrainTrainer, "train_step", stops)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(job(), paths, tmp_path)
+    with monkeypatch.context() as editing:
+        editing.setattr(runs, "class_text_hash", lambda _: "edited")
+        with pytest.raises(OtherSettings, match=r"another source of clar-small .at commit|Undo the edit to go on"):
+            pretrain(job(), paths, tmp_path)
+    card, new = pretrain(job(), paths, tmp_path)
+    assert new and card["steps"] > 5 and len(card["attempts"]) == 3, "with the edit undone it goes on"
+    capsys.readouterr()
+    assert not pretrain(job(), paths, tmp_path)[1] and not capsys.readouterr().err
+    monkeypatch.setattr(runs, "class_text_hash", lambda _: "edited")
+    assert not pretrain(job(), paths, tmp_path)[1], "weights of hours are not thrown away for an edit"
+    assert "has changed since metaworld-35-mae" in capsys.readouterr().err
+    assert pretrain(job(), paths, tmp_path, overwrite=True)[0]["provenance"]["objective_text"] == "edited"
+
+
+def test_the_text_of_an_objective_is_its_losses_and_its_encoders_too() -> None:
+    found = files(Path(objective.__file__), objective.__name__, CODE_ROOMS)
+    assert {"methods/clamp/loss.py", "methods/clamp/encoder.py", "methods/clamp/text.py"} <= set(found)
 
 
 @pytest.mark.slow
