@@ -1,4 +1,4 @@
-"""Simulators' processes that have imported numpy and `envs.serving` already (`tests.forking`).
+"""Simulators' processes that have imported numpy, SciPy and `envs.serving` already (`tests.forking`).
 
 A tenth of all the tests' CPU time was the start of some two thousand Python interpreters. MuJoCo is not imported before
 the fork: its import opens a display. A fork takes the environment and the working folder of the test that asks for it.

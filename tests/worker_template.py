@@ -11,7 +11,8 @@ from pathlib import Path
 
 from envs import serving
 
-for _name in ("numpy.random", "importlib.metadata"):
+# of the last two MetaWorld's own import, which every worker of it would repeat
+for _name in ("numpy.random", "importlib.metadata", "gymnasium", "scipy.spatial.transform"):
     importlib.import_module(_name)
 _forking = runpy.run_path(str(Path(__file__).with_name("forking.py")))
 
