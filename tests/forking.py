@@ -6,6 +6,7 @@ template can say. This file needs nothing but Python, because a simulator's work
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -52,7 +53,10 @@ class Forked:
 
 
 class Template:
-    """begin(ours, theirs): starts it, with the socket that it serves, which is closed here afterwards."""
+    """begin(ours, theirs): starts it, with the socket that it serves, which is closed here afterwards.
+
+    A fork of whoever began it may ask it, too.
+    """
 
     def __init__(self, begin: Callable[[socket.socket, socket.socket], object]) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -66,8 +70,13 @@ class Template:
         return Forked(pid, self)
 
     def ask(self, what: str, told: Any, handed: Sequence[int] = ()) -> int | None:
-        socket.send_fds(self._socket, [json.dumps([what, told]).encode()], handed)
-        return json.loads(self._socket.recv(LONGEST))
+        """Each question takes its own way back along: several processes may ask, and one that is killed while it waits
+        leaves no answer behind for the next."""
+        reply, theirs = socket.socketpair()
+        with reply, theirs:
+            socket.send_fds(self._socket, [json.dumps([what, told]).encode()], [*handed, theirs.fileno()])
+            theirs.close()
+            return json.loads(reply.recv(LONGEST))
 
     def close(self) -> None:
         """It ends by itself then."""
@@ -77,10 +86,12 @@ class Template:
 def serve(connection: socket.socket, become: Callable[[Any, list[int]], object]) -> None:
     """Until the other side is closed. become(told, handed): what a fork does; then it ends, as Python does."""
     while True:
-        said, handed, _, _ = socket.recv_fds(connection, LONGEST, FILES)
+        said, received, _, _ = socket.recv_fds(connection, LONGEST, FILES)
         if not said:
             return
         what, told = json.loads(said)
+        *handed, back = received
+        reply = socket.socket(fileno=back)
         if what == "poll":
             ended, status = os.waitpid(told, os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if ended else None
@@ -88,12 +99,14 @@ def serve(connection: socket.socket, become: Callable[[Any, list[int]], object])
             answer = os.fork()
             if not answer:
                 connection.close()
+                reply.close()
                 os.setsid()
                 become(told, handed)
                 sys.exit()
             for fd in handed:
                 os.close(fd)
-        connection.send(json.dumps(answer).encode())
+        with reply, contextlib.suppress(OSError):  # who asked may be gone
+            reply.send(json.dumps(answer).encode())
 
 
 def redirect(*files: int) -> None:

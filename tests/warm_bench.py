@@ -1,9 +1,9 @@
 """`bench` in a process of its own that has imported torch already (`tests.forking`).
 
 A start of Python that trains imports for three seconds of CPU, which is most of what a command over the toy simulator
-takes. Here each command is a fork, and so is each job that it starts on this machine. Of a user's files it knows as
-little as a fresh process. What is about the start itself (the interpreter's options, `sitecustomize`) belongs to
-`tests.test_cli.bench`.
+takes. Here each command is a fork, and so are its simulators' workers and each job that it starts on this machine. Of a
+user's files it knows as little as a fresh process. What is about the start itself (the interpreter's options,
+`sitecustomize`) belongs to `tests.test_cli.bench`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
+import envs.process
 from benchmark.cli.main import main
 from benchmark.launch import job, local
+from benchmark.settings.load import load_settings, show
 from benchmark.system.process_exit import leave
+from tests import warm_workers
 from tests.forking import Forked, Template, redirect, serve
 
 TEMPLATES: list[Template] = []
@@ -67,9 +70,9 @@ def warm_bench(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str
 
 
 def _begin(_: socket.socket, theirs: socket.socket) -> None:
-    known = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", __name__, str(theirs.fileno())]
-    subprocess.Popen(command, pass_fds=[theirs.fileno()], env=known, stdin=subprocess.DEVNULL, start_new_session=True)
+    program = f"import sys\nsys.path.insert(1, {str(ROOT)!r})\nfrom {__name__} import serve_commands\nserve_commands()"
+    command = [sys.executable, "-c", program, str(theirs.fileno())]
+    subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True)
 
 
 def _become_bench(told: Any, _: list[int]) -> None:
@@ -81,6 +84,7 @@ def _become_bench(told: Any, _: list[int]) -> None:
     os.chdir(cwd)
     _take(environment)
     sys.argv, sys.path[0] = ["bench", *arguments], cwd
+    envs.process.start = warm_workers.warm_start
     if {"sweep", "--launcher"} & set(arguments):
         _start_jobs_warm()
     main()
@@ -118,16 +122,18 @@ def _take(environment: dict[str, str]) -> None:
     os.environ.update(environment)
 
 
-def _serve() -> None:
+def serve_commands() -> None:
+    """What the template does: import, and fork."""
     for name in (
-        "torch._dynamo",
+        "torch._dynamo",  # an optimiser imports it when it is made
         "benchmark.experiment.run_cells",
         "benchmark.report.plots",
+        "matplotlib.backends.backend_agg",  # the plot of a cell
         "benchmark.launch.cell_work",
     ):
-        importlib.import_module(name)  # the first is what an optimiser imports when it is made
+        importlib.import_module(name)
+    load_settings("metaworld-15", "quick", "mlp")  # what is shipped is composed once
+    for group, name in (("protocol", "quick"), ("head", "mlp")):
+        show(group, name)
+    warm_workers.the_template()  # one for the workers of all commands
     serve(socket.socket(fileno=int(sys.argv[1])), _become_bench)
-
-
-if __name__ == "__main__":
-    _serve()

@@ -24,21 +24,26 @@ FRESH = ("test_messages.py", "test_other_interpreter.py", "test_pool.py", "test_
 READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC_", "THP_", "GOMP_", "OMP_", "OPENBLAS_", "NPY_")
 """How the variables begin that Python, the C library and numpy read when they are loaded."""
 TEMPLATES: list[tuple[Template, dict[str, str]]] = []
-"""One, if any, and what of `READ_AT_START` it has read."""
 fresh_start = envs.process.start
 
 
 def warm_start(python: str, handed: Sequence[int], size: int | None, output: int) -> Forked | subprocess.Popen[bytes]:
     """As `envs.process.start`."""
     told = envs.process.environment()
+    template, has_read = the_template()
     read = {name: value for name, value in told.items() if name.startswith(READ_AT_START)}
-    if not TEMPLATES:
-        TEMPLATES.append((Template(_begin), read))
-        atexit.register(TEMPLATES[0][0].close)
-    template, has_read = TEMPLATES[0]
     if python != sys.executable or output < 0 or read != has_read:
         return fresh_start(python, handed, size, output)
     return template.start([size, os.getcwd(), told], [*handed, output])
+
+
+def the_template() -> tuple[Template, dict[str, str]]:
+    """It, begun by the first who asks, and what of `READ_AT_START` it has read."""
+    if not TEMPLATES:
+        read = {name: value for name, value in envs.process.environment().items() if name.startswith(READ_AT_START)}
+        TEMPLATES.append((Template(_begin), read))
+        atexit.register(TEMPLATES[0][0].close)
+    return TEMPLATES[0]
 
 
 def _begin(_: socket.socket, theirs: socket.socket) -> None:
