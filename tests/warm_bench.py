@@ -85,7 +85,7 @@ def _become_bench(told: Any, _: list[int]) -> None:
     _take(environment)
     sys.argv, sys.path[0] = ["bench", *arguments], cwd
     envs.process.start = warm_workers.warm_start
-    if {"sweep", "--launcher"} & set(arguments):
+    if {"sweep", "retry", "--launcher"} & set(arguments):
         _start_jobs_warm()
     main()
 
