@@ -115,6 +115,11 @@ class ObjectiveModel(nn.Module, ABC):
     """Last names of parameters without weight decay, beside biases, norms and scalars."""
 
     @property
+    def action_size(self) -> int | None:
+        """Numbers of an action that it reads; None where it reads none."""
+        return None
+
+    @property
     @abstractmethod
     def weights(self) -> Mapping[str, float]:
         """Weight of each term that is trained for. A term without a weight is only noted."""

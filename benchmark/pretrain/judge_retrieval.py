@@ -10,7 +10,7 @@ from typing import Any
 from benchmark.pretrain.batches import Loader
 from benchmark.pretrain.cross_retrieval import cross_retrieval, cross_table, recall_rows, write_matrix
 from benchmark.pretrain.data.config import DataConfig
-from benchmark.pretrain.data.sources import load_data, open_frames, options_for
+from benchmark.pretrain.data.sources import check_actions, load_data, open_frames, options_for
 from benchmark.pretrain.job import NO_TEACHER
 from benchmark.pretrain.loading import load_pretraining, objective_of
 from benchmark.pretrain.objectives import check_fields, needs_pictures, needs_triplets
@@ -53,7 +53,9 @@ def judge(
         raise ConfigError(f"{weights} was taught by {card['identity']['teacher']}; another teacher's space is another")
     pictures = needs_pictures(objective.fields)
     triplets = needs_triplets(objective.fields)
-    frames = open_frames(_sources(card, data, overrides), cache, pictures, resolve_workers(runtime), triplets)
+    sources = _sources(card, data, overrides)
+    check_actions(sources, model.action_size)
+    frames = open_frames(sources, cache, pictures, resolve_workers(runtime), triplets)
     check_fields(frames, objective.fields)
     device = resolve_device(runtime)
     taught = None

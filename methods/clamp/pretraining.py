@@ -80,6 +80,10 @@ class ClampPretraining(ObjectiveModel):
         return self
 
     @property
+    def action_size(self) -> int:
+        return len(self.representation.low)
+
+    @property
     def weights(self) -> Mapping[str, float]:
         """The mean of the terms."""
         return {_term(pair): 1 / len(self.options.pairs) for pair in self.options.pairs}
@@ -89,7 +93,7 @@ class ClampPretraining(ObjectiveModel):
 
         Raises `BadActions` for those of another robot.
         """
-        reads, given = len(self.representation.low), batch["past_actions"].shape[-1]
+        reads, given = self.action_size, batch["past_actions"].shape[-1]
         if given != reads:
             raise BadActions(
                 f"frames have actions of {given} numbers, and this encoder reads {reads}: they are of another robot"

@@ -19,7 +19,7 @@ from benchmark.pretrain.data import disk_space
 from benchmark.pretrain.data.config import DataConfig
 from benchmark.pretrain.data.frames import Frames
 from benchmark.pretrain.data.simulated import collected
-from benchmark.pretrain.data.sources import check_sources, load_data, open_frames
+from benchmark.pretrain.data.sources import check_actions, check_sources, load_data, open_frames
 from benchmark.pretrain.data.triplets import check_objects
 from benchmark.pretrain.job import make_job
 from benchmark.pretrain.judge_retrieval import judge
@@ -267,6 +267,17 @@ def test_bad_input_is_one_line(overrides: list[str], kind: type[Exception], mess
 def test_a_simulator_that_names_no_objects_is_refused(toy: str) -> None:
     with pytest.raises(ConfigError, match=r"toy names no objects of near.*`objects\(task\)`"):
         check_objects(load_data("aloha-pretrain", [f"aloha-pretrain.kind={toy}", "aloha-pretrain.tasks=[near]"]))
+
+
+def test_another_robots_actions_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    both = [load_data("metaworld-34"), config()]
+    with pytest.raises(ConfigError, match="metaworld-34's have 4, aloha-pretrain's have 14 numbers"):
+        open_frames(both, tmp_path, False, 1, True)
+    with pytest.raises(ConfigError, match="of aloha-pretrain have 14 numbers, and this encoder reads 4"):
+        check_actions(both[1:], 4)
+    check_actions(both[1:], 14)
+    check_actions(both[:1])
+    assert not list(tmp_path.iterdir())
 
 
 # -- ALOHA itself

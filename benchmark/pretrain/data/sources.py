@@ -65,6 +65,25 @@ def check_sources(configs: Sequence[DataConfig]) -> None:
             raise ConfigError(f"{config.name}.root={config.root} is no folder")
 
 
+def check_actions(configs: Sequence[DataConfig], wanted: int | None = None) -> None:
+    """That simulators' actions are as wide as each other's, before any frame is drawn.
+
+    wanted: numbers of an action that an encoder reads, None for any. Raises `ConfigError`.
+    """
+    check_sources(configs)
+    found = {config.name: describe(config.kind).action_spec.size for config in configs if config.simulated}
+    if len(set(found.values())) > 1:
+        said = ", ".join(f"{name}'s have {size}" for name, size in found.items())
+        raise ConfigError(
+            f"actions of different robots: {said} numbers. An action encoder is of one; give --data of one simulator"
+        )
+    for name, size in found.items():
+        if wanted is not None and size != wanted:
+            raise ConfigError(
+                f"actions of {name} have {size} numbers, and this encoder reads {wanted}: they are of another robot"
+            )
+
+
 def open_frames(
     configs: Sequence[DataConfig], places: Places, pictures: bool, workers: int, triplets: bool = False
 ) -> Frames:
@@ -77,6 +96,8 @@ def open_frames(
             f"{', '.join(without)}: no actions and no objects' places are read from such data, which this pre-training "
             "needs; the data of MetaWorld and ALOHA have them (`bench list data`)"
         )
+    if triplets:
+        check_actions(configs)
     shards: list[Shard] = []
     for config in configs:
         shards += _open_triplets(config, places, workers) if triplets else _open(config, places, pictures, workers)
