@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from benchmark.encoders.specs import encoder_specs
 from benchmark.experiment.make_cells import make_cells, preflight
@@ -35,10 +36,11 @@ from methods.clamp.description import NoText
 from methods.clamp.objective import BadActions
 from methods.clamp.pretraining import ClampPretraining
 from methods.clamp.representation import CLAMP, CLAMPSmall
+from methods.clamp.string import CayleyString
 from methods.errors import BadWeights, WeightsMissing
 from methods.objective import Row
 from tests.pretrain import clamp_scenes
-from tests.pretrain.in_two import assert_two_processes_have
+from tests.pretrain.in_several import assert_processes_have
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +111,22 @@ def loader_of(frames: Frames, model: ClampPretraining | None = None) -> Loader:
     return Loader(frames, open_objective("clamp-small", load_pretrain("clamp-small", FEW)), None, 8, 0)
 
 
+def assert_strings_invariance(layer: CayleyString) -> None:
+    """Logits depend on differences of position alone, with the parameters that were learnt."""
+    torch.manual_seed(0)
+    queries, keys = torch.randn(2, 2, len(layer.free), 7, layer.width)
+    places = torch.rand(2, 7, 3)
+
+    def logits(positions: Tensor) -> Tensor:
+        rotate = layer.rotation(positions)
+        return rotate(queries) @ rotate(keys).transpose(-1, -2)
+
+    with torch.no_grad():
+        here = logits(places)
+        torch.testing.assert_close(logits(places + torch.tensor([0.4, -0.3, 0.2])), here, rtol=1e-3, atol=1e-3)
+        assert not torch.allclose(logits(1.1 * places), here, atol=0.1), "positions must matter"
+
+
 def test_planted_triplets_find_each_other_in_all_directions_and_shuffled_ones_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +140,11 @@ def test_planted_triplets_find_each_other_in_all_directions_and_shuffled_ones_do
         found = cross_retrieval(model, Loader(frames, objective_of(card), None, 25, 0), "all", CPU)
         recalls[shuffled] = {row["query"]: row for row in found["results"]}
         assert found["gallery"] == 25
+        layers = [module for module in model.modules() if isinstance(module, CayleyString)]
+        moved = [float(layer.free.detach().std()) for layer in layers]
+        assert layers and min(moved) > 0.012, f"it began at 0.01 and was trained: {moved}"
+        for layer in layers:
+            assert_strings_invariance(layer)
     right, wrong = recalls[False], recalls[True]
     assert set(right) == {
         f"{a}-to-{b}@{k}"
@@ -204,10 +227,10 @@ def test_parts_have_the_whole_batchs_gradient() -> None:
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-6, msg=name)
 
 
-def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
+def test_four_processes_have_one_processs_gradient(tmp_path: Path) -> None:
     alone, loader = build()
     alone.train_step(next(loader.start(0, 1)))
-    assert_two_processes_have(gradient(alone), tmp_path, "clamp")
+    assert_processes_have(gradient(alone), tmp_path, "clamp", count=4)
 
 
 def test_examples_are_chosen_as_appendix_b_says() -> None:

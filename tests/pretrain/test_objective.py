@@ -25,7 +25,7 @@ from benchmark.system.errors import ConfigError
 from methods import METHODS
 from methods.errors import BadWeights
 from tests.pretrain import scenes, toy_objective
-from tests.pretrain.in_two import assert_two_processes_have
+from tests.pretrain.in_several import assert_processes_have
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,7 +156,7 @@ def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
     alone, loader = build()
     alone.train_step(next(loader.start(0, 1)))
     expected = toy_objective.gradient(alone.model)  # type: ignore[arg-type]
-    assert_two_processes_have(expected, tmp_path, "toy")
+    assert_processes_have(expected, tmp_path, "toy")
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from methods.clar.representation import CLAR
 from methods.clar.teacher import RandomTeacher
 from tests.methods.test_clar_objective import SPECS
 from tests.pretrain import scenes
-from tests.pretrain.in_two import assert_two_processes_have
+from tests.pretrain.in_several import assert_processes_have
 
 pytestmark = pytest.mark.slow
 
@@ -172,7 +172,7 @@ def test_two_processes_have_one_processs_gradient(tmp_path: Path) -> None:
     alone = still(trainer_of(config("mae=false", "local=false"), loader))
     alone.train_step(next(loader.start(0, 1)))
     expected = gradients(alone)
-    assert_two_processes_have(expected, tmp_path)
+    assert_processes_have(expected, tmp_path)
 
 
 def test_bfloat16_trains(tmp_path: Path) -> None:

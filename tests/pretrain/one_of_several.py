@@ -1,4 +1,4 @@
-"""One of the processes of `test_two_processes_have_one_processs_gradient`, of CLAR, CLAMP or the toy objective."""
+"""One of the processes of `in_several.assert_processes_have`, of CLAR, CLAMP or the toy objective."""
 
 from __future__ import annotations
 
