@@ -54,7 +54,8 @@ def judge(
     pictures = needs_pictures(objective.fields)
     triplets = needs_triplets(objective.fields)
     sources = _sources(card, data, overrides)
-    check_actions(sources, model.action_size)
+    if model.action_size is not None:
+        check_actions(sources, model.action_size)
     frames = open_frames(sources, cache, pictures, resolve_workers(runtime), triplets)
     check_fields(frames, objective.fields)
     device = resolve_device(runtime)
