@@ -16,8 +16,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import IO, Any
 
 import envs.process
@@ -101,11 +101,11 @@ def _start_jobs_warm() -> None:
 
     jobs = Template(begin)
 
-    def start(command: list[str], stdout: IO[bytes], env: dict[str, str], **_: Any) -> Forked:
-        assert command[1:3] == ["-m", job.__name__], command
-        return jobs.start([command[3:-1], env], [stdout.fileno()])
+    def start(arguments: Sequence[str], out: IO[bytes], environment: Mapping[str, str]) -> Forked:
+        *told, _ = arguments  # the last is the command's own number; it ends with its template instead
+        return jobs.start([told, dict(environment)], [out.fileno()])
 
-    local.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": start})  # type: ignore[assignment]
+    local.start = start  # type: ignore[assignment]
 
 
 def _become_job(told: Any, handed: list[int]) -> None:

@@ -14,8 +14,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 import psutil
 
@@ -134,19 +135,23 @@ def spawn(sweep: Sweep, kind: str, number: int, slot: Slot) -> subprocess.Popen[
     log = sweep.log(number, kind)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
-        command = [sys.executable, "-m", "benchmark.launch.job", str(sweep.folder), kind, str(number)]
-        process = subprocess.Popen(
-            [*command, str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            env=environment,
-            start_new_session=True,
-        )
+        process = start([str(sweep.folder), kind, str(number), str(os.getpid())], out, environment)
     if hasattr(os, "sched_setaffinity"):
         with contextlib.suppress(OSError):  # it may have ended already
             os.sched_setaffinity(process.pid, slot.cores)
     return process
+
+
+def start(arguments: Sequence[str], out: IO[bytes], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """`benchmark.launch.job` in a process and session of its own, which writes to `out`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmark.launch.job", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=out,
+        env=environment,
+        start_new_session=True,
+    )
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
