@@ -41,6 +41,7 @@ from methods.errors import BadWeights, WeightsMissing
 from methods.objective import Row
 from tests.pretrain import clamp_scenes
 from tests.pretrain.in_several import assert_processes_have
+from tests.pretrain.stopping import stopped_before
 
 pytestmark = pytest.mark.slow
 
@@ -198,17 +199,8 @@ def test_its_dropout_is_at_work_though_policies_keep_it_frozen() -> None:
 def test_killed_it_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = pretrain(job(name="whole"), tmp_path)
     monkeypatch.setattr(runs, "SAVE_EVERY", 0.0)
-    step = PretrainTrainer.train_step
-
-    def stops(self: PretrainTrainer, *arguments: Any, **kw: Any) -> Any:
-        if self.step == 5:
-            raise KeyboardInterrupt
-        return step(self, *arguments, **kw)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PretrainTrainer, "train_step", stops)
-        with pytest.raises(KeyboardInterrupt):
-            pretrain(job(name="broken"), tmp_path)
+    with stopped_before(5):
+        pretrain(job(name="broken"), tmp_path)
     card = pretrain(job(name="broken"), tmp_path)
     assert len(card["attempts"]) == 2 and card["history"] == expected["history"]
     ours, theirs = (load_pretraining(job(name=n).weights(tmp_path))[0].state_dict() for n in ("broken", "whole"))

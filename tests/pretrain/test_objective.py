@@ -26,6 +26,7 @@ from methods import METHODS
 from methods.errors import BadWeights
 from tests.pretrain import scenes, toy_objective
 from tests.pretrain.in_several import assert_processes_have
+from tests.pretrain.stopping import stopped_before
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,17 +118,8 @@ def test_killed_it_ends_with_the_same_weights(accumulate: int, tmp_path: Path, m
     split = f"accumulate={accumulate}"
     expected = pretrain(job("whole", split), tmp_path)
     monkeypatch.setattr(runs, "SAVE_EVERY", 0.0)
-    step = PretrainTrainer.train_step
-
-    def stops(self: PretrainTrainer, *arguments: Any, **kw: Any) -> Any:
-        if self.step == 13:
-            raise KeyboardInterrupt
-        return step(self, *arguments, **kw)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PretrainTrainer, "train_step", stops)
-        with pytest.raises(KeyboardInterrupt):
-            pretrain(job("broken", split), tmp_path)
+    with stopped_before(13):
+        pretrain(job("broken", split), tmp_path)
     card = pretrain(job("broken", split), tmp_path)
     assert len(card["attempts"]) == 2 and card["history"] == expected["history"]
     ours, theirs = (load_pretraining(job(n, split).weights(tmp_path))[0].state_dict() for n in ("broken", "whole"))

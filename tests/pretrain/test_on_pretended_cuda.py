@@ -24,6 +24,7 @@ from methods.clar.representation import CLAR, CLARSmall
 from methods.registry import method_class
 from tests.pretend_cuda import pretend_cuda
 from tests.pretrain import scenes
+from tests.pretrain.stopping import stopped_before
 
 GPU = torch.device("cuda")
 TINY = EncoderConfig(patches=8, patch_points=8, width=32, depth=2, heads=2, drop_path=0.1, hidden=(8, 16, 16))
@@ -72,18 +73,9 @@ def test_killed_it_ends_with_the_same_weights_which_a_cpu_loads(
     assert card["steps"] == 4
     assert not seen.copies.keys() & lines_of(PretrainTrainer.train_step), "batches come from pinned memory"
     monkeypatch.setattr(runs, "SAVE_EVERY", 0.0)
-    real = PretrainTrainer.train_step
-
-    def stops(self: PretrainTrainer, *arguments: Any, **how: Any) -> Any:
-        if self.step == 3:
-            raise KeyboardInterrupt
-        return real(self, *arguments, **how)
-
     with pretend_cuda():
-        with monkeypatch.context() as patch:
-            patch.setattr(PretrainTrainer, "train_step", stops)
-            with pytest.raises(KeyboardInterrupt):
-                pretrained(killed, tmp_path)
+        with stopped_before(3):
+            pretrained(killed, tmp_path)
         again = pretrained(killed, tmp_path)
     assert again["history"] == card["history"] and len(again["attempts"]) == 2
     ours, theirs = (load_pretraining(one.weights(tmp_path))[0].state_dict() for one in (killed, whole))
