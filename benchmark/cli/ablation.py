@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,11 @@ from benchmark.cli.options import (
 )
 from benchmark.settings.catalog import register_baselines
 from benchmark.system.progress import say
+
+if TYPE_CHECKING:
+    from benchmark.experiment.cell import Cell
+    from benchmark.launch.cell_spec import CellSpec
+    from benchmark.pretrain.ablation_jobs import AnyVariant
 
 
 @app.command()
@@ -144,6 +149,7 @@ def run_ablation(
     """
     from benchmark.experiment.count_cells import MOST_CELLS, count_cells, too_many
     from benchmark.experiment.make_cells import preflight
+    from benchmark.launch.before_pretraining import check_before_pretraining
     from benchmark.launch.cell_spec import specs_of
     from benchmark.launch.follow_up import follow, is_follow_up
     from benchmark.launch.forecast import forecast
@@ -199,7 +205,14 @@ def run_ablation(
     todo = missing(list({job.label: job for job in jobs.values()}.values()), out)
     for job in todo:
         check_teacher(job, weights_folder(runtime.weights_dir))
+
+    def cells(variant: AnyVariant, weights: str) -> list[tuple[CellSpec, Cell]]:
+        own_head, said = cells_of(variant, head, begins or {})
+        return specs_of(name, protocol, own_head, [*overrides, *said], tasks, [method], seeds, weights)
+
     if todo:
+        trained = [variant for variant in chosen if jobs.get(variant) in todo]
+        check_before_pretraining((cell, jobs[v]) for v in trained for _, cell in cells(v, "random"))
         if is_follow_up():
             raise ConfigError(
                 f"{', '.join(label(job) for job in todo)} should be there by now; `bench status` says why"
@@ -221,17 +234,10 @@ def run_ablation(
             return
         if outcome["failed"] or outcome["busy"]:
             raise typer.Exit(1 if outcome["failed"] else 3)
-    cells = [
-        pair
-        for variant in chosen
-        for own_head, said in [cells_of(variant, head, begins or {})]
-        for pair in specs_of(
-            name, protocol, own_head, [*overrides, *said], tasks, [method], seeds, weights_of(variant, jobs, out)
-        )
-    ]
+    pairs = [pair for variant in chosen for pair in cells(variant, weights_of(variant, jobs, out))]
     if profile["kind"] != "slurm":
-        preflight([cell for _, cell in cells])
-    made = make_sweep(cells, paths, command, code, profile, sweep_name, any_code, write=not dry_run)
+        preflight([cell for _, cell in pairs])
+    made = make_sweep(pairs, paths, command, code, profile, sweep_name, any_code, write=not dry_run)
     outcome = forecast(made, profile) if dry_run else launch(made, profile)
     print_json(outcome) if as_json else echo(outcome["text"])
     if outcome.get("failed") or outcome.get("busy"):

@@ -14,6 +14,7 @@ from benchmark.experiment.cell import Cell
 from benchmark.experiment.count_cells import refuse_too_many
 from benchmark.experiment.pretrained_actions import check_actions
 from benchmark.experiment.pretrained_views import check_views
+from benchmark.records.pretraining_card import Source, seen_tasks
 from benchmark.settings.head import DiffusionConfig, HeadConfig
 from benchmark.settings.instructions import Language, text_weights
 from benchmark.settings.labels import base_of, named_in_paths
@@ -251,18 +252,22 @@ def preflight(cells: list[Cell]) -> None:
 
 def _check_not_seen(cell: Cell) -> None:
     """A task that an encoder was pre-trained on would not be scored like the others. Raises `ConfigError`."""
-    from benchmark.records.pretraining_card import seen_tasks
-
     for file in (*cell.weights.files, *cell.policy_weights.files):
-        seen = seen_tasks(file)
-        for task in cell.tasks:
-            for source in seen.get(task, ()):
-                if _of_another_simulator(source.name, cell.settings.suite.env, source.env):
-                    continue
-                raise ConfigError(
-                    f"{file} was pre-trained on demonstrations of {task} ({source.name}), so its number there "
-                    "would not compare; pre-train on data without the task (`bench list data`)"
-                )
+        refuse_seen(cell, seen_tasks(file), f"{file} was")
+
+
+def refuse_seen(cell: Cell, seen: Mapping[str, Sequence[Source]], whose: str) -> None:
+    """seen: task -> where a pre-training has demonstrations of it from. whose: "FILE was", the beginning of what is
+    said. Raises `ConfigError`.
+    """
+    for task in cell.tasks:
+        for source in seen.get(task, ()):
+            if _of_another_simulator(source.name, cell.settings.suite.env, source.env):
+                continue
+            raise ConfigError(
+                f"{whose} pre-trained on demonstrations of {task} ({source.name}), so its number there "
+                "would not compare; pre-train on data without the task (`bench list data`)"
+            )
 
 
 def _of_another_simulator(source: str, env: str, seen_in: str | None = None) -> bool:
