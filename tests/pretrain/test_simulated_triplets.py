@@ -240,6 +240,12 @@ def test_options_of_the_simulator_are_taken_and_name_the_frames(no_options: None
     plain = make_job("clamp-small", ["aloha-pretrain"])
     assert job.identity()["data"][0].pop("env_options") == ["noise=0.02"], "where its files are is no part of it"
     assert "env_options" not in plain.identity()["data"][0] and job.identity_hash() != plain.identity_hash()
+    both = ["env.aloha.stand_ins=true", "env.aloha.noise=0.02"]
+    one, other, again = (
+        make_job("clamp-small", ["aloha-pretrain"], (), None, said)
+        for said in (both, both[::-1], ["env.aloha.noise=0.05", *both])
+    )
+    assert one.identity_hash() == other.identity_hash() == again.identity_hash(), "in any order, and the last holds"
     check_sources(job.data)
     assert options_of("aloha") == {"noise": 0.02, "root": "/somewhere"}
     check_sources(plain.data)
