@@ -48,7 +48,8 @@ class Representation(nn.Module):
     @classmethod
     def under(cls, options: Mapping[str, str]) -> type[Representation]:
         """The class of the method with these options: its card says what is seen and trained under them."""
-        return _with_card(cls, cls.card.under(options))  # type: ignore[arg-type]  # a class can be hashed
+        card = cls.card.under(options)
+        return cls if card == cls.card else _with_card(cls, card)  # type: ignore[arg-type]  # a class can be hashed
 
     def load_weights(self, paths: Sequence[Path]) -> None:
         """Load the files of `card.weights`, in their order, or one file of the user's. Raises `BadWeights`."""
@@ -108,8 +109,6 @@ class Representation(nn.Module):
 
 @functools.cache
 def _with_card(kind: Any, card: MethodCard) -> type[Representation]:
-    if card == kind.card:
-        return kind
     same = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
     return type(kind.__name__, (kind,), {**same, "card": card})
 

@@ -165,18 +165,17 @@ def test_without_standard_error_the_exit_code_stays(tmp_path: Path) -> None:
         assert (code, out) == (2, "")
 
 
-def test_files_do_not_take_the_place_of_closed_streams() -> None:
+def test_files_do_not_take_the_place_of_closed_streams(tmp_path: Path) -> None:
     code = (
         "import os, sys, benchmark.system.streams as s; s.prepare(); f = open('x', 'w'); "
         "os.write(f.fileno(), b'mine'); print('lost', file=sys.stderr); sys.exit(f.fileno())"
     )
-    with contextlib.chdir(Path(os.environ.get("TMPDIR", "/tmp"))):
-        done = subprocess.run(
-            ["bash", "-c", f'{sys.executable} -c "{code}" <&- >&- 2>&-'],
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-        )
-        assert done.returncode == 3 and Path("x").read_text() == "mine"
-        Path("x").unlink()
+    done = subprocess.run(
+        ["bash", "-c", f'{sys.executable} -c "{code}" <&- >&- 2>&-'],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        cwd=tmp_path,
+    )
+    assert done.returncode == 3 and (tmp_path / "x").read_text() == "mine"
 
 
 def test_only_results_reach_standard_output_and_a_program_that_takes_over_gets_it_back() -> None:

@@ -69,6 +69,14 @@ def test_without_string_places_are_not_in_attention() -> None:
         torch.testing.assert_close(plain.view_tokens(rows), whole.view_tokens(rows), rtol=1e-4, atol=1e-4)
 
 
+def test_a_card_that_was_another_for_a_while_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = CLAMPSmall.card.under({"frozen": "false"})
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(CLAMPSmall, "card", trained)
+        assert CLAMPSmall.under({"frozen": "false"}) is CLAMPSmall
+    assert CLAMPSmall.card.training == "frozen" and CLAMPSmall.under({"frozen": "false"}).card == trained
+
+
 def test_unfrozen_everything_is_trained() -> None:
     kind = CLAMPSmall.under({"frozen": "false"})
     assert kind.card.training == "end-to-end" and CLAMPSmall.card.training == "frozen"
