@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -53,12 +54,21 @@ class Started:
 
 def warm_start(*arguments: str, cwd: Path, **environment: str) -> Started:
     """As `tests.test_cli.start`."""
+    return _started("", arguments, cwd, environment)
+
+
+def warm_module(module: str, *arguments: str, cwd: Path, **environment: str) -> Started:
+    """As `python -m module arguments`."""
+    return _started(module, arguments, cwd, environment)
+
+
+def _started(module: str, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Started:
     if not TEMPLATES:
         TEMPLATES.append(Template(_begin))
         atexit.register(TEMPLATES[0].close)
     folder = tempfile.TemporaryDirectory()
     told = {"COLUMNS": "160", **os.environ, **environment}
-    return Started(TEMPLATES[0].start([arguments, str(cwd), told, folder.name]), folder)
+    return Started(TEMPLATES[0].start([module, arguments, str(cwd), told, folder.name]), folder)
 
 
 def warm_bench(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
@@ -76,14 +86,17 @@ def _begin(_: socket.socket, theirs: socket.socket) -> None:
 
 
 def _become_bench(told: Any, _: list[int]) -> None:
-    """In the fork: `bench`, which does not return."""
-    arguments, cwd, environment, folder = told
+    """In the fork: `bench`, which does not return, or a module."""
+    module, arguments, cwd, environment, folder = told
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where Ctrl-C is ignored
     modes = os.O_RDWR | os.O_CREAT | os.O_APPEND
     redirect(os.open(os.devnull, os.O_RDWR), *(os.open(f"{folder}/{name}", modes) for name in ("out", "err")))
     os.chdir(cwd)
     _take(environment)
     sys.argv, sys.path[0] = ["bench", *arguments], cwd
+    if module:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        return
     envs.process.start = warm_workers.warm_start
     if {"sweep", "retry", "--launcher"} & set(arguments):
         _start_jobs_warm()

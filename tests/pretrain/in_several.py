@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
+
+from tests.warm_bench import warm_module
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,13 +17,11 @@ def assert_processes_have(expected: torch.Tensor, folder: Path, *words: str, cou
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
-    command = [sys.executable, "-m", "tests.pretrain.one_of_several", str(folder), *words]
-    processes = [
-        subprocess.Popen(command, cwd=ROOT, env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(count)
-    ]
-    assert [process.wait(timeout=300) for process in processes] == [0] * count
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
+    told = ["tests.pretrain.one_of_several", str(folder), *words]
+    processes = [warm_module(*told, cwd=ROOT, RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(count)]
+    said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0] * count, said
     for accumulate in (1, 2):
         for rank in range(count):
             found = torch.load(folder / f"gradient-{accumulate}-{rank}.pt")
