@@ -10,7 +10,7 @@ BENCH = $(VENV)/bin/bench
 PARALLEL ?= 2
 PYTEST = $(VENV)/bin/python -m pytest -n $(PARALLEL) --dist loadfile --no-loadscope-reorder
 CODE = envs methods baselines benchmark repbench tests scripts
-LINT = $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check $(CODE) && $(VENV)/bin/mypy
+LINT = $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check $(CODE)
 QUICK = --suite metaworld-15 --tasks reach --protocol quick
 
 .PHONY: setup run test test-slurm fast report docs lint clean
@@ -24,7 +24,7 @@ run: setup
 	@echo "== the method"
 	$(BENCH) run --suite metaworld-15 --tasks reach --method dp3 --protocol quick
 
-# compiled beforehand, for the hundreds of processes that import it where PYTHONDONTWRITEBYTECODE is set
+# mypy is one of the tests; compiled beforehand, for the hundreds of processes that import it where PYTHONDONTWRITEBYTECODE is set
 test: setup
 	$(LINT)
 	$(VENV)/bin/python -m compileall -q $(CODE)
@@ -49,6 +49,7 @@ docs: setup
 
 lint: setup
 	$(LINT)
+	$(VENV)/bin/mypy
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
