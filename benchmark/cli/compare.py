@@ -135,7 +135,7 @@ def compare(
     except NothingInCommon as error:
         raise ConfigError(str(error)) from error
     title = f"Compared on {suite}, protocol {protocol}" + (f", head {head}" if len(own_heads) < len(methods) else "")
-    made = named(comparison_table(result, notes, title), suite, protocol)
+    made = named(comparison_table(result, notes, title), suite, protocol, records=found)
     if as_json:
         print_json({**about(made), "head": head, "pairs": [dataclasses.asdict(one) for one in result]})
     else:
@@ -209,7 +209,7 @@ def _look(
             commands.append(run_command(label, seeds, suite, protocol, head, tasks, str(out)))
     commands = list(dict.fromkeys(commands))
     title = f"Looks over training seeds on {suite}, protocol {protocol}, head {head}"
-    made = named(looks_table(result, notes, title, commands), suite, protocol)
+    made = named(looks_table(result, notes, title, commands), suite, protocol, records=found)
     if as_json:
         pairs = [dataclasses.asdict(one) for one in result]
         print_json({**about(made), "head": head, "pairs": pairs, "next": commands})

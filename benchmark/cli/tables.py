@@ -87,7 +87,7 @@ def table(
         found = [r for _, r in placed if r.suite == chosen.name and r.protocol == protocol]
         result = cells_table(found, f"Cells of {chosen.name}, protocol {protocol}")
         others = other_labels([r for _, r in placed], chosen.name, protocol)
-        result = named(result, chosen.name, protocol, papers)
+        result = named(result, chosen.name, protocol, papers, found)
         result = dataclasses.replace(result, notes=(*result.departs, *result.notes, *others))
     else:
         result = paper_table(paper, number, placed, chosen, protocol, method)
@@ -153,7 +153,7 @@ def ledger_(
             result = method_status(found, [*cards(), *whole_policies()], chosen, label)
         else:
             own = cards() if paper == "clar" else [*cards(), *whole_policies()]
-            result = named(ledger(found, own, chosen, label, paper), name, label, papers)
+            result = named(ledger(found, own, chosen, label, paper), name, label, papers, found)
         if number and form in ("terminal", "markdown"):
             echo("")
         echo(render(result, form, width()), nl=False)

@@ -80,7 +80,7 @@ def _row(r: Record) -> dict[str, Any]:
         | counts(r)
         | facts(r)
         | {
-            "departs_from_paper": " ".join(departure(r.protocol)),
+            "departs_from_paper": " ".join(departure(r.protocol, records=[r])),
             "selected_epoch": r.selected_epoch,
             "retest_rate": test.rate if test.n else None,
             "retest_low": low,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from benchmark.report.tables.ledger import ledger
 from benchmark.report.tables.papers import PROTOCOLS, SUITES, paper_table
 from benchmark.report.tables.protocol_note import departure
 from benchmark.settings.catalog import cards
 from benchmark.settings.load import load_settings
+from envs.identity import named_by
+from tests.report.test_tables import record
 
 
 def test_the_papers_own_protocol_departs_from_nothing() -> None:
@@ -43,3 +47,26 @@ def test_tables_and_ledger_carry_the_note() -> None:
         assert not any("not the paper's" in note for note in paper_table(paper, number, [], suite, papers).notes)
     suite = load_settings("metaworld-15", "quick", "mlp").suite
     assert departure("quick")[0] in ledger([], cards(), suite, "quick").notes
+
+
+def test_a_label_of_many_changes_says_no_number_that_was_changed() -> None:
+    """Which they were is in the records alone; what the base has is not what was done."""
+    (note,) = departure("clamp-small+10-changes-7da017ee", "clamp")
+    assert "(clamp-small with 10 changes that only its records name)" in note
+    few = ["protocol.steps=600", "protocol.train_demos=30", "protocol.valid_demos=2", "protocol.rollouts=5"]
+    few += ["protocol.evaluate_every=600", "protocol.retest_rollouts=30", "protocol.batch_size.3d=16"]
+    few += ["protocol.learning_rate=0.01", "suite.observation.height=240", "suite.observation.width=424"]
+    settings = load_settings("aloha-6", "clamp-small", "mlp", few)
+    label = settings.protocol.name
+    assert "-changes-" in label
+    said = {"protocol": named_by(settings.protocol)}
+    made = dataclasses.replace(record("drawer-open", "state", (1, 2, 1)), protocol=label, identity=said)
+    (note,) = departure(label, "clamp", [made])
+    for part in (
+        "train_demos 30 instead of 4500",
+        "steps 600 instead of 1000000",
+        "batch_size 2d 32 and 3d 16 instead of 2d 8 and 3d 8",
+        label.partition("+")[2],
+    ):
+        assert part in note, note
+    assert "train_demos 100" not in note and "schedule" not in note

@@ -71,7 +71,7 @@ def ledger(
             rows.append((name, f"{value:.1f}", "–", "–", NO_METHOD, "–"))
     count = len(suite.task_names)
     notes = (
-        *departure(protocol, papers),
+        *departure(protocol, papers, here),
         f"reported: {paper.upper()} {name_of_table}, mean over {count} {WHERE[paper, number]} tasks, "
         f"{EVALUATIONS[paper]}. reproduced: mean retest (the selected checkpoint on fresh episodes) of the tasks that "
         f"were run, in %, [95 % interval], tasks/all; comparable at {count}/{count} only.",

@@ -69,5 +69,5 @@ def paper_table(
         table, _ = clar_table_5(plain, suite, protocol, method)
     else:
         table, _ = clar_table_1(plain, suite, protocol)
-    table = named(table, suite.name, protocol, paper_protocol)
+    table = named(table, suite.name, protocol, paper_protocol, plain)
     return dataclasses.replace(table, notes=(*table.departs, *table.notes, *other_labels(plain, suite.name, protocol)))
