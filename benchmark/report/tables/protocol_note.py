@@ -24,8 +24,8 @@ OURS = {"name", "title", "source", "retest_rollouts"}
 def departure(protocol: str, papers: str = PAPERS, records: Iterable[Record] = ()) -> tuple[str, ...]:
     """A note for a table's foot that names every difference; none for the paper's own protocol, `papers`.
 
-    protocol: a name, or a label that says what was overridden (`clar+epochs=2`, see `benchmark.settings.labels`). One of
-    very many changes has a hash in their place; what they are is in any of `records` that is of it.
+    protocol: a name, or a label that says what was overridden (`clar+epochs=2`, see `benchmark.settings.labels`). A
+    label of very many changes has a hash in their place; what they are is in any of `records` that is of it.
     """
     if protocol == papers:
         return ()
