@@ -41,7 +41,7 @@ def test_a_table_says_with_which_options_they_were_made() -> None:
     assert PATHS
     notes = differences([read(path) for path in PATHS])
     said = "simulated and demonstrated with env.aloha.variety=false env.aloha.habit=true (docs/aloha.md)."
-    assert f"mug-on-plate, plate-on-rack: {said}" in notes
+    assert f"can-opener-in-caddy, mug-on-plate, plate-on-rack: {said}" in notes
 
 
 @needs_aloha
@@ -50,7 +50,7 @@ def test_a_table_says_with_which_options_they_were_made() -> None:
 @pytest.mark.parametrize("path", PATHS, ids=IDS)
 def test_its_first_episode_plays_again_as_recorded(path: Path, aloha: Any) -> None:
     words = ["audit", str(path.relative_to(MEASURED).with_suffix("")), "--records", str(MEASURED), "--episodes", "1"]
-    done = CliRunner().invoke(app, [*words, "--workers", "1"], env={"COLUMNS": "200"})
+    done = CliRunner().invoke(app, [*words, "--workers", "1"], env={"COLUMNS": "400"})
     assert done.exit_code == 4 and "DOES NOT HOLD" not in done.stdout, done.output
     played = len(read(path).retest.episodes)
     assert f"replayed 1/{played}" in done.stdout, "an audit says that the other episodes' actions are not here"
