@@ -186,8 +186,8 @@ def test_a_hostile_record_is_read_or_skipped(folder: Path, made: Any) -> None:
 
 
 def test_some_of_them_were_records() -> None:
-    """Else nothing behind the reader was tried."""
-    assert len(accepted) > 200, len(accepted)
+    """Else nothing behind the reader was tried. Some 220 of 3,000 are, by chance now more and now fewer."""
+    assert len(accepted) > 100, len(accepted)
 
 
 @settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
