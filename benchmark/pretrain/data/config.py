@@ -100,9 +100,7 @@ class DataConfig:
     def identity(self) -> dict[str, Any]:
         """What decides the frames; places on this machine are not part of it, nor what is at its default."""
         facts = {k: v for k, v in named_by(self).items() if k not in ("title", "root", "licence")}
-        last = {
-            text.partition("=")[0]: text for text in self.env_options
-        }  # the order in which they are said is nothing
+        last = {text.partition("=")[0]: text for text in self.env_options}  # in which order they are said is nothing
         if said := [last[key] for key in sorted(last) if key != "root"]:
             facts["env_options"] = said
         else:
