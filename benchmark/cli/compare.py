@@ -176,7 +176,7 @@ def _compare_shift(
     except NothingInCommon as error:
         raise ConfigError(str(error)) from error
     title = f"Drops under {shift} on {suite}, protocol {protocol}, head {head}"
-    made = named(robustness_table(found, notes, title), suite, protocol)
+    made = named(robustness_table(found, notes, title), suite, protocol, records=[r for _, r in placed])
     if as_json:
         print_json({**about(made), "head": head, "pairs": [dataclasses.asdict(one) for one in found]})
         return

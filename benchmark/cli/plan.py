@@ -92,7 +92,7 @@ def plan_(
         result = plan(settings, found, detect / 100, power, alpha, taken, discordant / 100, interaction / 100)
     except ValueError as error:
         raise ConfigError(f"--discordant {discordant:g}: {error}") from error
-    made = named(plan_table(result), suite, result["protocol"])
+    made = named(plan_table(result), suite, result["protocol"], records=found)
     print_json({**about(made), **result}) if as_json else echo(render(made, "terminal", width()), nl=False)
 
 
@@ -128,7 +128,7 @@ def spread_(
         raise ConfigError(f"no record {what}on {suite} under {protocol}; there are {', '.join(known) or 'none'}")
     result, notes = spreads([r for r in found if not methods or r.method in methods])
     title = f"Spread over training seeds on {suite}, protocol {protocol}"
-    made = named(spread_table(result, notes, title), suite, protocol)
+    made = named(spread_table(result, notes, title), suite, protocol, records=found)
     if as_json:
         print_json({**about(made), "methods": [dataclasses.asdict(one) for one in result]})
         return

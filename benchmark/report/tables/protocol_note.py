@@ -62,7 +62,7 @@ def _as_said(said: Mapping[str, Any], overridden: str, papers: str) -> Sequence[
     differs = [
         _instead(name, now[name], usual[name]) for name in _compared() if name in now and now[name] != usual[name]
     ]
-    return (*differs, f"{overridden}: those of the suite among them")
+    return (*differs, f"{overridden} counts those of the suite, too")
 
 
 def _not_said(base: str, overridden: str) -> Sequence[str]:
