@@ -8,6 +8,7 @@ pass) and the draws from (seed, step), so it may be stopped after any step.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,8 @@ GROWN, FAST = 1e4, 0.1
 optimiser moves each parameter by up to the learning rate in one step."""
 
 
-PART = 100
-"""Steps after which a protocol of steps shows progress and may save. No number depends on it."""
+PART, SECONDS = 100, 15.0
+"""Steps, or seconds, after which a protocol of steps shows progress and may save. No number depends on them."""
 
 
 @dataclass
@@ -73,6 +74,8 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.sums = Sums()
         self._order: tuple[int, list[Tensor]] | None = None
+        self._watched: list[Watched] = []
+        policy.steps_without_gradient = 0  # a probe may have trained a step
 
     @property
     def loss(self) -> float:
@@ -80,7 +83,7 @@ class Trainer:
         return self.sums.mean(self.sums.loss) if self.sums.samples else self.history[-1]["train_loss"]
 
     def advance(self, samples: Samples) -> int:
-        """An epoch, or at most `PART` steps of one; returns how many epochs or steps there are now. Raises as
+        """An epoch, or a part of one (`PART`); returns how many epochs or steps there are now. Raises as
         `train_epoch`."""
         if not self.protocol.steps:
             self.train_epoch(samples)
@@ -114,8 +117,11 @@ class Trainer:
                 count = len(self._order[1]) if self._order is not None else len(self._batches(samples, 0))
                 self._order = (step // count, self._batches(samples, step // count))
             chosen.append(self._order[1][step % len(self._order[1])])
-        self._train(samples, chosen, self.protocol.steps, draw_each=True)
-        self.sums.samples += sum(map(len, chosen))
+        before = self.steps
+        self._train(samples, chosen, self.protocol.steps, SECONDS)
+        self.sums.samples += sum(map(len, chosen[: self.steps - before]))
+        if len(self._watched) >= PART:
+            self._look_back()
         if self.steps == (self.epoch + 1) * self.protocol.evaluate_every:
             self._end_epoch()
 
@@ -131,21 +137,21 @@ class Trainer:
         # BatchNorm cannot normalise a single sample
         return [rows for rows in batches if len(rows) > 1 or len(trained) == 1]
 
-    def _train(self, samples: Samples, batches: Sequence[Tensor], steps: int, draw_each: bool = False) -> None:
-        """One step for each batch. steps: of the whole training."""
+    def _train(self, samples: Samples, batches: Sequence[Tensor], steps: int, seconds: float | None = None) -> None:
+        """One step for each batch, of a training of `steps` in all. With `seconds`, steps draw each for themselves,
+        and after that time no further one begins."""
         self.policy.train()
-        self.policy.steps_without_gradient = 0
-        watched: list[Watched] = []
+        begun = time.monotonic()
         ready = samples.batches(batches, self.device, self.policy)
         for rows, (inputs, actions, padded) in zip(batches, ready, strict=True):
-            if draw_each:
+            if seconds is not None:
                 torch.manual_seed(seeds.training_seed(self.seed, "noise", self.steps))
             self.policy.encoded = None
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
                 terms = checked(self.policy, self.policy.losses(inputs, actions, padded))
                 loss = total(terms)
             known = {name: value.detach() for name, value in terms.items()} if len(terms) > 1 else {}
-            watched.append(Watched(loss.detach(), _largest(self.policy.encoded), known))
+            self._watched.append(Watched(loss.detach(), _largest(self.policy.encoded), known))
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimization.before_step(self.steps, steps, self.epoch)
@@ -153,12 +159,19 @@ class Trainer:
             self.optimization.after_step()
             self.sums.add(loss.detach(), known, len(rows))
             self.steps += 1
+            if seconds is not None and time.monotonic() - begun > seconds:
+                break
         if not math.isfinite(float(self.sums.loss)):
-            self._refuse(watched)
-        if self.policy.steps_without_gradient == len(watched) > 0:
+            self._refuse(self._watched)
+
+    def _look_back(self) -> None:
+        """Over the steps of an epoch, or `PART` of them: has a gradient reached the representation in any?"""
+        if self.policy.steps_without_gradient == len(self._watched) > 0:
             raise no_gradient(type(self.policy.representation), self.epoch + 1)
+        self._watched, self.policy.steps_without_gradient = [], 0
 
     def _end_epoch(self) -> None:
+        self._look_back()
         self.epoch += 1
         found: dict[str, Any] = {"train_loss": self.sums.mean(self.sums.loss)}
         if self.sums.terms:

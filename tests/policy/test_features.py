@@ -46,6 +46,8 @@ class Late(Representation):
         found = self.layer(observations["proprio"])
         if self.calls < 3:
             return found
+        if self.slip == "every other" and self.calls % 2:
+            return found.detach()
         slips = {"complex": found + 0j, "detached": found.detach(), "short": found[:-1]}
         if self.slip == "numpy":
             return found.detach().numpy()  # type: ignore[return-value]
@@ -79,6 +81,21 @@ def test_an_epoch_without_any_gradient_is_named_and_one_with_some_is_not() -> No
     trainer.train_epoch(samples)  # two steps, both before the slip
     with pytest.raises(BadFeature, match="no gradient flowed from the feature of Late .* in any step of epoch 2"):
         trainer.train_epoch(samples)
+
+
+def test_by_steps_it_is_the_same_however_short_the_parts_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.training.trainer.SECONDS", -1.0)  # a slow step: each is a part of its own
+    protocol = dataclasses.replace(load_settings("metaworld-15", "quick", "mlp").protocol, steps=8, evaluate_every=4)
+    samples = Samples({"proprio": torch.randn(8, 3)}, torch.randn(8, 2))
+    trainer = Trainer(policy("every other"), protocol, 0, 4, torch.device("cpu"), False)
+    while trainer.epoch < 2:
+        trainer.advance(samples)
+    trainer = Trainer(policy("detached"), protocol, 0, 4, torch.device("cpu"), False)
+    assert [trainer.advance(samples) for _ in range(4)] == [1, 2, 3, 4]
+    with pytest.raises(BadFeature, match="in any step of epoch 2"):
+        for _ in range(4):
+            trainer.advance(samples)
+    assert trainer.steps == 8
 
 
 def test_no_gradient_is_wanted_in_a_rollout() -> None:

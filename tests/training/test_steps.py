@@ -56,17 +56,19 @@ def test_stopped_anywhere_it_ends_with_the_same_weights(
         whole.advance(samples)
     assert (whole.epoch, whole.steps, len(whole.history)) == (3, 21, 3)
     assert [entry["step"] for entry in whole.history] == [7, 14, 21]
-    for part in (1, 5):
+    for part, seconds in ((1, 15.0), (5, 15.0), (100, -1.0)):
         monkeypatch.setattr(module, "PART", part)
+        monkeypatch.setattr(module, "SECONDS", seconds)
         stopped, _ = by_steps(kind)
         while stopped.steps < 10:
             stopped.advance(samples)
         stopped.save(tmp_path / "c.pt", "me")
-        assert stopped.steps == (10 if part == 1 else 12) and stopped.epoch == 1
+        assert stopped.steps == (12 if part == 5 else 10) and stopped.epoch == 1
         resumed, _ = by_steps(kind)
         torch.rand(50)
         resumed.restore(tmp_path / "c.pt", "me")
         monkeypatch.setattr(module, "PART", 100)
+        monkeypatch.setattr(module, "SECONDS", 15.0)
         while resumed.epoch < 3:
             resumed.advance(samples)
         assert same(state(resumed), state(whole)), part
