@@ -16,9 +16,6 @@ from envs.errors import UserError
 OF_THE_MACHINE = ("root",)
 """Where files are: of no option of this name does a number depend."""
 
-_outside: dict[str, str | None] = {}
-"""What the variables were before this process set them."""
-
 
 class BadOption(UserError, ValueError):
     """An option that the simulator has not, or of another type or range."""
@@ -31,7 +28,44 @@ def variable(name: str) -> str:
 
 def options_of(name: str) -> dict[str, Any]:
     """What is said of a simulator's options, without its defaults. Raises `BadOption` for no JSON object."""
-    text = os.environ.get(variable(name), "")
+    return _read(name, os.environ.get(variable(name)))
+
+
+def options_outside(name: str) -> dict[str, Any]:
+    """What its user says in the environment, beside which `set_options` gives others. Raises `BadOption`."""
+    return _read(name, _outside(variable(name)))
+
+
+def set_options(name: str, said: Mapping[str, Any]) -> None:
+    """Give options beside those of the environment that this process was started in; null says nothing.
+
+    What an earlier call has said is forgotten, also by a process that was started since. Who sets the variable after
+    such a call has said something new.
+    """
+    key = variable(name)
+    before = _outside(key)
+    given = {option: value for option, value in said.items() if value is not None}
+    written = json.dumps({**_read(name, before), **given}, sort_keys=True) if given else before
+    for place, text in ((key, written), (key + _BEFORE, json.dumps([before, written]) if given else None)):
+        os.environ.pop(place, None)
+        if text is not None:
+            os.environ[place] = text
+
+
+_BEFORE = "_BEFORE"
+"""Ends the name of the variable that has what stood in an option's variable, and what `set_options` has put there."""
+
+
+def _outside(key: str) -> str | None:
+    there, kept = os.environ.get(key), os.environ.get(key + _BEFORE)
+    if kept is not None:
+        before, written = json.loads(kept)
+        if there == written:
+            return None if before is None else str(before)
+    return there
+
+
+def _read(name: str, text: str | None) -> dict[str, Any]:
     try:
         found = json.loads(text) if text else {}
     except ValueError as error:
@@ -39,18 +73,3 @@ def options_of(name: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadOption(f'{variable(name)} must be a JSON object such as {{"root": "DIR"}}, not {text}')
     return found
-
-
-def set_options(name: str, said: Mapping[str, Any]) -> None:
-    """Give options beside those of the environment that this process was started in; null says nothing.
-
-    What an earlier call has said is forgotten.
-    """
-    key = variable(name)
-    before = _outside.setdefault(key, os.environ.get(key))
-    os.environ.pop(key, None)
-    if before is not None:
-        os.environ[key] = before
-    given = {option: value for option, value in said.items() if value is not None}
-    if given:
-        os.environ[key] = json.dumps({**options_of(name), **given}, sort_keys=True)

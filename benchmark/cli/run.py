@@ -202,6 +202,11 @@ def collect(
     if as_json:
         print_json(found)
         return
+    p = settings.protocol
+    echo(
+        f"For {p.name}: {p.train_demos} to train on, {p.valid_demos} held out. Another protocol finds them if "
+        "it has the same numbers."
+    )
     for row in found:
         echo(
             f"{row['task']:<20} {row['demos']} demonstrations in {row['attempts']} attempts, "

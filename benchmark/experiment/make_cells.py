@@ -91,7 +91,6 @@ def make_cells(
         check_views(cell)
         check_actions(cell)
         head = cell.settings.head
-        check_chunk(cell)
         _check_parts(cell)
         if isinstance(head, PolicyConfig) and not head.whole:
             refuse_edited(head.policy)
@@ -100,6 +99,8 @@ def make_cells(
             _check_policy(cell, head)
         if isinstance(head, DiffusionConfig) and head.condition == "tokens" and not has_tokens(cell.representation):
             raise SpecMismatch(f"{cell.method_name} keeps no tokens, only one feature: use head.condition=pooled")
+    for cell in cells:  # a task may have a horizon of its own
+        check_chunk(cell)
     return cells
 
 
@@ -169,12 +170,12 @@ def _own_options(settings: Settings, card: MethodCard) -> dict[str, Any]:
 
 def check_chunk(cell: Cell) -> None:
     """Raises `ConfigError` for a chunk that reaches past the end of every episode from its first step on."""
-    head, horizon = cell.settings.head, cell.settings.protocol.horizon
+    head, horizon = cell.settings.head, max(cell.settings.of_task(task).horizon for task in cell.tasks)
     ahead = 1 if isinstance(head, HeadConfig) else head.chunk - head.lead
     if ahead > horizon:
         raise ConfigError(
-            f"{cell.label}: a chunk of {ahead} actions is longer than an episode (protocol.horizon={horizon}); make "
-            "the chunk shorter"
+            f"{cell.label}: a chunk of {ahead} actions is longer than an episode, which has {horizon} at "
+            "most; make the chunk shorter"
         )
 
 
@@ -236,7 +237,7 @@ def read_label(label: str, settings: Settings) -> tuple[str, str | None, Setting
 
 
 def preflight(cells: list[Cell]) -> None:
-    """What would stop every cell stops before the first: no such device, GL library, package or interpreter."""
+    """What would stop every cell stops before the first: no such device, GL library, package or simulator."""
     resolve_device(cells[0].settings.runtime)
     here = cells[0].settings.env_python is None  # another interpreter chooses what it draws with
     if here and any(cell.request.renders for cell in cells):
@@ -248,6 +249,7 @@ def preflight(cells: list[Cell]) -> None:
     python = cells[0].settings.env_python
     if python and not shutil.which(python):
         raise ConfigError(f"{interpreter_setting(cells[0].settings.suite.env)}={python} is no program that can be run")
+    cells[0].settings.simulator().versions()
 
 
 def _check_not_seen(cell: Cell) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmark.pretrain.data.config import DataConfig
 from benchmark.pretrain.data.sources import load_data, options_for
+from benchmark.pretrain.resume import STATES
 from benchmark.settings.pretraining import PretrainConfig, config_class, load_pretrain
 from benchmark.system.errors import ConfigError
 from envs.names import safe_name
@@ -106,7 +107,10 @@ def make_job(
     for text in overrides:
         if text.startswith("env.") and not any(options_for(source.kind, [text]) for source in sources):
             raise ConfigError(f"{text}: none of {_listed(data)} is of that simulator")
-    return PretrainJob(method, config, sources, teacher if config.taught else NO_TEACHER, name)
+    job = PretrainJob(method, config, sources, teacher if config.taught else NO_TEACHER, name)
+    if f"{job.label}.pt" in STATES:
+        raise ConfigError(f"--name {job.label}: {job.label}.pt is where a half-finished pre-training lies; say another")
+    return job
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -97,18 +97,31 @@ def _selection(
 
 
 def _sources(card: dict[str, Any], data: Sequence[str] | None, overrides: Sequence[str]) -> list[DataConfig]:
+    named = list(data or (facts["name"] for facts in card["identity"]["data"]))
+    _refuse_idle([load_data(name) for name in named], overrides)
     if data:
         layout = config_of(card).view_layout
         return [dataclasses.replace(load_data(name, overrides), layout=layout) for name in data]
     found = []
     for facts in card["identity"]["data"]:
-        now = load_data(facts["name"], overrides)
-        given = {text.partition("=")[0].rpartition(".")[2] for text in overrides}
-        given |= {"env_options"} if options_for(now.kind, overrides) else set()
+        now, prefix = load_data(facts["name"], overrides), f"{facts['name']}."
+        own = [text.removeprefix(prefix) for text in overrides if text.startswith(prefix)]
+        given = {text.partition("=")[0].partition(".")[0] for text in own}
         # what the card leaves out had its default then, which is not always the source's own of today
         then = {name: value for name, value in {**added(DataConfig), **facts}.items() if name not in given}
+        said = [text.partition(".")[2] for text in options_for(now.kind, overrides)]
+        then["env_options"] = [*then.get("env_options", now.env_options), *said]
         found.append(settle(DataConfig, {**dataclasses.asdict(now), **then}, facts["name"]))
     return found
+
+
+def _refuse_idle(sources: Sequence[DataConfig], overrides: Sequence[str]) -> None:
+    """Raises `ConfigError` for a setting that is of none of the sources, which would change nothing."""
+    names = [source.name for source in sources]
+    for text in overrides:
+        of_a_simulator = any(options_for(source.kind, [text]) for source in sources)
+        if not (of_a_simulator or text.startswith(tuple(f"{name}." for name in names))):
+            raise ConfigError(f"{text} changes nothing here: settings are those of {', '.join(names)}, NAME.KEY=VALUE")
 
 
 def retrieval_table(found: dict[str, Any]) -> Table:

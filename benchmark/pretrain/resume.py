@@ -5,6 +5,7 @@ A disk that damages the newest costs the minutes since the one before, not the p
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from benchmark.system.progress import say
 from benchmark.training.state_digest import state_digest
 
 NEWEST, BEFORE = "resume.pt", "resume-before.pt"
+STATES = (NEWEST, BEFORE)
 KEYS = {"identity", "step", "model", "optimizer", "facts"}
 
 
@@ -44,7 +46,8 @@ def read_state(path: Path) -> dict[str, Any]:
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a garbled archive raises whatever its bytes happen to mean
-        if isinstance(error, OSError) and error.errno is not None and error.errno not in DISK:
+        # torch looks for the end of a cut archive before its beginning, which is an invalid argument
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, *DISK):
             raise
         raise DamagedCheckpoint(f"{path} is damaged ({type(error).__name__})") from error
     if not isinstance(state, dict) or set(state) - {"digest"} != KEYS:
@@ -70,7 +73,7 @@ def restore_newest(
 ) -> tuple[dict[str, Any] | None, list[tuple[Path, str]]]:
     """What `restore(path)` gives of the newest state that is whole, None without any; and what is damaged, and how."""
     bad: list[tuple[Path, str]] = []
-    for file in (folder / NEWEST, folder / BEFORE):
+    for file in (folder / name for name in STATES):
         if file.exists():
             try:
                 return restore(file), bad
@@ -87,7 +90,7 @@ def drop(bad: list[tuple[Path, str]], step: int) -> None:
 
 
 def discard_states(folder: Path) -> None:
-    for name in (NEWEST, BEFORE):
+    for name in STATES:
         discard(folder / name)
 
 

@@ -14,7 +14,7 @@ import torch
 from benchmark.pretrain.batches import Loader
 from benchmark.pretrain.checkpoint import write_checkpoint
 from benchmark.pretrain.data.frames import Frames
-from benchmark.pretrain.data.sources import open_frames
+from benchmark.pretrain.data.sources import open_frames, simulators
 from benchmark.pretrain.job import NO_TEACHER, PretrainJob
 from benchmark.pretrain.objectives import check_fields, needs_pictures, needs_triplets, open_objective
 from benchmark.pretrain.processes import Group
@@ -102,6 +102,13 @@ class _Run:
                         f"the source of {self.job.method}'s pre-training has changed since {self.job.label} was "
                         "trained: these weights are the old one's. --overwrite trains it again, another --name both"
                     )
+                then = card["provenance"].get("simulators", {})
+                for name, version in simulators(self.job.data).items():
+                    if then.get(name, version) != version:
+                        say(
+                            f"{name} was {then[name]} when {self.job.label} was trained, and is {version} now: these "
+                            "weights are of the old one's frames. --overwrite trains it again, another --name both"
+                        )
                 self.group.wait()
                 return card, False
             wait_until_heartbeat_stops(self.folder, label, say)
@@ -257,7 +264,11 @@ class _Run:
                 "trained": sum(p.numel() for p in model.parameters()),
             },
             "provenance": provenance.collect(self.device, self.command)
-            | {"processes": self.group.world, "objective_text": self.text},
+            | {
+                "processes": self.group.world,
+                "objective_text": self.text,
+                "simulators": simulators(job.data),
+            },
             "attempts": read_attempts(self.folder),
             "seconds": round(self.seconds, 1),
             **({"objective": facts} if facts else {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         said = state.pop("digest", None)  # checkpoints of earlier versions have none
         whole = said is None or said == state_digest(state)
-    except (OSError, MemoryError, torch.OutOfMemoryError):
+    except (MemoryError, torch.OutOfMemoryError):
         raise  # the machine's fault, not the file's
     except Exception as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # as torch says of an archive that was cut
+            raise
         raise DamagedCheckpoint(f"{path} is damaged ({first_line(error)})") from error
     if not whole or not {"identity", "epoch", "policy"} <= set(state):
         raise DamagedCheckpoint(f"{path} is damaged (its content is not what its hash says)")

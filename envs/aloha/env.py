@@ -52,6 +52,7 @@ LAYOUTS = 60
 """Drawn before an episode is given up."""
 SETTLING = 2.0
 """Seconds of physics in which objects come to rest before an episode (aloha_sim)."""
+UNSTABLE = "the physics became unstable"
 FAR_OUTSIDE = "a joint target far outside its range, which is in radians"
 MOST_OBJECTS = 6
 
@@ -84,7 +85,7 @@ class Aloha:
     """
 
     name: ClassVar[str] = "aloha"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     """Raised whenever a change of this package changes what an action leads to, what is seen, or what experts do."""
     version: ClassVar[Any] = Version()
     packages: ClassVar[tuple[str, ...]] = ("mujoco",)
@@ -210,15 +211,17 @@ class Aloha:
         targets = targets_of(self.options.control, wanted, self.world.targets())
         if targets is None:
             return Step({}, 0.0, False, NO_ROTATION)
-        self.advance(targets)
+        if not self.advance(targets):
+            return Step({}, 0.0, False, UNSTABLE)
         done = self.succeeded()
         return Step({}, float(done), done)
 
-    def advance(self, targets: np.ndarray) -> None:
-        """One step without looking. targets: of the joints (14,), clipped to the range."""
+    def advance(self, targets: np.ndarray) -> bool:
+        """One step without looking. targets: of the joints (14,), clipped to the range. False: `World.advance`."""
         spec = SPECS[BY_JOINTS]
-        self.world.advance(np.clip(targets, spec.low, spec.high))
+        held = self.world.advance(np.clip(targets, spec.low, spec.high))
         self._late.add()
+        return held
 
     def asking_for(self, targets: np.ndarray) -> np.ndarray:
         """The action now that asks for joint targets (14,) float32."""

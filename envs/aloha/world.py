@@ -26,6 +26,8 @@ from envs.aloha.props import SLIDES
 STILL = 1e-3
 """Metres a second: an object that is slower along each axis does not move (aloha_sim)."""
 SETTLED_ACCELERATION = 1e-2
+_BROKEN = [int(kind) for kind in (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL)]
+_BROKEN.append(int(mujoco.mjtWarning.mjWARN_BADQACC))
 _STATE = int(
     mujoco.mjtState.mjSTATE_QPOS
     | mujoco.mjtState.mjSTATE_QVEL
@@ -41,6 +43,8 @@ class World:
     """
 
     def __init__(self, model: Any, names: tuple[str, ...]) -> None:
+        if mujoco.get_mju_user_warning() is None:  # else each is a file MUJOCO_LOG.TXT in the user's folder, too
+            mujoco.set_mju_user_warning(lambda _: None)
         self.model, self.data, self.names = model, mujoco.MjData(model), names
         self._holder = {name: model.body(name).id for name in names}
         self.body = {name: number + 1 for name, number in self._holder.items()}
@@ -94,8 +98,14 @@ class World:
         self.data.time = 0.0
         self.refresh()
 
-    def advance(self, action: np.ndarray) -> None:
-        """One control step (20 ms) towards the targets (14,): joints in radians, and the gripper's servo angle."""
+    def advance(self, action: np.ndarray) -> bool:
+        """One control step (20 ms) towards the targets (14,): joints in radians, and the gripper's servo angle.
+
+        False if the physics became unstable on the way, as where fingers are pressed through an object. MuJoCo then
+        puts the whole scene back to where its model has it and would go on from there, which is another episode.
+        """
+        for kind in _BROKEN:
+            self.data.warning[kind].number = 0
         for number, arm in enumerate(ARMS):
             first = 7 * number
             self.data.ctrl[ARM_CTRL[arm]] = action[first : first + 6]
@@ -103,6 +113,9 @@ class World:
         for _ in range(SUBSTEPS):  # positions and contacts stay those of the state
             mujoco.mj_step2(self.model, self.data)
             mujoco.mj_step1(self.model, self.data)
+            if any(self.data.warning[kind].number for kind in _BROKEN):
+                return False
+        return True
 
     def targets(self) -> np.ndarray:
         """(14,) float64 that the arms were last sent to, as `advance` takes them."""

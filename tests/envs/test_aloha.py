@@ -4,6 +4,7 @@ checkout of aloha_sim is."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from benchmark.data.collect_demos import ExpertFails, collect
 from benchmark.settings.load import load_settings
 from envs import views
-from envs.aloha.env import CAMERAS, FAR_OUTSIDE
+from envs.aloha.env import CAMERAS, FAR_OUTSIDE, UNSTABLE
 from envs.aloha.experts.episode import play
 from envs.aloha.places import CTRL_CLOSED, CTRL_OPEN, HOME, TABLE_TOP, ctrl_to_gripper, gripper_to_ctrl, qpos_to_gripper
 from envs.options import BadOption, set_options
@@ -192,6 +193,33 @@ def test_depth_is_what_rays_hit_and_points_lie_on_the_table(aloha: Any) -> None:
     on_table = np.abs(points[:, 2] - TABLE_TOP) < 2e-3
     assert on_table.mean() > 0.4 and points[:, 2].min() > -0.021
     env.close()
+
+
+def test_physics_that_breaks_ends_the_episode(drawer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MuJoCo would go on from the scene as its file has it: from another episode's beginning."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the counters of the first time are not those of the second
+        drawer.reset(0)
+        assert drawer.step_unseen(STAY).ended is None
+        drawer.world.data.qvel[0] = 1e9
+        step = drawer.step(STAY)
+        assert (step.ended, step.success, step.reward) == (UNSTABLE, False, 0.0)
+        assert all(np.isfinite(value).all() for value in step.observation.values())
+    assert not list(tmp_path.iterdir()), "no MUJOCO_LOG.TXT"
+
+
+@pytest.mark.slow
+def test_an_expert_gives_up_where_physics_breaks(drawer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = drawer.world.advance, []
+
+    def breaking(action: np.ndarray) -> bool:
+        calls.append(1)
+        return real(action) and len(calls) != 30
+
+    monkeypatch.setattr(drawer.world, "advance", breaking)
+    log: list[str] = []
+    episode = play(drawer, 1, log=log)
+    assert episode.failed and len(episode.actions) == len(episode.success) == 30 and UNSTABLE in log
 
 
 @pytest.mark.slow

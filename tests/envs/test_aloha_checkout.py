@@ -22,6 +22,7 @@ from envs.errors import SpecMismatch
 from envs.options import BadOption, options_of, set_options, variable
 from envs.registry import UnknownName, make
 from envs.spec import ObservationRequest
+from tests.test_cli import here
 
 FILES = {"aloha_sim/assets/a.xml": b"<mujoco/>\n", "aloha_sim/assets/b/c.obj": b"v 0 0 0\n", "LICENSE": b"Apache\n"}
 MESH = next(iter(checkout.REPLACEABLE))
@@ -73,6 +74,15 @@ def test_no_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         make("aloha", "drawer-open", ObservationRequest(("proprio",)))
     (finding,) = examine_aloha()
     assert (finding.verdict, finding.mend.split("  ")[0]) == ("fail", "bench fetch aloha")
+
+
+def test_a_run_without_a_checkout_is_one_line_before_any_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPBENCH_ALOHA", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "--suite", "aloha-6", "--tasks", "drawer-open,mug-on-plate", "--method", "state,proprio-only"]
+    code, _, err = here(*words, "--policy", "chunk-mlp", "--protocol", "clamp-small")
+    assert code == 2 and "bench fetch aloha" in err and "FAILED" not in err, err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_another_commit(small: Path) -> None:

@@ -29,6 +29,7 @@ from benchmark.records.replay_actions import Simulator
 from benchmark.settings.load import load_settings, policy_named
 from benchmark.settings.settings import Settings
 from benchmark.settings.suite import Suite
+from benchmark.settings.task_rules import TaskRules
 from benchmark.system.errors import ConfigError
 from benchmark.training.trainer import Trainer
 from envs.errors import SpecMismatch
@@ -234,6 +235,18 @@ def test_the_words_that_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "head" / "act.yaml").write_text("kind: mlp\n")
     with pytest.raises(ConfigError, match="act.yaml is called as the policy act is"):
         policy_named("act")
+
+
+def test_a_chunk_may_be_as_long_as_the_suites_episodes() -> None:
+    """RULES have episodes of 60 steps where the protocol has 200."""
+    for chunk in (8, 60):
+        assert over("state", f"policy.chunk={chunk}").settings.head.chunk == chunk  # type: ignore[union-attr]
+    with pytest.raises(ConfigError, match="a chunk of 61 actions is longer than an episode, which has 60 at most"):
+        over("state", "policy.chunk=61")
+    long = settings("act", "policy.chunk=300")
+    rules = {"touch-two": TaskRules(horizon=400)}
+    long = dataclasses.replace(long, suite=dataclasses.replace(long.suite, task_rules=rules))
+    assert make_cells(long, None, ["state"], [0])
 
 
 def test_a_sweeps_cell_is_the_same_cell() -> None:

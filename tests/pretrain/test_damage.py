@@ -20,6 +20,8 @@ from benchmark.pretrain.teacher_features import BATCH, TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
 from benchmark.records.pretraining_files import read_card
 from benchmark.system.errors import OtherSettings
+from benchmark.training.checkpoint import DamagedCheckpoint as OfAPolicy
+from benchmark.training.checkpoint import load_checkpoint
 from envs.crop import Crop
 from envs.recorded_views import View
 from methods.clar.teacher import RandomTeacher
@@ -72,6 +74,17 @@ def test_no_flipped_byte_of_a_state_passes(tmp_path: Path) -> None:
         else:
             assert resume.state_digest(found) == resume.state_digest(STATE), place
     assert refused > len(content) / 13 / 3
+
+
+@pytest.mark.parametrize("read", [read_state, load_checkpoint])
+def test_wherever_it_is_cut_off_it_is_damaged(read: Callable[[Path], Any], tmp_path: Path) -> None:
+    """Of a first part of 4 to 70 KB torch says `Invalid argument`, as of a disk that fails."""
+    write_state(tmp_path / "whole.pt", {**STATE, "model": {"w": torch.arange(200_000.0)}})
+    content = (tmp_path / "whole.pt").read_bytes()
+    for length in (0, 1, 100, 3_000, 5_000, 20_000, 66_000, 68_000, 100_000, len(content) - 1):
+        (tmp_path / "cut.pt").write_bytes(content[:length])
+        with pytest.raises((DamagedCheckpoint, OfAPolicy), match="cut.pt is damaged"):
+            read(tmp_path / "cut.pt")
 
 
 def test_a_state_of_an_earlier_version_is_taken_and_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.pretrain.judge_retrieval import _sources
 from benchmark.pretrain.retrieval import chance_of, retrieval
 from benchmark.pretrain.teacher_features import TeacherFeatures
 from benchmark.pretrain.trainer import PretrainTrainer
+from benchmark.system.errors import ConfigError
 from methods.clar.encoder import EncoderConfig
 from methods.clar.objective import cloud_range
 from methods.clar.pretraining import Pretraining
@@ -94,3 +96,33 @@ def test_a_planted_correspondence_is_learnt(tmp_path: Path) -> None:
     assert after["text@1"] == 1, after
     assert terms[-1]["local"] < 0.5 * terms[0]["local"], "patches find their pixels, too"
     assert terms[-1]["mae"] < 0.5 * terms[0]["mae"]
+
+
+CARD = {
+    "identity": {
+        "config": {},
+        "data": [
+            {"name": "aloha-pretrain", "kind": "aloha", "demos": 3, "env_options": ["stand_ins=true", "noise=0.02"]},
+            {"name": "metaworld-34", "kind": "metaworld", "demos": 3},
+        ],
+    }
+}
+
+
+def test_settings_of_one_source_leave_the_others_as_their_card_has_them() -> None:
+    def found(*overrides: str) -> list[tuple[int, dict[str, str]]]:
+        sources = _sources(CARD, None, overrides)
+        return [(one.demos, dict(text.split("=") for text in one.env_options)) for one in sources]
+
+    options = {"stand_ins": "true", "noise": "0.02"}
+    assert found() == [(3, options), (3, {})]
+    assert found("aloha-pretrain.demos=4") == [(4, options), (3, {})]
+    assert found("env.aloha.root=/x") == [(3, {**options, "root": "/x"}), (3, {})], "and what else is said of it stays"
+    assert found("env.aloha.noise=0.05")[0] == (3, {**options, "noise": "0.05"})
+
+
+@pytest.mark.parametrize("idle", ["foo=3", "metaworld34.demos=3", "metaworld-35.demos=3", "env.rlbench.headless=true"])
+def test_a_setting_of_no_source_is_refused(idle: str) -> None:
+    for data in (None, ["metaworld-34"]):
+        with pytest.raises(ConfigError, match=f"{idle} changes nothing here"):
+            _sources(CARD, data, [idle])

@@ -143,6 +143,26 @@ def test_an_edited_objective_is_said_and_never_goes_on_with_anothers_half(
     assert pretrain(job(), paths, tmp_path, overwrite=True)[0]["provenance"]["objective_text"] == "edited"
 
 
+@pytest.mark.slow
+def test_another_version_of_the_simulator_is_said(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runs, "simulators", lambda _: {"metaworld-35": "metaworld==3.0.0"})
+    card, _ = pretrain(job(), paths, tmp_path)
+    assert card["provenance"]["simulators"] == {"metaworld-35": "metaworld==3.0.0"}
+    capsys.readouterr()
+    assert not pretrain(job(), paths, tmp_path)[1] and not capsys.readouterr().err
+    monkeypatch.setattr(runs, "simulators", lambda _: {"metaworld-35": "metaworld==3.1.0"})
+    assert not pretrain(job(), paths, tmp_path)[1]
+    assert "metaworld-35 was metaworld==3.0.0 when metaworld-35-mae" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["resume", "resume-before"])
+def test_a_name_whose_weights_would_lie_where_half_finished_ones_do_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"--name {name}: {name}.pt is where a half-finished"):
+        job(name=name)
+
+
 def test_the_text_of_an_objective_is_its_losses_and_its_encoders_too() -> None:
     found = files(Path(objective.__file__), objective.__name__, CODE_ROOMS)
     assert {"methods/clamp/loss.py", "methods/clamp/encoder.py", "methods/clamp/text.py"} <= set(found)

@@ -25,6 +25,7 @@ from benchmark.pretrain.job import make_job
 from benchmark.pretrain.judge_retrieval import judge
 from benchmark.pretrain.loading import load_pretraining
 from benchmark.records.paths import Paths
+from benchmark.records.pretraining_card import control_of
 from benchmark.settings.load import load_settings
 from benchmark.settings.runtime import Runtime
 from benchmark.system.errors import ConfigError
@@ -250,6 +251,20 @@ def test_options_of_the_simulator_are_taken_and_name_the_frames(no_options: None
     assert options_of("aloha") == {"noise": 0.02, "root": "/somewhere"}
     check_sources(plain.data)
     assert not options_of("aloha"), "another pre-training in this process has its own"
+
+
+def test_options_of_the_environment_name_the_frames_too(no_options: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else encoders of other actions are up to date under this name."""
+    plain = make_job("clamp-small", ["aloha-pretrain"])
+    said = make_job("clamp-small", ["aloha-pretrain"], (), None, ["env.aloha.control=cartesian"])
+    monkeypatch.setenv("REPBENCH_ALOHA_OPTIONS", '{"control": "cartesian", "root": "/somewhere"}')
+    job = make_job("clamp-small", ["aloha-pretrain"])
+    assert job.identity_hash() == said.identity_hash() != plain.identity_hash()
+    assert control_of({"identity": job.identity()}) == "cartesian"
+    set_options("aloha", {"control": "relative-cartesian"})  # of a cell that this process has looked at
+    assert make_job("clamp-small", ["aloha-pretrain"]).identity_hash() == job.identity_hash()
+    over = make_job("clamp-small", ["aloha-pretrain"], (), None, ["env.aloha.control=joints"])
+    assert control_of({"identity": over.identity()}) == "joints"
 
 
 @pytest.mark.parametrize(

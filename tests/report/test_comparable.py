@@ -22,7 +22,7 @@ from benchmark.report.comparisons.comparable import comparable, other_labels, ro
 from benchmark.report.comparisons.compare import compare
 from benchmark.report.export import leaderboard, rows
 from benchmark.report.page.facts import groups
-from benchmark.report.tables.clar_1 import clar_table_1
+from benchmark.report.tables.clar_1 import cells_table, clar_table_1
 from benchmark.report.tables.ledger import ledger
 from benchmark.settings.load import load_settings
 from benchmark.system.digest import digest
@@ -123,6 +123,33 @@ def test_it_is_the_same_in_every_other_output(what: str, tmp_path: Path) -> None
     state = [dataclasses.replace(usual(s), method="state", identity={**usual(s).identity}) for s in (0, 1)]
     _, notes = compare([good, odd, *state], ["dp3", "state"], "mlp")
     assert any(what.split()[0] in note or "dp3/mlp-s1" in note for note in notes)
+
+
+def of_version(seed: int, version: str) -> Record:
+    made = usual(seed)
+    identity = copy.deepcopy(made.identity)
+    identity["env"] = {"name": "aloha", "packages": {}, "version": version}
+    return dataclasses.replace(made, identity=identity, identity_hash=digest(identity))
+
+
+PLAIN = "aloha==1, aloha_sim 3cb9adff (0ead86445318), stand-ins for frame banana bowl mug plate"
+
+
+def test_of_two_versions_with_many_words_those_that_differ_are_said() -> None:
+    habit = of_version(2, f"{PLAIN}, variety=False, habit=True")
+    _, notes = comparable([of_version(0, PLAIN), of_version(1, PLAIN), habit])
+    assert "(env.version variety=False, habit=True instead of none)" in notes[0]
+    _, notes = comparable([of_version(0, PLAIN), of_version(1, PLAIN), of_version(2, PLAIN.replace("==1", "==2"))])
+    assert "(env.version aloha==2 instead of aloha==1)" in notes[0]
+
+
+def test_a_list_of_cells_says_which_are_of_another_simulator() -> None:
+    made = [of_version(0, PLAIN), of_version(0, f"{PLAIN}, habit=True"), record("hammer", "state", (25, 97, 24))]
+    table = cells_table(made)
+    assert sorted(row[1] for row in table.rows) == ["dp3 #1", "dp3 #2", "state"]
+    (note,) = [note for note in table.notes if "was not the same" in note]
+    assert note == "aloha was not the same, so what differs in it does not compare: #1 none; #2 habit=True."
+    assert all("#" not in row[1] for row in cells_table([made[0], made[2]]).rows), "one version each: nothing to say"
 
 
 def test_the_seeds_that_are_alike_stay_together_and_the_most_common_wins() -> None:

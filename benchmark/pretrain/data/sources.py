@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +18,9 @@ from benchmark.settings.overrides import key_value, merged, yaml_value
 from benchmark.system.errors import ConfigError
 from benchmark.system.progress import say
 from envs.description import describe, interpreter_setting
+from envs.errors import UserError
 from envs.names import expanded
-from envs.options import set_options
+from envs.options import options_outside, set_options
 from envs.registry import UnknownName
 
 
@@ -30,7 +33,16 @@ def load_data(name: str, overrides: Sequence[str] = ()) -> DataConfig:
     plain: Any = merged(values, own, name)
     config = settle(DataConfig, plain, name)
     said = tuple(text.partition(".")[2] for text in options_for(config.kind, overrides))
-    return dataclasses.replace(config, env_options=(*config.env_options, *said)) if said else config
+    options = (*_outside(config), *config.env_options, *said)
+    return dataclasses.replace(config, env_options=options) if options else config
+
+
+def _outside(config: DataConfig) -> list[str]:
+    """What the environment says of the simulator's options: they decide its frames wherever they are said."""
+    if not config.simulated:
+        return []
+    said = options_outside(interpreter_setting(config.kind).split(".")[1])
+    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in said.items()]
 
 
 def options_for(kind: str, overrides: Sequence[str]) -> list[str]:
@@ -52,6 +64,18 @@ def _check_simulator(config: DataConfig) -> None:
     for task in config.tasks:
         if task not in kind.tasks:
             raise UnknownName(f"task of {kind.name}", task, kind.tasks)
+
+
+def simulators(configs: Sequence[DataConfig]) -> dict[str, str]:
+    """Source -> the version of its simulator, which says every option that its frames depend on; of those that are
+    here."""
+    found = {}
+    for config in configs:
+        if config.simulated:
+            with contextlib.suppress(UserError):
+                _check_simulator(config)
+                found[config.name] = str(describe(config.kind).versions()["version"])
+    return found
 
 
 def check_sources(configs: Sequence[DataConfig]) -> None:

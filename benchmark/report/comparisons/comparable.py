@@ -182,12 +182,25 @@ def _alike(
         usual = next(facts[id(record)].get(name) for record in having if texts[id(record)] == common)
         for record in having:
             if texts[id(record)] != common:
-                own = _said(facts[id(record)].get(name))
-                apart[id(record)] = f"{MEANS.get(name, name)} {own} instead of {_said(usual)}"
+                own, other = _apart(facts[id(record)].get(name), usual)
+                apart[id(record)] = f"{MEANS.get(name, name)} {own} instead of {other}"
         members = [record for record in members if id(record) not in apart]
     return members
 
 
-def _said(value: Any) -> str:
+def _apart(own: Any, usual: Any) -> tuple[str, str]:
+    """Both in a few words; of two lists in words, as a simulator's version is, what the other lacks."""
+    if not (isinstance(own, str) and isinstance(usual, str)):
+        return _said(own), _said(usual)
+    return _said(lacking(usual, own), 60), _said(lacking(own, usual), 60)
+
+
+def lacking(there: str, here: str) -> str:
+    """Of words between commas, those `here` that are not `there`; `none` if there are none."""
+    found = [word for word in here.split(", ") if word not in there.split(", ")]
+    return ", ".join(found) or "none"
+
+
+def _said(value: Any, most: int = 24) -> str:
     text = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else "none" if value is None else str(value)
-    return text if len(text) <= 24 else f"{text[:21]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -14,6 +14,7 @@ from benchmark.report.comparisons.comparable import reference_mark, unequal
 from benchmark.report.statistics.intervals import wilson
 from benchmark.report.statistics.one_seed import ONE_SEED
 from benchmark.report.tables.clar_2 import RLBENCH, RLBENCH_TASKS, failures
+from benchmark.report.tables.marked_simulators import marked_simulators, simulator_of
 from benchmark.report.tables.measured_cells import PARTIAL, mark, three_lines
 from benchmark.report.tables.printed_numbers import errata, reported
 from benchmark.report.tables.protocol_note import for_rlbench
@@ -30,11 +31,12 @@ def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
     rows = []
     ordered = sorted(records, key=order)
     short, some_failed = short_labels(r.protocol for r in ordered), any(r.failed_actions for r in ordered)
+    simulators = marked_simulators(ordered)
     for r in ordered:
         rows.append(
             (
                 r.task,
-                r.method + reference_mark([r]),
+                r.method + reference_mark([r]) + simulators.marks.get(simulator_of(r), ""),
                 f"{r.head} s{r.seed}",
                 short.get(r.protocol, r.protocol),
                 _count(r.best) + mark([r]),
@@ -53,7 +55,7 @@ def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
         notes.append("errors: episodes that could not be run; they count as neither success nor failure.")
     if some_failed:
         notes.append("failed actions: failures that ended by an action which the simulator could not carry out.")
-    notes += said_below(short)
+    notes += said_below(short) + simulators.notes
     return Table(title, columns, tuple(rows), tuple(notes), frozenset(rules), text_columns=4)
 
 

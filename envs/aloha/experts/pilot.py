@@ -99,7 +99,9 @@ class Pilot:
         label = self._action()
         action = self.env.asking_for(label)
         self._on_step(action)
-        self.env.advance(self.env.asked_by(action) + self.style.disturbance())
+        if not self.env.advance(self.env.asked_by(action) + self.style.disturbance()):
+            self.done.append(False)
+            raise GaveUp("the physics became unstable")
         self.done.append(self.env.succeeded())
         if self.done[-1] and self.first_success is None:
             self.first_success = self.steps
