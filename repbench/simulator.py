@@ -6,10 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.settings.load import DEFAULT_HEAD, load_settings
+from omegaconf import OmegaConf
+
+from benchmark.settings.load import CONF, DEFAULT_HEAD, load_settings
 from benchmark.settings.suite import Suite
 from envs.base import Env
 from envs.description import describe
+from envs.options import BadOption, set_options
 from envs.registry import ENVS, UnknownName, make
 
 ANY_PROTOCOL = "clar"
@@ -31,6 +34,7 @@ def make_env(
     image: str | None = None,
     goal_marker: bool | None = None,
     sizes: Mapping[str, Sequence[int]] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Env:
     """One task's simulator, which does what `envs.base.Env` says: `reset(seed)`, `step(action)`, `expert_action()`, ...
 
@@ -40,9 +44,11 @@ def make_env(
         (`envs.field_names`). The other options are those of `envs.spec.ObservationRequest`; None leaves them.
     sizes: `{camera: (height, width)}`, pixels, of cameras that are not `height` x `width`. A suite's own are left out
         where a height, a width or other cameras are asked for.
+    options: the simulator's own, as `env.NAME.KEY=VALUE` gives them to a run: `{"stand_ins": True}` of `aloha`. They
+        stand beside those of the environment variable, and no earlier call's do.
 
-    Use as many as you like in one process; close each. Raises `UnknownName`, `SpecMismatch`, `ConfigError`, and
-    `GLMissing` where something has to be drawn and nothing can.
+    Use as many as you like in one process; close each. Raises `UnknownName`, `SpecMismatch`, `ConfigError`,
+    `BadOption`, and `GLMissing` where something has to be drawn and nothing can.
     """
     suite = _suite(suite_or_env)
     said: dict[str, Any] = {
@@ -64,7 +70,19 @@ def make_env(
     suite = dataclasses.replace(suite, observation={**own, **asked})
     if task not in suite.task_names:
         raise UnknownName(f"task of {suite_or_env}", task, suite.task_names)
+    _set_options(suite.env, options or {})
     return make(suite.env, task, suite.request((fields,) if isinstance(fields, str) else tuple(fields), None))
+
+
+def _set_options(env: str, said: Mapping[str, Any]) -> None:
+    """Raises `BadOption` for one that the simulator has not."""
+    known = OmegaConf.load(CONF / "config.yaml").env.get(env, {}) if env in ENVS else {}
+    for option in said:
+        if option not in known or option == "python":
+            has = ", ".join(name for name in known if name != "python") or "no options of its own"
+            raise BadOption(f"{env} has no option {option}: it has {has}")
+    if env in ENVS:
+        set_options(env, said)
 
 
 def _suite(name: str) -> Suite:

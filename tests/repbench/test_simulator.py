@@ -11,7 +11,9 @@ import repbench
 from benchmark.settings.load import load_settings
 from benchmark.system.errors import ConfigError
 from envs.errors import SpecMismatch
+from envs.options import BadOption, set_options
 from envs.registry import UnknownName
+from tests.aloha_here import needs_aloha
 from tests.conftest import TOY
 
 
@@ -60,3 +62,20 @@ def test_what_can_be_mended_is_said(tmp_path: Path) -> None:
         repbench.make_env(TOY, "near", height=0)
     with pytest.raises(FileNotFoundError, match="no file"):
         repbench.make_env(str(tmp_path / "absent.py:Mine"), "near")
+    for env, task in ((TOY, "near"), ("metaworld", "reach"), ("metaworld-15", "reach")):
+        with pytest.raises(BadOption, match="has no option noise: it has no options of its own"):
+            repbench.make_env(env, task, options={"noise": 0.1})
+    with pytest.raises(BadOption, match="aloha has no option stand_in: it has root, stand_ins, image_delay"):
+        repbench.make_env("aloha", "drawer-open", options={"stand_in": True})
+
+
+@needs_aloha
+@pytest.mark.slow
+@pytest.mark.sim
+def test_a_simulators_own_options_are_those_of_the_call() -> None:
+    late = repbench.make_env("aloha-6", "drawer-open", options={"stand_ins": True, "joint_delay": 0.1})
+    plain = repbench.make_env("aloha", "drawer-open", options={"stand_ins": True})
+    assert (late.options.joint_steps, plain.options.joint_steps) == (5, 0)  # type: ignore[attr-defined]
+    late.close()
+    plain.close()
+    set_options("aloha", {})
