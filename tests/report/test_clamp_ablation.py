@@ -114,6 +114,36 @@ def test_table_1_has_its_rows_of_policies_beside_the_encoders() -> None:
         assert row_of_table_1(made(**told)).startswith("own ")  # type: ignore[arg-type]
 
 
+def as_drawn(one: Record, task: str) -> Record:
+    """With what a real record has of views and demonstrations, which a row may be about."""
+    layout = one.identity["method"]["options"].get("layout", "five")
+    views = {"views": f"views of {layout}", "virtual_cameras": {"layout": layout}, "cameras": ["front-left"]}
+    seen = views if layout == "five" else {**views, "layout": layout}
+    identity = {**one.identity, "observation": {"fields": ["views"], **seen}}
+    actions = "control=" in str(one.identity["env"]["version"])
+    return dataclasses.replace(one, identity=identity, demo_hash=f"{actions}{task}")
+
+
+@pytest.mark.parametrize("row", [row for row in CASES if row != "ALOHA Unleashed with CLAMP"])
+def test_no_row_is_set_apart_by_what_it_is_about(row: str) -> None:
+    task = "can-opener-in-caddy"
+    whole, one = (as_drawn(made(task, **told), task) for told in ({}, CASES[row]))  # type: ignore[arg-type]
+    seeds = [dataclasses.replace(one, seed=seed, identity_hash=f"{seed}") for seed in range(3)]
+    number = next(variant.table for variant in VARIANTS if variant.row == row)
+    for records in ([whole, one], [one, whole], [whole, *seeds]):
+        table, apart = clamp_ablation_table(records, ABLATION, "clamp", "clamp", number)
+        assert apart == [], apart
+        assert [line[2] for line in csv.reader(plain(render(table, "csv"))) if line[1] == "difference"] != []
+    late = {
+        **one.identity,
+        "env": {**one.identity["env"], "version": f"{one.identity['env']['version']}, joint_delay=0.1"},
+    }
+    _, apart = clamp_ablation_table(
+        [whole, dataclasses.replace(one, identity=late)], ABLATION, "clamp", "clamp", number
+    )
+    assert "env.version joint_delay=0.1 instead of none" in " ".join(apart), "what it is not about does"
+
+
 def test_printed_differences_stand_beside_measured_ones() -> None:
     records = [made(), made(counts=(4, 30, 4), **CASES["Without STRING"])]  # type: ignore[arg-type]
     table, apart = clamp_ablation_table(records, ABLATION, "clamp", "clamp", 3)

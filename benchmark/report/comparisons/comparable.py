@@ -9,7 +9,7 @@ whoever sees. What differs is set apart, and named.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmark.records.pooling import pooled_facts
@@ -29,18 +29,27 @@ MOST_NAMED = 6
 """Of this project's own records; more of them are counted."""
 
 
-def comparable(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+def comparable(
+    records: Sequence[Record], changed: Callable[[Record], Collection[str]] = lambda _: ()
+) -> tuple[list[Record], list[str]]:
     """Keep the records of the most common conditions; name the others, with what is different about them.
+
+    changed: of a row of an ablation, the aspects that it is about, which set it apart from no other row: names such as
+    `observation.views`, `demonstrations`, and `env.version control` for one of the words of a version.
 
     First what all rows of a table have to share, then the demonstrations of each task, then the whole of each row.
     Of equally common conditions those of the record that comes first stay.
     """
     apart: dict[int, str] = {}
-    kept = _alike(list(records), _shared, apart, absent_differs=True)
-    kept = _alike(_alike(kept, _seen, apart), _demonstrations, apart)
-    rows: dict[tuple[str, str], list[Record]] = defaultdict(list)
+
+    def but(aspects: Callable[[Record], dict[str, Any]]) -> Callable[[Record], dict[str, Any]]:
+        return lambda record: _without(aspects(record), changed(record))
+
+    kept = _alike(list(records), but(_shared), apart, absent_differs=True)
+    kept = _alike(_alike(kept, but(_seen), apart), but(_demonstrations), apart)
+    rows: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for record in kept:
-        rows[record.method, record.head].append(record)
+        rows[record.method, record.head, *changed(record)].append(record)
     for members in rows.values():
         _alike(members, _whole, apart, absent_differs=True)
     notes: dict[str, list[str]] = defaultdict(list)
@@ -121,6 +130,14 @@ def reference_notes(records: Sequence[Record]) -> list[str]:
         counts = Counter(f"{r.method}, {r.head}" for r in own)
         said = "; ".join(f"{count} of {row}" for row, count in sorted(counts.items()))
     return [f"reference, this project's own records: {said}."] if own else []
+
+
+def _without(facts: dict[str, Any], changed: Collection[str]) -> dict[str, Any]:
+    found = {name: value for name, value in facts.items() if not name.startswith(tuple(changed))}
+    for name, _, word in (one.partition(" ") for one in changed):
+        if word and name in found:
+            found[name] = ", ".join(one for one in str(found[name]).split(", ") if not one.startswith(f"{word}="))
+    return found
 
 
 def _shared(record: Record) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from benchmark.report.tables.only_printed import ROMAN
 from benchmark.report.tables.printed_numbers import errata, reported
 from benchmark.report.tables.skeleton import Line, Members, choose, lay_out, shared_notes, table
 from benchmark.report.tables.table import Table
-from benchmark.settings.clamp_ablation import FULL, OPTIONS_OF_METHOD, OPTIONS_OF_POLICY, VARIANTS
+from benchmark.settings.clamp_ablation import FULL, OPTIONS_OF_METHOD, OPTIONS_OF_POLICY, VARIANTS, ClampVariant
 from benchmark.settings.suite import Suite
-from envs.aloha.options import control_in
+from envs.aloha.options import BY_JOINTS, control_in
 
 DIFFERENCE_NOTE = (
     "difference: of the retest to that of ALOHA Unleashed with CLAMP on the episodes that both played, in points; its "
@@ -41,7 +41,7 @@ def clamp_ablation_table(
         for r in records
         if (r.suite, r.protocol, r.card["name"]) == (suite.name, protocol, method) and r.task in tasks
     ]
-    chosen = choose(here, lambda record: row if (row := row_of(record)) in of_table else None)
+    chosen = choose(here, lambda record: row if (row := row_of(record)) in of_table else None, changed=_changed)
     groups = [[task] for task in tasks]
     whole = list(chosen.rows.get(FULL.row, {}).values())
 
@@ -72,6 +72,22 @@ def clamp_ablation_table(
 
 def row_of(record: Record) -> str | None:
     """The row of a record; None where its policy was not pre-trained, or more than one thing is otherwise."""
+    variant = _variant_of(record)
+    return variant.row if variant is not None else None
+
+
+def _changed(record: Record) -> tuple[str, ...]:
+    """What its row is about: its views' layout; what its actions say, in its demonstrations, too."""
+    variant = _variant_of(record)
+    if variant is None:
+        return ()
+    views = (
+        ("observation.views", "observation.virtual_cameras", "observation.layout") if "layout" in variant.method else ()
+    )
+    return (*views, *(("env.version control", "demonstrations") if variant.control != BY_JOINTS else ()))
+
+
+def _variant_of(record: Record) -> ClampVariant | None:
     policy = policy_of(record)
     if policy is None or not record.weights.get("policy", {}).get("pretraining"):
         return None
@@ -83,7 +99,7 @@ def row_of(record: Record) -> str | None:
     for one in VARIANTS:
         told = one.trained, one.method, one.policy, one.beside, one.control
         if told == (variant, own, of_policy, policy, control):
-            return one.row
+            return one
     return None
 
 

@@ -6,7 +6,7 @@ apart. A table adds its columns, its lines for a method and what only it has to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,9 +81,11 @@ def choose(
     members: Sequence[Record],
     row_of: Callable[[Record], str | None] = row_name,
     paths: Mapping[int, Path] | None = None,
+    changed: Callable[[Record], Collection[str]] = lambda _: (),
 ) -> Chosen:
-    """row_of: None for a record that is in no row. paths: of records by `id`, where shifts are to be read."""
-    kept, apart = comparable(members)
+    """row_of: None for a record that is in no row. paths: of records by `id`, where shifts are to be read. changed: as
+    `comparable` takes it."""
+    kept, apart = comparable(members, changed)
     labels, rows = row_labels(kept), dict[str, dict[str, Members]]()
     for record in kept:
         row = row_of(record)
