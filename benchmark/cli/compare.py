@@ -26,6 +26,7 @@ from benchmark.cli.options import (
     echo,
     print_json,
     read_placed,
+    split,
     width,
 )
 from benchmark.settings.catalog import register_baselines
@@ -40,6 +41,9 @@ def compare(
     suite: Suite = "metaworld-15",
     protocol: Protocol = "clar",
     head: Annotated[str, typer.Option("--head", help="of those that name none; mlp | bnmlp | diffusion | ...")] = "mlp",
+    tasks: Annotated[
+        str | None, typer.Option("--tasks", help="comma-separated; default: all that have records")
+    ] = None,
     form: Format = "terminal",
     shift: Annotated[
         str | None, typer.Option("--shift", help="compare drops under it: corner2, instructions=shuffled, ...")
@@ -103,6 +107,13 @@ def compare(
         protocol, head = changed.protocol.name, changed.head.name
     placed = read_placed(records, out, with_reference)
     placed = [(path, r) for path, r in placed if (r.suite, r.protocol) == (suite, protocol)]
+    if (wanted := split(tasks, "--tasks")) is not None:
+        there = sorted({r.task for _, r in placed})
+        if absent := sorted(set(wanted) - set(there)):
+            raise ConfigError(
+                f"no record of the task {absent[0]} on {suite} under {protocol}; there are {', '.join(there)}"
+            )
+        placed = [(path, r) for path, r in placed if r.task in wanted]
     found = [r for _, r in placed]
     known = sorted({r.method for r in found})
     for method in methods:

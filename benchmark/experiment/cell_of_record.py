@@ -151,7 +151,7 @@ def _suite_of(record: Record, suite: Suite) -> Suite:
         suite,
         env=record.env,
         tasks=known,
-        observation={**suite.observation, "sizes": None, **seen},
+        observation={**suite.observation, "sizes": None, "splat": 1, **seen},  # what a record says nothing of
         rules=rules,
         task_rules=task_rules,
     )

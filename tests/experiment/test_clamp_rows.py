@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.experiment.cell_of_record import _suite_of
 from benchmark.experiment.make_cells import make_cells
 from benchmark.experiment.place_policy import place_policy
 from benchmark.experiment.pretrain_policy import plan_policy_pretraining, pretrain_policy
@@ -23,6 +24,7 @@ from benchmark.records.paths import Paths
 from benchmark.report.tables.clamp_3 import row_of
 from benchmark.settings.catalog import register_baselines
 from benchmark.settings.clamp_ablation import choose_clamp
+from benchmark.settings.load import load_settings
 from benchmark.settings.runtime import Runtime
 from benchmark.system.errors import ConfigError
 from methods.clamp.encoder import EncoderConfig
@@ -96,6 +98,9 @@ def test_a_row_is_pretrained_and_its_cell_is_that_row(
     assert record.frozen["by_card"] and record.frozen["unchanged"]
     kept = {np.load(file, mmap_mode="r").shape[1:] for file in paths.data.rglob("feature.npy")}
     assert (tokens + 50, 32) in kept
+
+    observed = _suite_of(record, load_settings("clamp-ablation", "clamp", "mlp").suite).observation
+    assert observed["splat"] == 1, "which no record says, where the shipped suite has 3"
 
     (option,) = variant.method
     other = [text for text in said if not text.startswith(f"method.{option}=")]

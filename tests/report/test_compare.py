@@ -283,3 +283,22 @@ def test_the_measured_records_compare() -> None:
     (one,) = json.loads(CliRunner().invoke(app, command).stdout)["pairs"]
     assert one["tasks"] == ["box-close", "hammer", "reach"] and one["methods_retrained"] is None
     assert one["these_checkpoints"]["p"] < 1e-20 and 0.4 < one["these_checkpoints"]["difference"] < 0.7
+
+
+ALOHA = MEASURED.parent / "measured-aloha"
+CLAMP = ["--suite", "aloha-6", "--protocol", "clamp-small+6-changes-a9046a47", "--head", "chunk-mlp+condition=tokens"]
+
+
+def test_tasks_choose_what_is_compared_and_a_refusal_says_what_was_set_apart() -> None:
+    """The commands of docs/clamp.md: drawer-open was recorded under other options than the other two tasks."""
+    found = [f"clamp-small+weights={name}" for name in ("measured", "without-text", "random")]
+    words = ["compare", *found, *CLAMP, "--records", str(ALOHA)]
+    refused = CliRunner().invoke(app, words)
+    said = " ".join(refused.output.split())
+    assert (
+        refused.exit_code == 2 and "excluded because made under other conditions" in said and "--tasks chooses" in said
+    )
+    done = CliRunner().invoke(app, [*words, "--tasks", "drawer-open", "--json"])
+    assert done.exit_code == 0 and "drawer-open" in done.output
+    absent = CliRunner().invoke(app, [*words, "--tasks", "drawer-opn"])
+    assert absent.exit_code == 2 and "no record of the task drawer-opn" in absent.output

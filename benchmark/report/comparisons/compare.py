@@ -78,7 +78,12 @@ def compare(records: Sequence[Record], methods: Sequence[str], head: str) -> tup
     scope = scope_of(chosen)
     found, data = [], []
     for first, second in combinations(methods, 2):
-        one, more = paired_cells(cells, first, second, head, scope)
+        try:
+            one, more = paired_cells(cells, first, second, head, scope)
+        except NothingInCommon as error:
+            apart = [note for note in notes if note.startswith("excluded")]
+            said = f"{error}. {' '.join(apart)} (--tasks chooses which are compared)" if apart else str(error)
+            raise NothingInCommon(said) from error
         data.append(one)
         notes += more
         found.append(_compared(first, second, one, scope))
