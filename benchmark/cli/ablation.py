@@ -167,6 +167,7 @@ def run_ablation(
     )
     from benchmark.pretrain.run import check_teacher
     from benchmark.records.paths import Paths
+    from benchmark.records.pretraining_files import withdraw
     from benchmark.settings.ablation_variants import SUITE, choose
     from benchmark.settings.clamp_ablation import SUITE as CLAMP
     from benchmark.settings.clamp_ablation import choose_clamp
@@ -223,6 +224,8 @@ def run_ablation(
             echo(forecast(first, profile)["text"])
             echo(f"then: {len(chosen)} variants x tasks x seeds of {name}, once these are there")
             return
+        for job in todo:
+            withdraw(job.folder(out), job.identity_hash())
         outcome = launch(first, profile)
         echo(outcome["text"], err=as_json)
         if profile["kind"] == "slurm":

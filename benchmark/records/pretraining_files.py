@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.system.files import explain, write_atomically, write_json
+from benchmark.system.progress import say
 from methods.weights import sha256
 
 
@@ -54,3 +55,19 @@ def set_aside(folder: Path, card: dict[str, Any] | None) -> None:
         weights = folder / Path(card["file"]).name
         with explain(weights):
             weights.replace(weights.with_name(f"{weights.name}.damaged"))
+
+
+def withdraw(folder: Path, identity_hash: str) -> None:
+    """Take back the card of a pre-training of these settings whose weights are gone or damaged: what has a card counts
+    as trained. The weights and the card stay, under names that nothing loads."""
+    card, damage = check_card(folder)
+    if damage:
+        say(f"{damage}: trained again")
+    if card is not None and card["identity_hash"] != identity_hash:
+        return  # another's, which a pre-training refuses
+    if damage:
+        set_aside(folder, card)
+    path = folder / "card.json"
+    if path.exists() and read_card(folder) is None:
+        with explain(path):
+            path.replace(path.with_name("card.json.damaged"))

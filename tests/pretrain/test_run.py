@@ -19,7 +19,7 @@ from benchmark.pretrain.job import PretrainJob, make_job
 from benchmark.pretrain.loading import load_pretraining
 from benchmark.records.paths import Paths
 from benchmark.records.pretraining_card import card_inside, facts_for_record
-from benchmark.records.pretraining_files import read_card
+from benchmark.records.pretraining_files import read_card, withdraw
 from benchmark.settings.ablation_variants import VARIANTS, choose
 from benchmark.settings.load import choices, load_settings
 from benchmark.settings.pretraining import load_pretrain
@@ -411,5 +411,17 @@ def test_a_finished_pretraining_is_done_in_its_sweep(paths: Paths, tmp_path: Pat
     pretrain(one, paths, tmp_path)
     assert [state.state for state in states(sweep)] == ["done"]
     assert pretrain_work.missing([one], paths.out) == []
-    (one.weights(paths.out)).unlink()
-    assert read_card(one.folder(paths.out)) is None, "a card without its weights is no pre-training"
+    folder, weights = one.folder(paths.out), one.weights(paths.out)
+    withdraw(folder, one.identity_hash())
+    assert [state.state for state in states(sweep)] == ["done"], "what is whole stays"
+    weights.write_bytes(weights.read_bytes()[:5_000])
+    withdraw(folder, "another")
+    assert [state.state for state in states(sweep)] == ["done"], "and so does what is of other settings"
+    withdraw(folder, one.identity_hash())
+    assert [state.state for state in states(sweep)] != ["done"], "it is trained again"
+    assert {"card.json.damaged", f"{weights.name}.damaged"} <= {path.name for path in folder.iterdir()}
+    pretrain(one, paths, tmp_path)
+    weights.unlink()
+    assert read_card(folder) is None, "a card without its weights is no pre-training"
+    withdraw(folder, one.identity_hash())
+    assert [state.state for state in states(sweep)] != ["done"]
