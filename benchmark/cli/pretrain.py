@@ -270,7 +270,7 @@ def _in_words(card: dict[str, Any], weights: Path, computed: bool) -> str:
     ]
     if last["valid"]:
         lines.append("held out:   " + ", ".join(f"{name} {value:.4g}" for name, value in sorted(last["valid"].items())))
-    of_aloha = all(source["kind"] == "aloha" for source in card["identity"]["data"])
-    suite = "aloha-6" if of_aloha else "metaworld-15"
+    kinds = {source["kind"] for source in card["identity"]["data"]}
+    suite = "aloha-6" if kinds == {"aloha"} else "SUITE" if any(".py:" in kind for kind in kinds) else "metaworld-15"
     lines.append(f"use it: bench run --suite {suite} --method {card['method']} --weights {weights}")
     return "\n".join(lines)

@@ -24,7 +24,7 @@ PATIENCE = timedelta(hours=12)
 def torchrun(processes: int, module: str, arguments: Sequence[str]) -> list[str]:
     """The command that runs `module` in so many processes of this machine."""
     own = ["--standalone", f"--nproc-per-node={processes}", "-m", module]
-    return [sys.executable, "-m", "torch.distributed.run", *own, *arguments]
+    return [sys.executable, "-m", "benchmark.pretrain.several_processes", *own, *arguments]
 
 
 def under_torchrun() -> bool:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.api import SignalException
 
 from benchmark.experiment.make_cells import _of_another_simulator, make_cells, preflight
 from benchmark.launch import pretrain_work
 from benchmark.pretrain import run as runs
+from benchmark.pretrain import several_processes
 from benchmark.pretrain.ablation_jobs import ablation_jobs, check_norm, weights_of
 from benchmark.pretrain.data.sources import load_data
 from benchmark.pretrain.job import PretrainJob, make_job
 from benchmark.pretrain.loading import load_pretraining
+from benchmark.pretrain.processes import torchrun
 from benchmark.records.paths import Paths
 from benchmark.records.pretraining_card import card_inside, facts_for_record
 from benchmark.records.pretraining_files import read_card, withdraw
@@ -155,6 +159,17 @@ def test_another_version_of_the_simulator_is_said(
     monkeypatch.setattr(runs, "simulators", lambda _: {"metaworld-35": "metaworld==3.1.0"})
     assert not pretrain(job(), paths, tmp_path)[1]
     assert "metaworld-35 was metaworld==3.0.0 when metaworld-35-mae" in capsys.readouterr().err
+
+
+def test_processes_that_are_interrupted_end_without_torchruns_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run() -> None:
+        raise SignalException("Process 7 got signal: 2", signal.SIGINT)
+
+    monkeypatch.setattr("torch.distributed.run.main", run)
+    with pytest.raises(SystemExit) as ended:
+        several_processes.main()
+    assert ended.value.code == 130
+    assert torchrun(2, "benchmark.cli", ["pretrain"])[1:3] == ["-m", several_processes.__name__]
 
 
 @pytest.mark.parametrize("name", ["resume", "resume-before"])
