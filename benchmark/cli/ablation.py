@@ -149,7 +149,7 @@ def run_ablation(
     """
     from benchmark.experiment.count_cells import MOST_CELLS, count_cells, too_many
     from benchmark.experiment.make_cells import preflight
-    from benchmark.launch.before_pretraining import check_before_pretraining
+    from benchmark.launch.before_pretraining import check_before_pretraining, refuse_pretrainings_of_other_settings
     from benchmark.launch.cell_spec import specs_of
     from benchmark.launch.follow_up import follow, is_follow_up
     from benchmark.launch.forecast import forecast
@@ -204,6 +204,7 @@ def run_ablation(
         runtime = dataclasses.replace(runtime, weights_dir=str(weights_dir))
     paths, code, command = Paths(out, data or out / "data"), git_state(), shlex.join(["bench", *sys.argv[1:]])
     todo = missing(list({job.label: job for job in jobs.values()}.values()), out)
+    refuse_pretrainings_of_other_settings(todo, out)
     for job in todo:
         check_teacher(job, weights_folder(runtime.weights_dir))
 

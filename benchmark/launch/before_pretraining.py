@@ -7,6 +7,7 @@ with, their tasks, their observations and their actions are already the true one
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.make_cells import refuse_seen
@@ -14,7 +15,9 @@ from benchmark.experiment.pretrained_views import refuse_other_views
 from benchmark.pretrain.data.sources import check_actions
 from benchmark.pretrain.job import PretrainJob
 from benchmark.records.pretraining_card import Source
+from benchmark.records.pretraining_files import check_card
 from benchmark.settings.policy import PolicyConfig
+from benchmark.system.errors import OtherSettings
 from methods.hashed_text import DIM
 
 
@@ -35,3 +38,14 @@ def check_before_pretraining(cells: Iterable[tuple[Cell, PretrainJob]]) -> None:
         if network not in networks and isinstance(cell.settings.head, PolicyConfig):
             networks.add(network)
             cell.build_policy(cell.build(cell.specs()), DIM if cell.settings.suite.language else 0)
+
+
+def refuse_pretrainings_of_other_settings(jobs: Iterable[PretrainJob], out: Path) -> None:
+    """Raises `OtherSettings` where a folder that one of these would train into holds finished weights of others."""
+    for job in jobs:
+        card, _ = check_card(job.folder(out))
+        if card is not None and card["identity_hash"] != job.identity_hash():
+            raise OtherSettings(
+                f"{job.folder(out)} holds a pre-training of other settings, and a suite trains over none: move that "
+                "folder away, or say another --out"
+            )

@@ -12,7 +12,7 @@ import yaml
 from baselines import POLICIES
 from benchmark.settings.load import CONF, GROUPS, choices, policy_named, summary
 from benchmark.settings.load import show as show_config
-from benchmark.settings.user_files import in_own_folder, is_path, looks_like
+from benchmark.settings.user_files import in_own_folder, is_path, looks_like, name_taken
 from envs.class_facts import NoSimulator
 from envs.description import describe as describe_simulator
 from envs.registry import ENVS, UnknownName
@@ -42,7 +42,10 @@ def listing(what: str, suite: str | None = None, python: str | None = None) -> d
             group = kind.rstrip("s")
             found[kind] = {name: summary(group, name) for name in choices(group)}
             if group in GROUPS:
-                found[kind] |= {name: f"yours: {file}" for name, file in in_own_folder(group).items()}
+                found[kind] |= {
+                    name: name_taken(file, group) if name in found[kind] else f"yours: {file}"
+                    for name, file in in_own_folder(group).items()
+                }
     return found
 
 

@@ -56,9 +56,11 @@ def file_of(group: str, name: str) -> Path | None:
         if not path.is_file():
             raise ConfigError(f"--{group} {name}: there is no such file; a name such as {shipped(group)[0]} needs none")
         return path
-    if name in shipped(group):
-        return None
     own = in_own_folder(group)
+    if name in shipped(group):
+        if name in own:
+            raise ConfigError(name_taken(own[name], group))
+        return None
     if name not in own:
         raise UnknownName(group, name, [*shipped(group), *own])
     return own[name]
@@ -122,8 +124,12 @@ def _read(file: Path, group: str) -> DictConfig:
     if group == "suite" and "tasks" in content:
         _alone(content)
     if file.stem in shipped(group):
-        raise ConfigError(f"{file}: {file.stem} is a {group} of this project; give yours another name, in it and of it")
+        raise ConfigError(name_taken(file, group))
     return content
+
+
+def name_taken(file: Path, group: str) -> str:
+    return f"{file}: {file.stem} is a {group} of this project; give yours another name, in it and of it"
 
 
 def _alone(suite: DictConfig) -> None:

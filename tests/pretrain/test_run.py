@@ -14,6 +14,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 
 from benchmark.experiment.make_cells import _of_another_simulator, make_cells, preflight
 from benchmark.launch import pretrain_work
+from benchmark.launch.before_pretraining import refuse_pretrainings_of_other_settings
 from benchmark.pretrain import run as runs
 from benchmark.pretrain import several_processes
 from benchmark.pretrain.ablation_jobs import ablation_jobs, check_norm, weights_of
@@ -427,6 +428,10 @@ def test_a_finished_pretraining_is_done_in_its_sweep(paths: Paths, tmp_path: Pat
     assert [state.state for state in states(sweep)] == ["done"]
     assert pretrain_work.missing([one], paths.out) == []
     folder, weights = one.folder(paths.out), one.weights(paths.out)
+    refuse_pretrainings_of_other_settings([one], paths.out)
+    longer = dataclasses.replace(one, config=dataclasses.replace(one.config, epochs=one.config.epochs + 1))
+    with pytest.raises(OtherSettings, match=rf"{folder} holds a pre-training of other settings.* another --out"):
+        refuse_pretrainings_of_other_settings([longer], paths.out)
     withdraw(folder, one.identity_hash())
     assert [state.state for state in states(sweep)] == ["done"], "what is whole stays"
     weights.write_bytes(weights.read_bytes()[:5_000])

@@ -13,6 +13,7 @@ from benchmark.experiment.run_cell import run_cell
 from benchmark.launch.cell_spec import CellSpec, specs_of
 from benchmark.policy.build import DIRECT
 from benchmark.records.paths import Paths
+from benchmark.settings.catalog import listing
 from benchmark.settings.head import DIRECT_KINDS
 from benchmark.settings.load import load_settings
 from benchmark.system.errors import ConfigError, OtherSettings
@@ -126,7 +127,10 @@ def test_a_file_never_takes_the_name_of_ours(folder: Path) -> None:
     own = folder / "config" / "protocol"
     own.mkdir(parents=True)
     (folder / "clar.yaml").rename(own / "clar.yaml")
-    assert load_settings("metaworld-15", "clar", None).protocol.epochs == 150, "the name alone is ours"
+    with pytest.raises(ConfigError, match=r"protocol/clar\.yaml: clar is a protocol of this project"):
+        load_settings("metaworld-15", "clar", None)
+    listed = listing("protocols")["protocols"]["clar"]
+    assert "another name" in listed and str(own / "clar.yaml") in listed
 
 
 def test_what_there_is_not(folder: Path) -> None:
