@@ -56,11 +56,12 @@ def file_of(group: str, name: str) -> Path | None:
         if not path.is_file():
             raise ConfigError(f"--{group} {name}: there is no such file; a name such as {shipped(group)[0]} needs none")
         return path
-    own = in_own_folder(group)
     if name in shipped(group):
-        if name in own:
-            raise ConfigError(name_taken(own[name], group))
+        same = own_folder() / group / f"{name}.yaml"
+        if os.path.exists(same):  # False, too, where another user's folder may not be looked into
+            raise ConfigError(name_taken(same, group))
         return None
+    own = in_own_folder(group)
     if name not in own:
         raise UnknownName(group, name, [*shipped(group), *own])
     return own[name]
