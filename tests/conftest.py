@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes.util
+import functools
 import importlib.util
+import os
 import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import typer.testing
 
 import envs.process
 from baselines import BASELINES, POLICIES
@@ -33,6 +37,11 @@ mend_torchvision()  # before transformers looks for it
 with contextlib.suppress(GLMissing):
     choose_backend()  # before any test imports mujoco
 envs.process.start = warm_start
+# What thousands of tests would do again and again. `bench`'s commands are made of their functions once; and these
+# processes wait for no disk: tests kill processes, not machines.
+typer.testing._get_command = functools.cache(typer.testing._get_command)
+os.fsync = lambda _: None
+np.memmap.flush = lambda _: None  # type: ignore[method-assign]
 TOY = f"{Path(__file__).parent / 'toy_env.py'}:Toy"
 LONGEST = (
     "methods/test_certificates.py",
