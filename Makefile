@@ -10,7 +10,6 @@ BENCH = $(VENV)/bin/bench
 PARALLEL ?= 2
 PYTEST = $(VENV)/bin/python -m pytest -n $(PARALLEL) --dist loadfile --no-loadscope-reorder
 CODE = envs methods baselines benchmark repbench tests scripts
-LINT = $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check $(CODE)
 QUICK = --suite metaworld-15 --tasks reach --protocol quick
 
 .PHONY: setup run test test-slurm fast report docs lint clean
@@ -24,9 +23,8 @@ run: setup
 	@echo "== the method"
 	$(BENCH) run --suite metaworld-15 --tasks reach --method dp3 --protocol quick
 
-# mypy is one of the tests; compiled beforehand, for the hundreds of processes that import it where PYTHONDONTWRITEBYTECODE is set
+# compiled beforehand, for the hundreds of processes that import it where PYTHONDONTWRITEBYTECODE is set
 test: setup
-	$(LINT)
 	$(VENV)/bin/python -m compileall -q $(CODE)
 	$(PYTEST) -m "not slurm" $(ARGS)
 
@@ -48,7 +46,8 @@ docs: setup
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
 
 lint: setup
-	$(LINT)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check $(CODE)
 	$(VENV)/bin/mypy
 
 clean:

@@ -50,7 +50,6 @@ LONGEST = (
     "envs/test_metaworld.py",
     "test_pretrain_run.py",
     "experiment/test_act_run.py",
-    "test_types.py",
     "launch/test_local.py",
     "perf/test_perf.py",
     "records/test_measured.py",
