@@ -12,7 +12,7 @@ PYTEST = $(VENV)/bin/python -m pytest -n $(PARALLEL) --dist loadfile --no-loadsc
 CODE = envs methods baselines benchmark repbench tests scripts
 QUICK = --suite metaworld-15 --tasks reach --protocol quick
 
-.PHONY: setup run test test-slurm fast report docs lint clean
+.PHONY: setup run test test-committed test-slurm fast report docs lint clean
 
 setup:
 	@VENV=$(VENV) scripts/setup.sh
@@ -26,7 +26,11 @@ run: setup
 # compiled beforehand, for the hundreds of processes that import it where PYTHONDONTWRITEBYTECODE is set
 test: setup
 	$(VENV)/bin/python -m compileall -q $(CODE)
-	$(PYTEST) -m "not slurm" $(ARGS)
+	$(PYTEST) -m "not slurm and not committed" $(ARGS)
+
+# that committed records are still what their actions do, and large methods what their version says
+test-committed: setup
+	$(PYTEST) -m committed tests/records tests/methods $(ARGS)
 
 # a real Slurm on this machine: needs root on Linux, and installs Slurm's packages where they are missing
 test-slurm: setup

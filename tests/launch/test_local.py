@@ -112,41 +112,36 @@ def family(folder: Path) -> list[psutil.Process]:
     return found
 
 
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("calm")
-    code, _, err = bench("run", *LONG, cwd=folder)
-    assert code == 0, err
-    return records(folder)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, "bench cancel"], ids=str)
-def test_a_sweep_that_is_stopped_leaves_no_process_and_goes_on(
-    tmp_path: Path, how: signal.Signals | str, calm: dict[str, dict[str, Any]]
-) -> None:
-    """Ctrl-C, kill -9 of the launcher, and our own word for it."""
+def test_a_sweep_that_is_stopped_leaves_no_process_and_goes_on(tmp_path: Path) -> None:
+    """Ctrl-C, kill -9 of the launcher, and our own word for it, one after the other."""
+    (calm := tmp_path / "calm").mkdir()
+    code, _, err = bench("run", *LONG, cwd=calm)
+    assert code == 0, err
+    (stopped := tmp_path / "stopped").mkdir()
     sweep = ["sweep", *LONG, "--any-code", "launcher.jobs=2"]
-    process = start(*sweep, cwd=tmp_path, SWEEP_TEST=str(tmp_path))
-    end = time.monotonic() + 90
-    while not list(tmp_path.rglob("epoch-*.pt")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    assert len(family(tmp_path)) >= 3, "the launcher, a cell and its simulator"
-    if isinstance(how, str):
-        assert "cancelled process" in bench("cancel", cwd=tmp_path)[1]
-    else:
-        process.send_signal(how)
-    process.wait(40)
-    while family(tmp_path) and time.monotonic() < end + 30:
-        time.sleep(0.2)  # what is killed outright cannot wait for its cells; the kernel tells them
-    assert family(tmp_path) == []
-    assert not records(tmp_path), "it was stopped too late to show anything"
-    code, out, err = bench(*sweep, cwd=tmp_path)
+    for how in (signal.SIGINT, signal.SIGKILL, "bench cancel"):
+        before = set(stopped.rglob("epoch-*.pt"))
+        process = start(*sweep, cwd=stopped, SWEEP_TEST=str(stopped))
+        end = time.monotonic() + 90
+        while not set(stopped.rglob("epoch-*.pt")) - before:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert len(family(stopped)) >= 3, "the launcher, a cell and its simulator"
+        if isinstance(how, str):
+            assert "cancelled process" in bench("cancel", cwd=stopped)[1]
+        else:
+            process.send_signal(how)
+        process.wait(40)
+        while family(stopped) and time.monotonic() < end + 30:
+            time.sleep(0.2)  # what is killed outright cannot wait for its cells; the kernel tells them
+        assert family(stopped) == [], how
+        assert not records(stopped), f"{how}: it was stopped too late to show anything"
+    code, out, err = bench(*sweep, cwd=stopped)
     assert code == 0, err
     assert "1 of 1 cells" in out
-    assert records(tmp_path) == calm
+    assert records(stopped) == records(calm)
 
 
 @pytest.mark.slow

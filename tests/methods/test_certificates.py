@@ -30,7 +30,8 @@ TABLE = read_table()
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in shipped()]
+    "name",
+    [pytest.param(name, marks=[] if name in FAST else [pytest.mark.committed, pytest.mark.slow]) for name in shipped()],
 )
 def test_a_method_computes_what_its_version_says(name: str) -> None:
     found = dict(certify(name))

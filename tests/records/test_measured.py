@@ -76,6 +76,7 @@ def replay(pool: Pool, record: Record, path: Path, episodes: int) -> int:
     return sum((any(flags[i]), len(flags[i])) == (bool(s), steps) for i, (_, s, steps, _) in enumerate(rows))
 
 
+@pytest.mark.committed
 @pytest.mark.slow
 @pytest.mark.sim
 @pytest.mark.parametrize(("suite", "task"), PLAYED, ids=lambda value: value)

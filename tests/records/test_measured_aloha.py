@@ -46,6 +46,7 @@ def test_a_table_says_with_which_options_they_were_made() -> None:
 
 @needs_aloha
 @pytest.mark.sim
+@pytest.mark.committed
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=IDS)
 def test_its_first_episode_plays_again_as_recorded(path: Path, aloha: Any) -> None:
