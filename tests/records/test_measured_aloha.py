@@ -41,7 +41,7 @@ def test_a_table_says_with_which_options_they_were_made() -> None:
     assert PATHS
     notes = differences([read(path) for path in PATHS])
     said = "simulated and demonstrated with env.aloha.variety=false env.aloha.habit=true (docs/aloha.md)."
-    assert f"can-opener-in-caddy, mug-on-plate, plate-on-rack: {said}" in notes
+    assert f"can-opener-in-caddy, mug-on-plate, pen-in-container, plate-on-rack: {said}" in notes
 
 
 @needs_aloha
