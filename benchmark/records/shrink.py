@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmark.records.actions import packed_actions, read_kept, retest_actions
 from benchmark.records.hash_chain import episode_digest, sent_actions
-from benchmark.records.hub.contents import RECORDS, ROOT, contents
+from benchmark.records.hub.contents import BESIDE, RECORDS, ROOT, contents
 from benchmark.records.read import read
 from benchmark.records.record import Evaluation, Record
 from benchmark.records.shifted_retests import read_shifts, shift_actions
@@ -49,7 +49,7 @@ def shrink_records(folder: Path, to: Path, most: int) -> list[Shrunk]:
     if found.kind != RECORDS:
         raise CannotShrink(f"{folder} is a data set, not records")
     files = {to / Path(name).relative_to(ROOT): file for name, file in found.files.items()}
-    records = [target for target in files if target.suffix == ".json" and "." not in target.stem]
+    records = [target for target in files if target.suffix == ".json" and not target.name.endswith(BESIDE)]
     written: list[Shrunk] = []
     for target in records:
         if os.path.lexists(target) and target.read_bytes() != files[target].read_bytes():

@@ -12,6 +12,7 @@ from benchmark.cli.main import app
 from benchmark.records.actions import read_kept, retest_actions
 from benchmark.records.read import read
 from benchmark.records.shifted_retests import read_shifts
+from benchmark.records.shrink import shrink_records
 from benchmark.report.tables.clamp_1 import differences
 from tests.aloha_here import aloha, needs_aloha
 
@@ -34,6 +35,15 @@ def test_a_record_agrees_with_itself_and_lies_where_it_says(path: Path) -> None:
     assert kept and len(kept) + len(hashes) == played, "the actions of some, and the hashes of the others"
     assert retest_actions(path).stat().st_size < 500_000
     assert set(read_shifts(path, record)) <= {"seeds=training"}
+
+
+@pytest.mark.slow
+def test_a_copy_has_all_of_them(tmp_path: Path) -> None:
+    """One with a dot in its name, too."""
+    assert any("." in path.stem for path in PATHS)
+    shrink_records(MEASURED, tmp_path, 500_000)
+    copied = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert copied == {path.relative_to(MEASURED): path.read_bytes() for path in MEASURED.rglob("*") if path.is_file()}
 
 
 def test_a_table_says_with_which_options_they_were_made() -> None:
