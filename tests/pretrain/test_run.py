@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 from torch.distributed.elastic.multiprocessing.api import SignalException
+from typer.testing import CliRunner
 
+from benchmark.cli.main import app
 from benchmark.experiment.make_cells import _of_another_simulator, make_cells, preflight
 from benchmark.launch import pretrain_work
 from benchmark.launch.before_pretraining import refuse_pretrainings_of_other_settings
@@ -39,6 +41,7 @@ from methods.clar.representation import NORMS
 from methods.code import CODE_ROOMS
 from methods.errors import BadWeights, WeightsMissing
 from methods.registry import method_class
+from methods.weights import sha256
 from tests.pretrain import scenes
 from tests.pretrain.stopping import stopped_before
 
@@ -381,10 +384,6 @@ def test_table_vs_rows_are_normalised_alike_by_default_and_never_otherwise() -> 
 
 
 def test_an_ablation_of_two_norms_stops_before_any_work(tmp_path: Path) -> None:
-    from typer.testing import CliRunner
-
-    from benchmark.cli.main import app
-
     done = CliRunner().invoke(
         app,
         [
@@ -401,6 +400,21 @@ def test_an_ablation_of_two_norms_stops_before_any_work(tmp_path: Path) -> None:
     )
     assert done.exit_code == 2 and not list(tmp_path.iterdir())
     assert "pretrain.norm=unit_sphere and method.norm=fixed" in done.output + done.stderr
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_a_suite_trains_over_no_pretraining_of_other_settings(dry: list[str], tmp_path: Path) -> None:
+    """And says so before it promises to."""
+    folder = tmp_path / "pretrain" / "clar-small" / "metaworld-35-mae-only"
+    folder.mkdir(parents=True)
+    (folder / "theirs.pt").write_bytes(b"weights")
+    facts = {"file": "theirs.pt", "bytes": 7, "sha256": sha256(folder / "theirs.pt"), "identity_hash": "another"}
+    (folder / "card.json").write_text(json.dumps(facts))
+    words = ["suite", "clar-ablation", "--method", "clar-small", "--variants", "mae-only,none", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, [*words, "--tasks", "hammer", "--protocol", "quick", *dry])
+    said = " ".join(done.output.split())
+    assert done.exit_code == OtherSettings("").exit_code and "another --out" in said, said
+    assert [path.name for path in tmp_path.iterdir()] == ["pretrain"] and (folder / "theirs.pt").exists()
 
 
 def test_a_sweep_of_pretrainings_carries_its_jobs_whole(paths: Paths) -> None:
