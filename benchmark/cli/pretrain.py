@@ -245,7 +245,10 @@ def attention(
     ] = Path("attention"),
     as_json: Json = False,
 ) -> None:
-    """Draw an encoder's attention over cloud and image. (CLAR, figure 6), as PNGs and as a page whose clouds turn."""
+    """Draw an encoder's attention over cloud and image.
+
+    CLAR's figure 6, as PNGs and as a page whose clouds turn.
+    """
     from benchmark.cli.options import parse_seeds
     from benchmark.pretrain.attention_maps import look, watch, write_looks
     from benchmark.pretrain.loading import load_pretraining

@@ -124,6 +124,7 @@ def _read(file: Path, group: str) -> DictConfig:
             raise ConfigError(f"{file}: defaults may name {', '.join(shipped(group))}; {shown(base)} is none of them")
     if group == "suite" and "tasks" in content:
         _alone(content)
+    _not_the_papers(content, group)
     if file.stem in shipped(group):
         raise ConfigError(name_taken(file, group))
     return content
@@ -140,3 +141,11 @@ def _alone(suite: DictConfig) -> None:
             there: Any = OmegaConf.load(SHIPPED / "suite" / f"{base}.yaml")
             for group in there.get("tasks", {}):
                 suite.tasks.setdefault(group, [])
+
+
+def _not_the_papers(content: DictConfig, group: str) -> None:
+    """A file that builds on a shipped one is not what that was taken from: neither its title nor its source is inherited."""
+    bases = [base for base in content.get("defaults") or [] if base in shipped(group)]
+    if bases and group in ("suite", "protocol"):
+        content.setdefault("title", content.name)
+        content.setdefault("source", f"yours, built on {', '.join(bases)}")

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from benchmark.cli.main import app
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.make_cells import make_cells
 from benchmark.experiment.run_cell import run_cell
@@ -97,6 +99,23 @@ def test_a_sweep_names_them_by_their_absolute_path(folder: Path, monkeypatch: py
 def test_tasks_of_a_suite_that_builds_on_another_are_its_own(folder: Path) -> None:
     (folder / "one.yaml").write_text("defaults: [metaworld-15]\nname: one\ntasks: {few: [hammer]}\n")
     assert load_settings("./one.yaml", "clar", None).suite.task_names == ["hammer"]
+
+
+@pytest.mark.parametrize(
+    ("group", "text"),
+    [
+        ("suite", "defaults: [metaworld-15]\nname: mine\ntasks: {few: [hammer]}\n"),
+        ("protocol", "defaults: [clar]\nname: mine\nepochs: 3\n"),
+    ],
+)
+def test_what_builds_on_a_papers_file_is_not_the_papers(tmp_path: Path, group: str, text: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    shown = CliRunner().invoke(app, ["show", str(file)]).output
+    assert "mine: mine" in shown and "source" in shown and "yours, built on" in shown
+    file.write_text(text + "title: Ours\nsource: our paper\n")
+    assert "our paper" in CliRunner().invoke(app, ["show", str(file)]).output
+
 
 
 @pytest.mark.parametrize(
