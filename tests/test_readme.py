@@ -76,7 +76,8 @@ def test_the_suite_that_it_shows_can_be_run(tmp_path: Path) -> None:
     text = README.split("```yaml\n# mine.yaml\n")[1].split("```")[0]
     (tmp_path / "mine.yaml").write_text(text)
     suite = load_settings(str(tmp_path / "mine.yaml"), "quick", None).suite
-    assert suite.task_names == ["door-open", "drawer-close", "window-open"] and suite.observation["cameras"] == ["corner2"]
+    assert suite.task_names == ["door-open", "drawer-close", "window-open"]
+    assert suite.observation["cameras"] == ["corner2"]
     assert set(suite.task_names) <= set(env_class(suite.env).tasks)
 
 

@@ -144,7 +144,7 @@ def _alone(suite: DictConfig) -> None:
 
 
 def _not_the_papers(content: DictConfig, group: str) -> None:
-    """A file that builds on a shipped one is not what that was taken from: neither its title nor its source is inherited."""
+    """What builds on a shipped file is no longer what that was taken from: its title and source are not inherited."""
     bases = [base for base in content.get("defaults") or [] if base in shipped(group)]
     if bases and group in ("suite", "protocol"):
         content.setdefault("title", content.name)
