@@ -117,7 +117,6 @@ def test_what_builds_on_a_papers_file_is_not_the_papers(tmp_path: Path, group: s
     assert "our paper" in CliRunner().invoke(app, ["show", str(file)]).output
 
 
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
