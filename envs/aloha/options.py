@@ -14,6 +14,8 @@ LONGEST_DELAY = 1.0
 BY_JOINTS, ABSOLUTE, RELATIVE = CONTROLS = ("joints", "cartesian", "relative-cartesian")
 MOST_NOISE = 0.1
 """Radians."""
+NOISE_LABELS = 2
+"""Raised when what is recorded under noise changes: 1 held the expert's own corrections of the noise."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ class Options:
         """What a number depends on, for the simulator's version; "" with the defaults."""
         names = ("image_delay", "joint_delay", "variety", "noise", "control", "habit")
         other = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(Options, name)}
-        return "".join(
-            f", {name}={f'{value:g}' if isinstance(value, float) else value}" for name, value in other.items()
-        )
+        said = [f"{name}={f'{value:g}' if isinstance(value, float) else value}" for name, value in other.items()]
+        if self.noise:
+            said.insert(1 + [part.partition("=")[0] for part in said].index("noise"), f"noise-labels={NOISE_LABELS}")
+        return "".join(f", {part}" for part in said)
 
 
 def control_in(version: str) -> str:

@@ -125,7 +125,7 @@ def test_options_are_named_where_they_matter(small: Path, monkeypatch: pytest.Mo
     said = ["env.aloha.image_delay=0.3", "env.aloha.noise=0.02", "env.aloha.variety=false", f"env.aloha.root={small}"]
     load_settings("aloha-6", "quick", None, said)
     assert read_options() == Options(str(small), False, 0.3, 0.0, False, 0.02)
-    assert Aloha.version == plain + ", image_delay=0.3, variety=False, noise=0.02"
+    assert Aloha.version == plain + ", image_delay=0.3, variety=False, noise=0.02, noise-labels=2"
     assert options_in(Aloha.version) == "env.aloha.image_delay=0.3 env.aloha.variety=false env.aloha.noise=0.02"
     assert options_in(plain) == ""
     load_settings("aloha-6", "quick", None, [])

@@ -83,6 +83,11 @@ class Pilot:
     def measured(self, arm: str) -> np.ndarray:
         return self.world.data.qpos[ARM_QPOS[arm]].copy()
 
+    def error(self, arm: str) -> np.ndarray:
+        """(6,) how far the joints are from where they shall be, but for what noise does to them."""
+        felt = self.style.felt[:6] if arm == ARMS[0] else self.style.felt[7:13]
+        return self.joints[arm] - (self.measured(arm) - felt)
+
     def opening(self, arm: str) -> float:
         """Metres that the fingers of a gripper really are from the middle."""
         return float(self.world.data.qpos[FINGER_QPOS[arm]].mean())
@@ -115,7 +120,7 @@ class Pilot:
         lead = self._servo.lead(qpos, qvel)
         entries: list[float] = []
         for arm in ARMS:
-            error = self.joints[arm] - self.measured(arm)
+            error = self.error(arm)
             if np.abs(self._speed[arm]).max() < 0.05:
                 self._integral[arm] = np.clip(self._integral[arm] + INTEGRAL * error, -MOST_INTEGRAL, MOST_INTEGRAL)
             entries += [*(self.joints[arm] + lead[arm] + self._integral[arm]), ctrl_to_gripper(self.fingers[arm])]
@@ -132,7 +137,7 @@ class Pilot:
         """Wait until the joints are there, at most so long."""
         self._speed[arm][:] = 0
         for _ in range(round(seconds / STEP)):
-            if np.abs(self.joints[arm] - self.measured(arm)).max() < close:
+            if np.abs(self.error(arm)).max() < close:
                 break
             self.tick()
 
