@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +37,8 @@ def explained(command: Callable[..., Any]) -> Callable[..., Any]:
             with streams.for_results_alone(), no_exit():
                 return command(*args, **kwargs)
         except KeyboardInterrupt:
-            say("interrupted; the same command goes on from what is finished")
+            if os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ:  # of torchrun's, one
+                say("interrupted; the same command goes on from what is finished")
             raise typer.Exit(130) from None
         except streams.OutputGone as error:
             raise streams.exit_of(error) from None

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -68,13 +69,7 @@ class Group:
         """(B, ...) of every process, in their order, (world * B, ...), with gradients where `values` has them."""
         if self.world == 1:
             return values
-        if values.requires_grad:
-            from torch.distributed.nn.functional import all_gather
-
-            return torch.cat(all_gather(values))
-        parts = [torch.empty_like(values) for _ in range(self.world)]
-        dist.all_gather(parts, values.contiguous())
-        return torch.cat(parts)
+        return _Gathered.apply(values, self)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """One sum over all processes. A parameter that got no gradient here counts as zero."""
@@ -95,3 +90,25 @@ class Group:
     def wait(self) -> None:
         if self.world > 1:
             dist.barrier()
+
+
+class _Gathered(torch.autograd.Function):
+    """What torch.distributed.nn.functional.all_gather did until torch announced its end.
+
+    Each process's loss is of all gathered values, so the gradient of its own is the sum of what all say of them.
+    """
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, group: Group) -> Tensor:
+        context.group, context.rows = group, len(values)
+        parts = [torch.empty_like(values) for _ in range(group.world)]
+        dist.all_gather(parts, values.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = gradients
+        summed = gradient.contiguous().clone()
+        dist.all_reduce(summed)
+        first = context.group.rank * context.rows
+        return summed[first : first + context.rows], None

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from typer.testing import CliRunner
 
+from benchmark.cli.errors import explained
 from benchmark.cli.main import app
 from benchmark.experiment.make_cells import _of_another_simulator, make_cells, preflight
 from benchmark.launch import pretrain_work
@@ -174,6 +176,21 @@ def test_processes_that_are_interrupted_end_without_torchruns_traceback(monkeypa
         several_processes.main()
     assert ended.value.code == 130
     assert torchrun(2, "benchmark.cli", ["pretrain"])[1:3] == ["-m", several_processes.__name__]
+
+
+@pytest.mark.parametrize(("rank", "said"), [("0", 1), ("1", 0)])
+def test_of_several_processes_one_says_that_they_were_interrupted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str, said: int
+) -> None:
+    @explained
+    def command() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("RANK", rank)
+    with pytest.raises(typer.Exit) as ended:
+        command()
+    assert ended.value.exit_code == 130 and capsys.readouterr().err.count("interrupted") == said
 
 
 @pytest.mark.parametrize("name", ["resume", "resume-before"])
