@@ -124,8 +124,14 @@ class Record:
 
     @property
     def best(self) -> Tally:
-        """The paper's number: the maximum over evaluations, which is optimistically biased, so tables print a star."""
+        """The evaluation of the checkpoint that was re-evaluated. Where it was selected this is the paper's number: the
+        maximum over evaluations, which is optimistically biased, so tables print a star."""
         return next(e.tally for e in self.evaluations if e.epoch == self.selected_epoch)
+
+    @property
+    def selects(self) -> bool:
+        """Whether the checkpoint was chosen by its evaluation; else it is the last one (`protocol.select=final`)."""
+        return self.identity.get("protocol", {}).get("select") != "final"
 
     @property
     def last(self) -> Tally:

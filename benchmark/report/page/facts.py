@@ -33,7 +33,8 @@ def slug(record: Record) -> str:
 
 
 def row(record: Record) -> dict[str, Any]:
-    """A cell in the list of all. `gap`: best* minus retest; `expected`: the selection bias alone."""
+    """A cell in the list of all. `gap`: best* minus retest; `expected`: the selection bias alone,
+    None where nothing is selected."""
     test, best, last = record.retest.tally, record.best, record.last
     low, high = wilson(test.k, test.n)
     looks = [e.tally.n for e in record.evaluations if e.tally.n]
@@ -50,7 +51,10 @@ def row(record: Record) -> dict[str, Any]:
         "errors": record.errors,
         "failed_actions": record.failed_actions,
         "gap": best.rate - test.rate if known else None,
-        "expected": inflation(test.rate, len(looks), round(mean(looks))) if known and looks else None,
+        "expected": inflation(test.rate, len(looks), round(mean(looks)))
+        if known and looks and record.selects
+        else None,
+        "selects": record.selects,
         "steps": record.training.get("optimizer_steps"),
         "batch": record.training.get("batch_size"),
         "seconds": round(sum(record.timings.values()), 1),

@@ -13,13 +13,14 @@ from benchmark.records.record import Record, Tally
 from benchmark.report.comparisons.comparable import reference_mark, unequal
 from benchmark.report.statistics.intervals import wilson
 from benchmark.report.statistics.one_seed import ONE_SEED
+from benchmark.report.tables.best_note import best_note
 from benchmark.report.tables.clar_2 import RLBENCH, RLBENCH_TASKS, failures
 from benchmark.report.tables.marked_simulators import marked_simulators, simulator_of
 from benchmark.report.tables.measured_cells import PARTIAL, mark, three_lines
 from benchmark.report.tables.printed_numbers import errata, reported
 from benchmark.report.tables.protocol_note import for_rlbench
 from benchmark.report.tables.short_labels import said_below, short_labels
-from benchmark.report.tables.skeleton import BEST_NOTE, Line, Members, choose, lay_out, shared_notes, table
+from benchmark.report.tables.skeleton import Line, Members, choose, lay_out, shared_notes, table
 from benchmark.report.tables.table import Table
 from benchmark.settings.suite import Suite
 
@@ -50,7 +51,7 @@ def cells_table(records: Sequence[Record], title: str = "Cells") -> Table:
     rules = {i for i in range(1, len(ordered)) if ordered[i].task != ordered[i - 1].task}
     failed = ("failed actions",) if some_failed else ()
     columns = ("task", "method", "head", "protocol", "best*", "retest", "last", "errors", *failed, "steps")
-    notes = [BEST_NOTE, f"[low, high]: 95 % interval of one cell's rollouts; {ONE_SEED}."]
+    notes = [best_note(records), f"[low, high]: 95 % interval of one cell's rollouts; {ONE_SEED}."]
     if any(r.errors for r in records):
         notes.append("errors: episodes that could not be run; they count as neither success nor failure.")
     if some_failed:

@@ -14,16 +14,11 @@ from benchmark.records.read import BadRecord
 from benchmark.records.record import Evaluation, Record
 from benchmark.records.shifted_retests import read_shifts
 from benchmark.report.comparisons.comparable import comparable, row_labels, row_name, unequal
+from benchmark.report.tables.best_note import best_note
 from benchmark.report.tables.bold import Runs, bold_cells, bold_notes
 from benchmark.report.tables.mean_cells import interval_notes
 from benchmark.report.tables.measured_cells import MISSING, apart_rows
 from benchmark.report.tables.table import Table
-
-BEST_NOTE = (
-    "best*: maximum over evaluations, the papers' number; it is optimistically biased (selection bias: 13 to 17 points "
-    "for true rates of 50 to 80 % with 15 evaluations of 25). retest: the selected checkpoint, re-evaluated on fresh "
-    "episodes. last: the last checkpoint."
-)
 
 Line = tuple[str, ...]
 Shifts = Mapping[str, Evaluation]
@@ -148,7 +143,7 @@ def shared_notes(
     may be bold -> label -> what its methods are compared by."""
     measured = [group for group in groups if group]
     bold = bold_notes(of_kind.values(), measured)
-    return [BEST_NOTE, *interval_notes(chosen.kept), *before_bold, *bold, *unequal(chosen.kept)]
+    return [best_note(chosen.kept), *interval_notes(chosen.kept), *before_bold, *bold, *unequal(chosen.kept)]
 
 
 def table(

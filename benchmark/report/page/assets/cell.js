@@ -14,7 +14,10 @@ function fill(c) {
       share(c.retest),
       `retest: ${c.retest[0]}/${c.retest[1]} fresh episodes, 95 % interval [${Math.round(100 * c.low)}, ${Math.round(100 * c.high)}]`,
     ),
-    tile(share(c.best), `best*: ${c.best[0]}/${c.best[1]} at epoch ${c.selected}, the highest evaluation`),
+    tile(
+      share(c.best),
+      `best*: ${c.best[0]}/${c.best[1]} at epoch ${c.selected}, ${c.selects ? "the highest evaluation" : "the last: nothing is selected"}`,
+    ),
     tile(share(c.last), `last: ${c.last[0]}/${c.last[1]}, the last checkpoint`),
     tile(
       whole(c.errors),

@@ -245,7 +245,9 @@ function inflated(g) {
     ? `best* is on average ${(100 * mean(known.map(c => c.gap))).toFixed(1)} points above the retest of the same checkpoint, ` +
       `over ${known.length} cells. Selection bias alone (choosing the best of several evaluations) would give ${(100 * mean(known.map(c => c.expected))).toFixed(1)} points (dotted) ` +
       "if every checkpoint were as good as the selected one; where checkpoints differ, it is smaller. Solid: no gap."
-    : "";
+    : own.some(c => !c.selects)
+      ? "Nothing is selected under this protocol: best* is the last evaluation."
+      : "";
 }
 
 // -- the summary: methods x tasks -------------------------------------------------------------------------------------
