@@ -20,7 +20,7 @@ from envs.installed import InstalledVersion
 from envs.lift3d_crop import LIFT3D
 from envs.metaworld_objects import objects
 from envs.metaworld_tasks import INSTRUCTIONS
-from envs.mujoco_sensors import Sensors, sensor_specs
+from envs.mujoco_sensors import SENSED, Sensors, sensor_specs
 from envs.named_cameras import named_cameras
 from envs.pictures import field_names
 from envs.registry import UnknownName
@@ -81,21 +81,7 @@ class MetaWorld:
         "behindGripper",
         "gripperPOV",
     )
-    provides: ClassVar[frozenset[str]] = frozenset(
-        {
-            "rgb",
-            "depth",
-            "intrinsics",
-            "extrinsics",
-            "points",
-            "points_valid",
-            "point_colors",
-            "views",
-            "views_valid",
-            "proprio",
-            "ground_truth",
-        }
-    )
+    provides: ClassVar[frozenset[str]] = SENSED | {"proprio", "ground_truth"}
     proprio_names: ClassVar[tuple[str, ...]] = ("hand_x_m", "hand_y_m", "hand_z_m", "gripper_opening_0_1")
     action_spec: ClassVar[ActionSpec] = ActionSpec(
         names=("dx", "dy", "dz", "gripper"),

@@ -11,6 +11,21 @@ from envs import camera, points, views
 from envs.pictures import as_fields, picture_specs
 from envs.spec import FieldSpec, Observation, ObservationRequest
 
+SENSED = frozenset(
+    {
+        "rgb",
+        "depth",
+        "intrinsics",
+        "extrinsics",
+        "points",
+        "points_valid",
+        "point_colors",
+        "views",
+        "views_valid",
+    }
+)
+"""Every field that `Sensors` gives."""
+
 
 def sensor_specs(request: ObservationRequest) -> list[FieldSpec]:
     """Of every field that `Sensors` gives, for a simulator's `specs`."""

@@ -33,7 +33,7 @@ from envs.base import ExpertEpisode, Step
 from envs.camera import Orbit
 from envs.crop import Crop
 from envs.errors import SpecMismatch
-from envs.mujoco_sensors import Sensors, sensor_specs
+from envs.mujoco_sensors import SENSED, Sensors, sensor_specs
 from envs.named_cameras import named_cameras
 from envs.options import BadOption
 from envs.pictures import field_names
@@ -93,21 +93,7 @@ class Aloha:
     cameras: ClassVar[tuple[str, ...]] = CAMERAS
     camera_sizes: ClassVar[bool] = True
     control_rate: ClassVar[float] = round(1 / STEP)
-    provides: ClassVar[frozenset[str]] = frozenset(
-        {
-            "rgb",
-            "depth",
-            "intrinsics",
-            "extrinsics",
-            "points",
-            "points_valid",
-            "point_colors",
-            "views",
-            "views_valid",
-            "proprio",
-            "ground_truth",
-        }
-    )
+    provides: ClassVar[frozenset[str]] = SENSED | {"proprio", "ground_truth"}
     proprio_names: ClassVar[tuple[str, ...]] = tuple(f"{arm}_{one}_rad" for arm in ARMS for one in (*JOINTS, "gripper"))
     action_spec: ClassVar[Any] = Actions()
 

@@ -12,7 +12,7 @@ from envs.action_parts import ActionPart
 from envs.base import Step
 from envs.camera import Orbit
 from envs.errors import SpecMismatch
-from envs.mujoco_sensors import Sensors, sensor_specs
+from envs.mujoco_sensors import SENSED, Sensors, sensor_specs
 from envs.named_cameras import named_cameras
 from envs.pictures import field_names
 from envs.registry import UnknownName
@@ -74,21 +74,7 @@ class RLBenchPort:
     tasks: ClassVar[tuple[str, ...]] = tuple(sorted(TASKS))
     cameras: ClassVar[tuple[str, ...]] = (*CAMERAS, "wrist")
     camera_sizes: ClassVar[bool] = True
-    provides: ClassVar[frozenset[str]] = frozenset(
-        {
-            "rgb",
-            "depth",
-            "intrinsics",
-            "extrinsics",
-            "points",
-            "points_valid",
-            "point_colors",
-            "views",
-            "views_valid",
-            "proprio",
-            "ground_truth",
-        }
-    )
+    provides: ClassVar[frozenset[str]] = SENSED | {"proprio", "ground_truth"}
     proprio_names: ClassVar[tuple[str, ...]] = (
         *(f"joint{number}_rad" for number in range(1, 8)),
         "tip_x_m",
