@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmark.experiment.cell import Cell
 from benchmark.experiment.count_cells import refuse_too_many
+from benchmark.experiment.live_log import check_log
 from benchmark.experiment.pretrained_actions import check_actions
 from benchmark.experiment.pretrained_views import check_views
 from benchmark.records.pretraining_card import Source, seen_tasks
@@ -237,8 +238,9 @@ def read_label(label: str, settings: Settings) -> tuple[str, str | None, Setting
 
 
 def preflight(cells: list[Cell]) -> None:
-    """What would stop every cell stops before the first: no such device, GL library, package or simulator."""
+    """What would stop every cell stops before the first: no such device, GL library, package, log or simulator."""
     resolve_device(cells[0].settings.runtime)
+    check_log(cells[0].settings.runtime.log)
     here = cells[0].settings.env_python is None  # another interpreter chooses what it draws with
     if here and any(cell.request.renders for cell in cells):
         choose_backend()

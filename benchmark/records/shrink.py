@@ -51,6 +51,8 @@ def shrink_records(folder: Path, to: Path, most: int) -> list[Shrunk]:
     files = {to / Path(name).relative_to(ROOT): file for name, file in found.files.items()}
     records = [target for target in files if target.suffix == ".json" and not target.name.endswith(BESIDE)]
     written: list[Shrunk] = []
+    if any(target.exists() and target.samefile(file) for target, file in files.items()):
+        raise CannotShrink(f"{to} is where the records themselves lie; give another folder for the copies")
     for target in records:
         if os.path.lexists(target) and target.read_bytes() != files[target].read_bytes():
             raise CannotShrink(f"{target} is another record than {files[target]}; give another folder, or remove it")

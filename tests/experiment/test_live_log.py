@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from benchmark.experiment.make_cells import make_cells
+from benchmark.experiment.make_cells import make_cells, preflight
 from benchmark.experiment.run_cell import run_cell
 from benchmark.records.paths import Paths
 from benchmark.records.record import Record
@@ -156,6 +156,13 @@ def test_what_cannot_begin_is_a_line_before_any_work(
     with pytest.raises(ConfigError, match=r"needs the package wandb: pip install"):
         run(toy_settings, "wandb", tmp_path / "b", data)
     assert not list((tmp_path / "b").rglob("newest*"))
+
+
+def test_a_missing_package_is_said_at_once(toy_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = make_cells(under(toy_settings, "wandb"), ["near"], ["state"], [0])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs the package wandb: pip install"):
+        preflight(cells)
 
 
 def test_an_unknown_log_names_those_there_are(toy_settings: Settings) -> None:

@@ -111,13 +111,10 @@ def test_a_hash_is_no_actions_and_a_shrunk_record_can_be_shrunk_again(small: Pat
         shrink_records(small.parents[4], tmp_path / "none", 100)
 
 
-@pytest.mark.parametrize("where", ["the same folder", "whole ones"])
-def test_whole_actions_are_never_replaced_by_fewer(file: Path, tmp_path: Path, where: str) -> None:
-    target, folder = file, file.parents[4]
-    if where == "whole ones":
-        folder = tmp_path / "copy"
-        assert bench("shrink", str(file.parents[4]), "--to", str(folder)).exit_code == 0
-        target = folder / file.relative_to(file.parents[4])
+def test_whole_actions_are_never_replaced_by_fewer(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    assert bench("shrink", str(file.parents[4]), "--to", str(folder)).exit_code == 0
+    target = folder / file.relative_to(file.parents[4])
     before = retest_actions(target).read_bytes()
     done = bench("shrink", str(file.parents[4]), "--to", str(folder), "--kilobytes", FEW)
     assert done.exit_code != 0 and "with the actions of other episodes" in " ".join(done.output.split())
@@ -153,3 +150,13 @@ def test_a_record_with_one_hash_for_all_is_refused_and_still_holds(file: Path, t
     done = bench("shrink", str(file.parents[4]), "--to", str(tmp_path / "small"), "--kilobytes", FEW)
     assert done.exit_code != 0 and "one hash for all its episodes" in " ".join(done.output.split())
     assert bench("shrink", str(file.parents[4]), "--to", str(tmp_path / "whole")).exit_code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [FEW, "1000"])
+def test_records_are_not_copied_onto_themselves(file: Path, kilobytes: str) -> None:
+    root = file.parents[4]
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    done = bench("shrink", str(root), "--to", str(root), "--kilobytes", kilobytes)
+    assert done.exit_code == 2 and "give another folder for the copies" in done.output
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
