@@ -34,7 +34,7 @@ def test_what_the_readme_promises_is_there() -> None:
     cells = {
         f"clar/metaworld-15/{task}/{method}/mlp-s0"
         for task in ("reach", "hammer", "box-close")
-        for method in ("state", "proprio-only", "dp3")
+        for method in ("state", "dp3", "random-features", "proprio-only")
     }
     assert cells <= set(IDS)
 
