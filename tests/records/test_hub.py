@@ -35,7 +35,8 @@ needs_packages = pytest.mark.skipif(bool(MISSING), reason=f"no {' and '.join(MIS
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """OUT, with three of this project's own records and something that is none."""
     out = tmp_path_factory.mktemp("out")
-    shutil.copytree(MEASURED, out / "records/clar/metaworld-15/reach")
+    for method in ("state", "dp3", "proprio-only"):
+        shutil.copytree(MEASURED / method, out / "records/clar/metaworld-15/reach" / method)
     (out / "work").mkdir()
     (out / "work/epoch.json").write_text("{}")
     return out
